@@ -1,0 +1,406 @@
+//! What a session is told before it starts.
+
+use core::{fmt, time::Duration};
+
+use crate::frame::Version;
+
+/// Bytes that every sender may have in flight on a stream before its first window update
+/// (version 2). Fixed by the protocol, whatever the receiver's configuration.
+pub(crate) const INITIAL_WINDOW: u32 = 262_144;
+/// Largest payload of a frame: LENGTH has 16 bits.
+const MAX_FRAME: usize = 65_535;
+/// Windows and budgets are signed 32-bit numbers to the peers in use.
+const MAX_BUFFER: usize = i32::MAX as usize;
+/// More streams than this per direction are never meant; half the ids of a side.
+const MAX_STREAMS: usize = 1 << 30;
+/// Smallest window announced, unless streams are configured with a smaller one.
+const WINDOW_FLOOR: usize = 64;
+
+/// When to send keep-alives, and when to give a silent peer up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// A NOP leaves when nothing else has left for this long.
+    pub interval: Duration,
+    /// The session ends when nothing has arrived for this long although it was reading, or
+    /// when a pending write has made no progress for this long.
+    pub timeout: Duration,
+}
+
+/// The validated configuration of a session.
+///
+/// [`Config::default`] has the numbers of the Go reference and talks to a Go peer without
+/// configuration. [`Config::v2`] is the better choice where both ends are yours.
+///
+/// ```
+/// use smux_proto::{Config, Version};
+///
+/// let config = Config::builder()
+///     .version(Version::V2)
+///     .max_receive_buffer(8 << 20)
+///     .max_stream_buffer(1 << 20)
+///     .build()?;
+/// assert_eq!(config.max_frame_size(), 32_768);
+/// # Ok::<(), smux_proto::ConfigError>(())
+/// ```
+///
+/// # Limits
+///
+/// | setting | default | unit | what happens beyond it |
+/// |---|---|---|---|
+/// | `max_receive_buffer` | 4 194 304 | bytes | reading from the transport pauses until the application reads |
+/// | `max_stream_buffer` | 65 536 | bytes | (version 2) the peer waits for a window update |
+/// | `window_floor` | 64 | bytes | (version 2) with `max_receive_buffer` bounds the streams: see [`ConfigBuilder::window_floor`] |
+/// | `max_inbound_streams` | 65 536 | streams | the stream is refused with FIN |
+/// | `max_outbound_streams` | 65 536 | streams | opening waits |
+/// | `accept_backlog` | 4 096 | streams | the stream is refused with FIN |
+/// | `max_stream_send_queue` | 131 072 | bytes | writing waits |
+/// | `max_session_send_queue` | 4 194 304 | bytes | writing waits |
+/// | `max_owed_refusals` | 4 096 | streams | the session ends: [`ProtocolError::TooManyRefusals`](crate::ProtocolError::TooManyRefusals) |
+/// | `max_glitches` | 65 536 | frames | the session ends: [`ProtocolError::TooManyGlitches`](crate::ProtocolError::TooManyGlitches) |
+/// | `close_timeout` | 5 s | time | the transport is dropped with what is left |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    version: Version,
+    detect_version: bool,
+    keep_alive: Option<KeepAlive>,
+    max_frame_size: usize,
+    max_receive_buffer: usize,
+    max_stream_buffer: usize,
+    initial_send_window: u32,
+    window_floor: usize,
+    half_close: bool,
+    max_inbound_streams: usize,
+    max_outbound_streams: usize,
+    accept_backlog: usize,
+    max_stream_send_queue: usize,
+    max_session_send_queue: usize,
+    max_owed_refusals: usize,
+    max_glitches: u32,
+    close_timeout: Duration,
+}
+
+impl Default for Config {
+    /// Version 1 with the numbers of the Go reference.
+    fn default() -> Self {
+        Self {
+            version: Version::V1,
+            detect_version: false,
+            keep_alive: Some(KeepAlive {
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(30),
+            }),
+            max_frame_size: 32_768,
+            max_receive_buffer: 4_194_304,
+            max_stream_buffer: 65_536,
+            initial_send_window: INITIAL_WINDOW,
+            window_floor: WINDOW_FLOOR,
+            half_close: true,
+            max_inbound_streams: 65_536,
+            max_outbound_streams: 65_536,
+            accept_backlog: 4_096,
+            max_stream_send_queue: 131_072,
+            max_session_send_queue: 4_194_304,
+            max_owed_refusals: 4_096,
+            max_glitches: 65_536,
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    /// Version 2 for two ends that are both yours: a receive budget of 16 MiB and windows of up to 1 MiB.
+    ///
+    /// A link of 80 ms carries 100 Mbit/s on one stream with it; [`Config::to_builder`] for more.
+    pub fn v2() -> Self {
+        Self {
+            version: Version::V2,
+            max_receive_buffer: 16 << 20,
+            max_stream_buffer: 1 << 20,
+            ..Self::default()
+        }
+    }
+
+    /// A builder that starts from [`Config::default`].
+    pub fn builder() -> ConfigBuilder {
+        Self::default().to_builder()
+    }
+
+    /// A builder that starts from this configuration.
+    pub fn to_builder(&self) -> ConfigBuilder {
+        ConfigBuilder {
+            config: self.clone(),
+            window_floor: None,
+        }
+    }
+}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty),* $(,)?) => {
+        impl Config {
+            $($(#[$doc])* pub const fn $name(&self) -> $type { self.$name })*
+        }
+    };
+}
+
+getters! {
+    /// The protocol version; a side that detects it starts out with this one in mind.
+    version: Version,
+    /// What keeps the session alive, unless that is switched off.
+    keep_alive: Option<KeepAlive>,
+    /// Largest payload of a frame that is sent, in bytes. Frames up to 65 535 are always received.
+    max_frame_size: usize,
+    /// Received and unread bytes that all streams together may hold (one frame more, at most).
+    max_receive_buffer: usize,
+    /// Largest window announced for a stream, in bytes (version 2).
+    max_stream_buffer: usize,
+    /// Bytes sent on a stream before the peer's first window update, at most (version 2).
+    initial_send_window: u32,
+    /// Smallest window announced, in bytes (version 2).
+    window_floor: usize,
+    /// Whether writing may end before reading does.
+    half_close: bool,
+    /// Streams that the peer may have open.
+    max_inbound_streams: usize,
+    /// Streams that this side may have open.
+    max_outbound_streams: usize,
+    /// Streams that wait to be accepted.
+    accept_backlog: usize,
+    /// Bytes that a stream holds which have not left.
+    max_stream_send_queue: usize,
+    /// Bytes that all streams together hold which have not left.
+    max_session_send_queue: usize,
+    /// Refused streams whose refusal has not left.
+    max_owed_refusals: usize,
+    /// Useless frames, less the useful ones.
+    max_glitches: u32,
+    /// How long closing may take.
+    close_timeout: Duration,
+}
+
+impl Config {
+    /// Whether an accepting session takes the version of the first frame.
+    pub const fn detects_version(&self) -> bool {
+        self.detect_version
+    }
+}
+
+/// Settings on their way to a [`Config`]. Nothing is checked before [`build`](Self::build), so order does not matter.
+#[derive(Clone, Debug)]
+#[must_use = "call `build` to get the configuration"]
+pub struct ConfigBuilder {
+    config: Config,
+    window_floor: Option<usize>,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty),* $(,)?) => {
+        impl ConfigBuilder {
+            $($(#[$doc])* pub const fn $name(mut self, $name: $type) -> Self {
+                self.config.$name = $name;
+                self
+            })*
+        }
+    };
+}
+
+setters! {
+    /// The protocol version; both ends must use the same.
+    version: Version,
+    /// Accepting side only: take the version of the first frame that arrives. Until then nothing is
+    /// sent and [`Session::open`](crate::Session::open) is pending. A client ignores this.
+    detect_version: bool,
+    /// Largest payload of a frame that is sent: 1 to 65 535 bytes.
+    max_frame_size: usize,
+    /// Received and unread bytes that all streams together may hold: 1 to 2^31 − 1.
+    ///
+    /// One frame may exceed it by up to 65 534 bytes.
+    max_receive_buffer: usize,
+    /// Largest window announced for a stream (version 2): 1 byte to `max_receive_buffer`.
+    ///
+    /// One stream carries at most this many bytes per round trip.
+    max_stream_buffer: usize,
+    /// Bytes sent on a stream before the peer's first window update (version 2): 1 to 262 144.
+    ///
+    /// 262 144 is what the protocol has. Less makes the receiver's guarantee that it never
+    /// stalls hold for more streams, if both ends are set alike.
+    initial_send_window: u32,
+    /// `false` avoids half-closed streams: FIN leaves only when the stream is closed or the peer's FIN has come.
+    ///
+    /// For peers that take a FIN as the end of both directions: releases 1.5.28 to 1.5.53 of the
+    /// Go reference, and the fork in sing-box. A FIN that *they* send is taken as the end of both
+    /// directions too, since they have no other.
+    half_close: bool,
+    /// Streams that the peer may have open, 2^30 at most; further ones are refused. 0 refuses all.
+    max_inbound_streams: usize,
+    /// Streams that this side may have open, 2^30 at most; opening further ones waits.
+    max_outbound_streams: usize,
+    /// Streams that wait to be accepted, at least 1; further ones are refused.
+    accept_backlog: usize,
+    /// Bytes of a stream that were written and have not left: 1 to 2^31 − 1.
+    max_stream_send_queue: usize,
+    /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
+    max_session_send_queue: usize,
+    /// Refused streams whose refusal has not left, because the peer does not read; beyond it the session ends.
+    max_owed_refusals: usize,
+    /// Useless frames (repeated SYN or FIN, empty data, data after FIN, stale updates), less the
+    /// useful ones, that a peer may send before the session ends.
+    max_glitches: u32,
+    /// How long [`Session::close`](crate::Session::close) may take to flush and to see the peer's end.
+    close_timeout: Duration,
+}
+
+impl ConfigBuilder {
+    /// A NOP leaves when nothing else has left for this long; more than 0.
+    pub const fn keep_alive_interval(mut self, interval: Duration) -> Self {
+        let mut keep_alive = self.keep_alive();
+        keep_alive.interval = interval;
+        self.config.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// A peer that is silent for this long is given up; at least the interval.
+    pub const fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        let mut keep_alive = self.keep_alive();
+        keep_alive.timeout = timeout;
+        self.config.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// Neither sends NOPs nor gives silent peers up. A peer with a timeout will end idle sessions.
+    pub const fn keep_alive_disabled(mut self) -> Self {
+        self.config.keep_alive = None;
+        self
+    }
+
+    /// Smallest window announced (version 2): 1 byte to `max_stream_buffer`; 64 unless set.
+    ///
+    /// Windows sum to at most `max_receive_buffer`, so at most `max_receive_buffer / window_floor`
+    /// streams are open at a time in version 2; more are treated as beyond the stream limits.
+    pub const fn window_floor(mut self, window_floor: usize) -> Self {
+        self.window_floor = Some(window_floor);
+        self
+    }
+
+    /// Checks the settings, in the order of [`ConfigError`]'s variants.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let mut config = self.config;
+        config.window_floor = self
+            .window_floor
+            .unwrap_or_else(|| WINDOW_FLOOR.min(config.max_stream_buffer));
+        let keep_alive = config.keep_alive;
+        let rules = [
+            (
+                keep_alive.is_none_or(|k| !k.interval.is_zero()),
+                ConfigError::KeepAliveInterval,
+            ),
+            (
+                keep_alive.is_none_or(|k| k.timeout >= k.interval),
+                ConfigError::KeepAliveTimeout,
+            ),
+            (
+                (1..=MAX_FRAME).contains(&config.max_frame_size),
+                ConfigError::FrameSize,
+            ),
+            (
+                (1..=MAX_BUFFER).contains(&config.max_receive_buffer),
+                ConfigError::ReceiveBuffer,
+            ),
+            (config.max_stream_buffer >= 1, ConfigError::StreamBuffer),
+            (
+                config.max_stream_buffer <= config.max_receive_buffer,
+                ConfigError::StreamBufferExceedsReceiveBuffer,
+            ),
+            (
+                (1..=INITIAL_WINDOW).contains(&config.initial_send_window),
+                ConfigError::InitialSendWindow,
+            ),
+            (
+                (1..=config.max_stream_buffer).contains(&config.window_floor),
+                ConfigError::WindowFloor,
+            ),
+            (
+                config.max_inbound_streams.max(config.max_outbound_streams) <= MAX_STREAMS,
+                ConfigError::StreamLimit,
+            ),
+            (config.accept_backlog >= 1, ConfigError::AcceptBacklog),
+            (
+                (1..=MAX_BUFFER).contains(&config.max_stream_send_queue)
+                    && (config.max_stream_send_queue..=MAX_BUFFER)
+                        .contains(&config.max_session_send_queue),
+                ConfigError::SendQueue,
+            ),
+        ];
+        match rules.into_iter().find(|(kept, _)| !kept) {
+            Some((_, error)) => Err(error),
+            None => Ok(config),
+        }
+    }
+
+    /// The keep-alive set so far, or the reference's.
+    const fn keep_alive(&self) -> KeepAlive {
+        match self.config.keep_alive {
+            Some(keep_alive) => keep_alive,
+            None => KeepAlive {
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(30),
+            },
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The keep-alive interval is 0.
+    KeepAliveInterval,
+    /// The keep-alive timeout is shorter than the interval.
+    KeepAliveTimeout,
+    /// `max_frame_size` is not 1 to 65 535.
+    FrameSize,
+    /// `max_receive_buffer` is not 1 to 2^31 − 1.
+    ReceiveBuffer,
+    /// `max_stream_buffer` is 0.
+    StreamBuffer,
+    /// `max_stream_buffer` is above `max_receive_buffer`.
+    StreamBufferExceedsReceiveBuffer,
+    /// `initial_send_window` is not 1 to 262 144.
+    InitialSendWindow,
+    /// `window_floor` is not 1 to `max_stream_buffer`.
+    WindowFloor,
+    /// A stream limit is above 2^30.
+    StreamLimit,
+    /// `accept_backlog` is 0.
+    AcceptBacklog,
+    /// `max_stream_send_queue` is 0 or above `max_session_send_queue`, or that is above 2^31 − 1.
+    SendQueue,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeepAliveInterval => "the keep-alive interval must be more than 0",
+            Self::KeepAliveTimeout => "the keep-alive timeout must be at least the interval",
+            Self::FrameSize => "max_frame_size must be 1 to 65535 bytes",
+            Self::ReceiveBuffer => "max_receive_buffer must be 1 to 2147483647 bytes",
+            Self::StreamBuffer => "max_stream_buffer must be at least 1 byte",
+            Self::StreamBufferExceedsReceiveBuffer => {
+                "max_stream_buffer must not be above max_receive_buffer"
+            }
+            Self::InitialSendWindow => "initial_send_window must be 1 to 262144 bytes",
+            Self::WindowFloor => "window_floor must be 1 byte to max_stream_buffer",
+            Self::StreamLimit => "stream limits must not be above 2^30",
+            Self::AcceptBacklog => "accept_backlog must be at least 1 stream",
+            Self::SendQueue => {
+                "max_stream_send_queue must be at least 1 byte and not above \
+                 max_session_send_queue, that not above 2147483647 bytes"
+            }
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}

@@ -1,0 +1,271 @@
+//! What can go wrong once a session runs, and how that reads as an `std::io::Error`.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::frame::{Command, Version};
+
+/// The peer broke the protocol or passed a limit. It ends the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A frame of another version: the two ends are configured differently, or this is not smux.
+    Version {
+        /// This session's version; `None` if it waits to detect it.
+        expected: Option<Version>,
+        /// The version byte that arrived.
+        got: u8,
+    },
+    /// A command byte above 4.
+    UnknownCommand(u8),
+    /// SYN, FIN or NOP with a payload, or UPD with other than 8 bytes.
+    Length {
+        /// The frame's command.
+        command: Command,
+        /// The frame's length.
+        length: u16,
+    },
+    /// A window update in a session of version 1.
+    UpdateInV1,
+    /// More than `max_owed_refusals` streams refused that the peer has not read the refusal of.
+    TooManyRefusals,
+    /// More than `max_glitches` useless frames.
+    TooManyGlitches,
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version {
+                expected: Some(expected),
+                got,
+            } => write!(
+                f,
+                "peer speaks smux version {got}, this session is version {}: configure both alike",
+                expected.to_byte()
+            ),
+            Self::Version {
+                expected: None,
+                got,
+            } => write!(
+                f,
+                "peer's first byte is {got}: neither smux version 1 nor 2"
+            ),
+            Self::UnknownCommand(command) => {
+                write!(f, "peer sent unknown command {command}")
+            }
+            Self::Length { command, length } => {
+                write!(f, "peer sent {command} with length {length}")
+            }
+            Self::UpdateInV1 => f.write_str("peer sent a window update in smux version 1"),
+            Self::TooManyRefusals => {
+                f.write_str("peer opens streams beyond the limits and does not read the refusals")
+            }
+            Self::TooManyGlitches => f.write_str("peer sends too many useless frames"),
+        }
+    }
+}
+
+/// Why a session ended. Every call after the end gets the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Closed here.
+    Local,
+    /// Aborted here, or whoever drove the session was dropped.
+    Aborted,
+    /// The transport ended between two frames: the peer closed it.
+    PeerClosed,
+    /// The transport ended inside a frame.
+    Truncated,
+    /// The peer broke the protocol or passed a limit.
+    Protocol(ProtocolError),
+    /// Nothing was received for the keep-alive timeout.
+    KeepAliveTimeout,
+    /// A write to the transport made no progress for the keep-alive timeout.
+    WriteTimeout,
+    /// The transport failed.
+    Transport(TransportError),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("session closed"),
+            Self::Aborted => f.write_str("session aborted"),
+            Self::PeerClosed => f.write_str("session closed by the peer"),
+            Self::Truncated => f.write_str("transport ended inside a frame"),
+            Self::Protocol(error) => error.fmt(f),
+            Self::KeepAliveTimeout => f.write_str("peer was silent for the keep-alive timeout"),
+            Self::WriteTimeout => f.write_str("transport took no bytes for the keep-alive timeout"),
+            Self::Transport(error) => error.fmt(f),
+        }
+    }
+}
+
+/// An error of the transport: its text, and with feature `std` its kind. Unlike an I/O error it can be cloned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    message: Arc<str>,
+    #[cfg(feature = "std")]
+    kind: std::io::ErrorKind,
+}
+
+impl TransportError {
+    /// An error with this text; as an I/O error of kind `Other`.
+    pub fn new(message: impl Into<Arc<str>>) -> Self {
+        Self {
+            message: message.into(),
+            #[cfg(feature = "std")]
+            kind: std::io::ErrorKind::Other,
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "transport failed: {}", self.message)
+    }
+}
+
+/// Why no stream could be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// This side has used all 2^31 ids: open a new session. The streams that exist go on.
+    IdsExhausted,
+    /// The session is draining.
+    Draining,
+    /// The session has ended.
+    Closed(CloseReason),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IdsExhausted => f.write_str("all stream ids are used up: open a new session"),
+            Self::Draining => f.write_str("session is draining and opens no more streams"),
+            Self::Closed(reason) => reason.fmt(f),
+        }
+    }
+}
+
+/// Why a stream could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// Written after `finish`.
+    Finished,
+    /// The peer closed the stream and will read no more.
+    Stopped,
+    /// The peer acknowledged more than was sent; writing works again if it corrects that.
+    AcknowledgedTooMuch,
+    /// The peer sent beyond the stream's window and the receive buffer was full: this side ended the stream.
+    Retired,
+    /// The session has ended.
+    Closed(CloseReason),
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("stream was finished here and takes no more data"),
+            Self::Stopped => f.write_str("stream was closed by the peer"),
+            Self::AcknowledgedTooMuch => f.write_str("peer acknowledged more than was sent"),
+            Self::Retired => {
+                f.write_str("stream ended: the peer sent beyond its window into a full buffer")
+            }
+            Self::Closed(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl From<ProtocolError> for CloseReason {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<CloseReason> for OpenError {
+    fn from(reason: CloseReason) -> Self {
+        Self::Closed(reason)
+    }
+}
+
+impl From<CloseReason> for StreamError {
+    fn from(reason: CloseReason) -> Self {
+        Self::Closed(reason)
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+impl core::error::Error for CloseReason {}
+impl core::error::Error for TransportError {}
+impl core::error::Error for OpenError {}
+impl core::error::Error for StreamError {}
+
+/// The one table from these errors to I/O error kinds. The typed error is kept as the source.
+#[cfg(feature = "std")]
+mod io {
+    use std::io::{Error, ErrorKind};
+
+    use super::{CloseReason, OpenError, ProtocolError, StreamError, TransportError};
+
+    impl CloseReason {
+        fn kind(&self) -> ErrorKind {
+            match self {
+                Self::Local => ErrorKind::NotConnected,
+                Self::Aborted | Self::PeerClosed => ErrorKind::ConnectionAborted,
+                Self::Truncated => ErrorKind::UnexpectedEof,
+                Self::Protocol(_) => ErrorKind::InvalidData,
+                Self::KeepAliveTimeout | Self::WriteTimeout => ErrorKind::TimedOut,
+                Self::Transport(error) => error.kind,
+            }
+        }
+    }
+
+    impl From<ProtocolError> for Error {
+        fn from(error: ProtocolError) -> Self {
+            Self::new(ErrorKind::InvalidData, error)
+        }
+    }
+
+    impl From<CloseReason> for Error {
+        fn from(reason: CloseReason) -> Self {
+            Self::new(reason.kind(), reason)
+        }
+    }
+
+    impl From<OpenError> for Error {
+        fn from(error: OpenError) -> Self {
+            let kind = match &error {
+                OpenError::IdsExhausted => ErrorKind::QuotaExceeded,
+                OpenError::Draining => ErrorKind::NotConnected,
+                OpenError::Closed(reason) => reason.kind(),
+            };
+            Self::new(kind, error)
+        }
+    }
+
+    impl From<StreamError> for Error {
+        fn from(error: StreamError) -> Self {
+            let kind = match &error {
+                StreamError::Finished | StreamError::Stopped => ErrorKind::BrokenPipe,
+                StreamError::AcknowledgedTooMuch => ErrorKind::InvalidData,
+                StreamError::Retired => ErrorKind::ConnectionAborted,
+                StreamError::Closed(reason) => reason.kind(),
+            };
+            Self::new(kind, error)
+        }
+    }
+
+    impl From<Error> for TransportError {
+        fn from(error: Error) -> Self {
+            use alloc::string::ToString;
+            Self {
+                message: error.to_string().into(),
+                kind: error.kind(),
+            }
+        }
+    }
+}

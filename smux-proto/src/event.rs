@@ -1,0 +1,112 @@
+//! What a session tells the application.
+
+use crate::{
+    frame::StreamId,
+    ring::Ring,
+    stream::{Flag, Stream},
+    table::{Key, Table},
+};
+
+/// Something that the application may want to know. Each is queued at most once until it is polled.
+///
+/// Nothing is told about a stream before it is accepted: whoever accepts it reads first and waits for events after
+/// a pending call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Event {
+    /// A stream can be accepted.
+    Acceptable,
+    /// Opening was pending and may succeed now.
+    Openable,
+    /// A stream that had nothing to read has something: data, its end or an error.
+    Readable(StreamId),
+    /// A write or [`poll_sent`](crate::StreamMut::poll_sent) was pending and can go on.
+    Writable(StreamId),
+    /// The peer sends no more data on this stream; what it sent may still be unread.
+    Finished(StreamId),
+    /// The peer closed this stream: it reads no more, writing fails from now on.
+    Stopped(StreamId),
+    /// The session has a [close reason](crate::Session::close_reason): whoever waits for anything must look again. Comes once, after all others.
+    Closed,
+}
+
+/// Events not polled yet. Those of a stream are flags of the stream, so nothing grows without bound.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    acceptable: bool,
+    openable: bool,
+    closed: bool,
+    streams: Ring,
+}
+
+impl Events {
+    pub(crate) const fn acceptable(&mut self) {
+        self.acceptable = true;
+    }
+
+    pub(crate) const fn openable(&mut self) {
+        self.openable = true;
+    }
+
+    pub(crate) const fn closed(&mut self) {
+        self.closed = true;
+    }
+
+    /// Queues one of the four events of a stream.
+    pub(crate) fn raise(&mut self, key: Key, stream: &mut Stream, event: Flag) {
+        if !stream.has(Flag::Accepted) || stream.has(Flag::Closed) {
+            return;
+        }
+        stream.set(event);
+        if !stream.has(Flag::InEvents) {
+            stream.set(Flag::InEvents);
+            self.streams.push(key);
+        }
+    }
+
+    pub(crate) fn poll(&mut self, table: &mut Table) -> Option<Event> {
+        if core::mem::take(&mut self.acceptable) {
+            return Some(Event::Acceptable);
+        }
+        if core::mem::take(&mut self.openable) {
+            return Some(Event::Openable);
+        }
+        while let Some(key) = self.streams.pop() {
+            let Some(stream) = table.get_mut(key) else {
+                continue;
+            };
+            stream.clear(Flag::InEvents);
+            if let Some(event) = take(stream) {
+                if ORDER.into_iter().any(|flag| stream.has(flag)) {
+                    stream.set(Flag::InEvents);
+                    self.streams.push(key);
+                }
+                return Some(event);
+            }
+        }
+        core::mem::take(&mut self.closed).then_some(Event::Closed)
+    }
+
+    /// A stream with queued events is gone.
+    pub(crate) fn forget(&mut self, table: &Table) {
+        self.streams.forget(|key| {
+            table
+                .get(key)
+                .is_some_and(|stream| stream.has(Flag::InEvents))
+        });
+    }
+}
+
+/// The events of a stream, data before its end.
+const ORDER: [Flag; 4] = [Flag::Readable, Flag::Finish, Flag::Writable, Flag::Stop];
+
+fn take(stream: &mut Stream) -> Option<Event> {
+    let flag = ORDER.into_iter().find(|&flag| stream.has(flag))?;
+    stream.clear(flag);
+    Some(match flag {
+        Flag::Readable => Event::Readable(stream.id),
+        Flag::Finish => Event::Finished(stream.id),
+        Flag::Writable => Event::Writable(stream.id),
+        _ => Event::Stopped(stream.id),
+    })
+}

@@ -1,0 +1,115 @@
+//! When to send a keep-alive and when to give the peer up.
+
+use core::time::Duration;
+
+use crate::config::KeepAlive;
+
+/// What the clocks of a session say is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nop,
+    /// The peer was silent although this side was reading.
+    PeerSilent,
+    /// A write made no progress.
+    WriteStuck,
+}
+
+/// The three clocks of a session's life: one for each direction, and one for a write under way.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    keep_alive: Option<KeepAlive>,
+    /// When a byte last arrived, or reading last began again after a pause of ours.
+    heard: Duration,
+    /// When a byte last left.
+    left: Duration,
+    /// The bytes being written and since when there was no progress.
+    writing: Option<(usize, Duration)>,
+    nop_due: bool,
+    /// Reading paused since a byte last arrived, so the silence was (partly) ours.
+    paused: bool,
+}
+
+impl Liveness {
+    pub(crate) const fn new(keep_alive: Option<KeepAlive>, now: Duration) -> Self {
+        Self {
+            keep_alive,
+            heard: now,
+            left: now,
+            writing: None,
+            nop_due: false,
+            paused: false,
+        }
+    }
+
+    /// Any byte is a sign of life, also one inside a frame.
+    pub(crate) const fn heard(&mut self, now: Duration) {
+        self.heard = now;
+        self.paused = false;
+    }
+
+    /// This side stops reading for a while.
+    pub(crate) const fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Compares what is left of the batch being written with what was left before.
+    pub(crate) const fn wrote(&mut self, now: Duration, remaining: usize) {
+        if let Some((before, _)) = self.writing
+            && remaining < before
+        {
+            self.left = now;
+            self.writing = if remaining == 0 {
+                None
+            } else {
+                Some((remaining, now))
+            };
+        }
+    }
+
+    /// A batch of this size goes out.
+    pub(crate) const fn writing(&mut self, now: Duration, bytes: usize) {
+        self.writing = Some((bytes, now));
+        self.nop_due = false;
+    }
+
+    pub(crate) const fn nop_due(&self) -> bool {
+        self.nop_due
+    }
+
+    /// What is due at `now`. A NOP becomes due once, until a batch goes out.
+    pub(crate) fn handle_timeout(&mut self, now: Duration, reading: bool) -> Option<Due> {
+        let (due, at) = self.next(reading)?;
+        if now < at {
+            return None;
+        }
+        match due {
+            Due::Nop => self.nop_due = true,
+            Due::PeerSilent if self.paused => {
+                self.heard(now);
+                return None;
+            }
+            Due::PeerSilent | Due::WriteStuck => {}
+        }
+        Some(due)
+    }
+
+    pub(crate) fn next_timeout(&self, reading: bool) -> Option<Duration> {
+        self.next(reading).map(|(_, at)| at)
+    }
+
+    fn next(&self, reading: bool) -> Option<(Due, Duration)> {
+        let KeepAlive { interval, timeout } = self.keep_alive?;
+        // While we do not read, silence says nothing about the peer.
+        let silent = reading.then(|| (Due::PeerSilent, self.heard.saturating_add(timeout)));
+        let stuck = self
+            .writing
+            .map(|(_, since)| (Due::WriteStuck, since.saturating_add(timeout)));
+        // A batch under way is a sign of life in itself, and a NOP would only queue behind it.
+        let nop = (!self.nop_due && self.writing.is_none())
+            .then(|| (Due::Nop, self.left.saturating_add(interval)));
+        [silent, stuck, nop]
+            .into_iter()
+            .flatten()
+            .min_by_key(|&(_, at)| at)
+    }
+}

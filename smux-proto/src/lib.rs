@@ -1,0 +1,114 @@
+//! smux, the stream multiplexing protocol of [`xtaci/smux`](https://github.com/xtaci/smux), as a state
+//! machine: many streams over one reliable, ordered connection.
+//!
+//! This crate does no I/O, reads no clock, takes no lock and starts nothing. It is `no_std` with `alloc`
+//! and has no `unsafe` code. To just use smux, take `smux-tokio`, `smux-async-std` or `smux-blocking`; take this
+//! crate to drive smux from an event loop of your own, in a kernel, in WebAssembly, in a simulation or under
+//! a fuzzer.
+//!
+//! # The loop
+//!
+//! ```text
+//!             bytes read ──► handle_input ┐                     ┌ poll_transmit ──► bytes to write
+//!     end of the transport ──► handle_eof ├──►  [`Session`]  ──►├ poll_timeout ───► when to call
+//!                   time ► handle_timeout ┘                     │                   handle_timeout
+//!        open, accept, stream(id).read … ──►                    └ poll_event ─────► whom to wake
+//! ```
+//!
+//! Two sessions and a pipe in memory; with sockets in its place, this is all there is to an event loop:
+//!
+//! ```
+//! use core::{task::Poll, time::Duration};
+//!
+//! use bytes::Buf;
+//! use smux_proto::{Config, Session, Transmit};
+//!
+//! /// Carries everything that one end has to send to the other.
+//! fn carry(now: Duration, from: &mut Session, to: &mut Session) {
+//!     let mut batch = Transmit::new();
+//!     while from.poll_transmit(now, &mut batch) {
+//!         // All is taken: a session refuses input only while its receive buffer is full.
+//!         let taken = to.handle_input(now, batch.chunk()).expect("a well-behaved peer");
+//!         batch.advance(taken);
+//!     }
+//! }
+//!
+//! let now = Duration::ZERO; // since an epoch of your choice
+//! let mut client = Session::client(Config::default(), 1, now); // 1: a random number, really
+//! let mut server = Session::server(Config::default(), 2, now);
+//!
+//! let Poll::Ready(Ok(id)) = client.open() else { panic!() };
+//! let mut stream = client.stream(id).expect("just opened");
+//! assert_eq!(stream.write(b"ping"), Poll::Ready(Ok(4)));
+//! stream.finish();
+//! carry(now, &mut client, &mut server);
+//!
+//! let Poll::Ready(Ok(id)) = server.accept() else { panic!() };
+//! let mut stream = server.stream(id).expect("just accepted");
+//! let mut buf = [0; 16];
+//! assert_eq!(stream.read(&mut buf), Poll::Ready(Ok(4)));
+//! assert_eq!(stream.read(&mut buf), Poll::Ready(Ok(0))); // its end
+//! ```
+//!
+//! # Time
+//!
+//! A moment is a [`Duration`](core::time::Duration) since an epoch that the caller picks, such as the start of the
+//! program. Call [`Session::handle_timeout`] when [`Session::poll_timeout`] says so.
+//!
+//! # Memory
+//!
+//! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
+//! `max_session_send_queue` bytes to send; buffers are at most twice as large as what they hold, plus 64 bytes per
+//! stream. Unused buffers are kept up to 1 MiB and freed when the session idles. An idle stream takes at most 200
+//! bytes. Nothing is allocated per frame once buffers are warm. Every limit stands in the table at [`Config`].
+//!
+//! # Errors
+//!
+//! What the peer does wrong ends the session with a [`ProtocolError`]; whatever ends it is the one [`CloseReason`] that
+//! every later call gets. What had arrived before stays readable. No input, of the peer or of the caller, panics.
+//!
+//! # Features
+//!
+//! None is on by default. `std`: conversions to [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)
+//! and vectored writes from [`Transmit`]. `poll`: the layer that the adapters share, `poll`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod budget;
+mod closing;
+mod common;
+mod config;
+mod error;
+mod event;
+mod frame;
+mod input;
+mod keep_alive;
+mod output;
+mod pool;
+mod recv;
+mod ring;
+mod scheduler;
+mod segments;
+mod send;
+mod session;
+mod stats;
+mod stream;
+mod stream_mut;
+mod table;
+mod transmit;
+mod window;
+
+pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
+pub use error::{CloseReason, OpenError, ProtocolError, StreamError, TransportError};
+pub use event::Event;
+pub use frame::{Command, FrameClass, Header, Side, StreamId, Version, WindowUpdate};
+pub use pool::BufferPool;
+pub use session::Session;
+pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StreamStats};
+pub use stream_mut::StreamMut;
+pub use transmit::Transmit;

@@ -1,0 +1,80 @@
+//! The receiving half of a stream: what has arrived, how far it was read, what the peer was told.
+
+use crate::{config::INITIAL_WINDOW, frame::WindowUpdate, segments::Queue};
+
+/// Counters run in 64 bits; on the wire they are modulo 2^32.
+#[derive(Debug)]
+pub(crate) struct Recv {
+    pub(crate) queue: Queue,
+    /// Bytes that arrived.
+    pub(crate) received: u64,
+    /// Bytes that the application has read.
+    pub(crate) read: u64,
+    /// What the last update said was consumed.
+    announced: u64,
+    /// Version 2: how far the peer was ever allowed to send.
+    edge: u64,
+    /// Version 2: the window the peer has or assumes. 0 once it sends no more.
+    window: u32,
+    /// The first read is announced at once, since the peer's first window is not of our choosing.
+    first_announced: bool,
+}
+
+impl Recv {
+    pub(crate) const fn new() -> Self {
+        Self {
+            queue: Queue::new(),
+            received: 0,
+            read: 0,
+            announced: 0,
+            edge: INITIAL_WINDOW as u64,
+            window: 0,
+            first_announced: false,
+        }
+    }
+
+    pub(crate) const fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// Grants a window, effective with the next update.
+    pub(crate) const fn grant(&mut self, window: u32) {
+        self.window = window;
+    }
+
+    /// Bytes beyond all that the peer was ever allowed to send.
+    pub(crate) const fn overrun(&self) -> u64 {
+        self.received.saturating_sub(self.edge)
+    }
+
+    /// Whether the peer should be told of what was read: at the first read, then at half a window.
+    ///
+    /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read but not
+    /// yet acknowledged, because senders count a frame as sent once all of it has left.
+    pub(crate) fn update_due(&self, partial: u64) -> bool {
+        let since = self.consumed(partial) - self.announced;
+        since > 0 && (!self.first_announced || since >= u64::from(self.window / 2))
+    }
+
+    /// The update to send now.
+    pub(crate) fn announce(&mut self, partial: u64) -> WindowUpdate {
+        let consumed = self.consumed(partial);
+        self.announced = consumed;
+        self.first_announced |= consumed > 0;
+        self.edge = self.edge.max(consumed + u64::from(self.window));
+        WindowUpdate {
+            consumed: wire(consumed),
+            window: self.window,
+        }
+    }
+
+    fn consumed(&self, partial: u64) -> u64 {
+        self.read.min(self.received - partial.min(self.received))
+    }
+}
+
+/// A counter as it stands on the wire: modulo 2^32.
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) const fn wire(counter: u64) -> u32 {
+    counter as u32
+}

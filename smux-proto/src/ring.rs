@@ -1,0 +1,57 @@
+//! A queue of streams in which each stands at most once.
+
+use alloc::collections::VecDeque;
+
+use crate::table::Key;
+
+/// Entries that may be stale before a removal makes it worth sweeping the queue.
+const SWEEP: usize = 32;
+
+/// First-in first-out queue of stream keys.
+///
+/// That a stream stands in it at most once is a flag of the stream, which the caller keeps.
+/// Streams that end while they are queued leave a stale entry behind; [`Ring::forget`] counts
+/// those and sweeps them out once they are the majority, so the queue is never longer than
+/// twice its live entries plus a constant, at constant amortised cost.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    keys: VecDeque<Key>,
+    stale: usize,
+}
+
+impl Ring {
+    pub(crate) fn push(&mut self, key: Key) {
+        self.keys.push_back(key);
+    }
+
+    /// The next key; it is stale if its stream has gone or no longer has the flag.
+    pub(crate) fn pop(&mut self) -> Option<Key> {
+        let key = self.keys.pop_front();
+        if self.keys.is_empty() {
+            self.stale = 0;
+        }
+        key
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Notes that one entry became stale; `is_live` tells which entries are not.
+    pub(crate) fn forget(&mut self, is_live: impl Fn(Key) -> bool) {
+        self.stale += 1;
+        if self.stale > SWEEP + self.keys.len() / 2 {
+            self.keys.retain(|&key| is_live(key));
+            self.stale = 0;
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.keys = VecDeque::new();
+        self.stale = 0;
+    }
+}

@@ -1,0 +1,78 @@
+//! The sending half of a stream: what waits to leave, and how far the peer lets it go.
+
+use crate::{frame::WindowUpdate, recv::wire, segments::Queue};
+
+/// Largest window: senders in use take more as a negative number.
+const MAX_WINDOW: u32 = i32::MAX as u32;
+
+#[derive(Debug)]
+pub(crate) struct Send {
+    pub(crate) queue: Queue,
+    /// Bytes that the application has written: counted before a frame can leave, so that no
+    /// acknowledgement can overtake the count.
+    pub(crate) written: u64,
+    /// Version 2: what the peer has read, modulo 2^32.
+    acknowledged: u32,
+    /// Version 2: what the peer takes beyond that.
+    window: u32,
+    /// The last update acknowledged more than was sent.
+    pub(crate) broken: bool,
+    /// Bytes that were written and dropped, since nobody would have read them.
+    pub(crate) dropped: u64,
+    /// How far the session's output had come when the last frame of this stream was in it.
+    pub(crate) mark: u64,
+    /// Something that was to leave never will.
+    pub(crate) cut_off: bool,
+}
+
+/// What an update from the peer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    Applied,
+    /// It acknowledges less than an earlier one; ignored.
+    Stale,
+    /// It acknowledges more than was sent; not applied.
+    Ahead,
+}
+
+impl Send {
+    pub(crate) const fn new(window: u32) -> Self {
+        Self {
+            queue: Queue::new(),
+            written: 0,
+            acknowledged: 0,
+            window,
+            broken: false,
+            dropped: 0,
+            mark: 0,
+            cut_off: false,
+        }
+    }
+
+    /// Bytes handed out for writing to the transport.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.written - self.queue.len() as u64 - self.dropped
+    }
+
+    /// Bytes that may be written before the peer's next update. All arithmetic is modulo 2^32.
+    pub(crate) const fn credit(&self) -> usize {
+        let in_flight = wire(self.written).wrapping_sub(self.acknowledged);
+        self.window.saturating_sub(in_flight) as usize
+    }
+
+    pub(crate) fn update(&mut self, update: WindowUpdate) -> Update {
+        let advance = update.consumed.wrapping_sub(self.acknowledged);
+        let unacknowledged = wire(self.sent()).wrapping_sub(self.acknowledged);
+        if advance <= unacknowledged {
+            self.acknowledged = update.consumed;
+            self.window = update.window.min(MAX_WINDOW);
+            self.broken = false;
+            return Update::Applied;
+        }
+        if advance > MAX_WINDOW {
+            return Update::Stale;
+        }
+        self.broken = true;
+        Update::Ahead
+    }
+}

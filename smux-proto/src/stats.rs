@@ -1,0 +1,116 @@
+//! Counters: what a session and its streams did so far.
+
+use core::time::Duration;
+
+use crate::frame::Command;
+
+/// What a session did so far. Byte and frame counts are since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionStats {
+    /// Frames that arrived, by command.
+    pub frames_received: FrameCounts,
+    /// Frames handed out for writing, by command.
+    pub frames_sent: FrameCounts,
+    /// Bytes consumed from the transport, headers included.
+    pub bytes_received: u64,
+    /// Bytes handed out for writing, headers included.
+    pub bytes_emitted: u64,
+    /// Bytes of stream data that arrived, discarded ones included.
+    pub payload_received: u64,
+    /// Bytes of stream data handed out for writing.
+    pub payload_sent: u64,
+    /// Bytes received and not yet read: the part of `max_receive_buffer` in use.
+    pub receive_buffered: usize,
+    /// Bytes written and not yet handed out.
+    pub send_queued: usize,
+    /// Version 2: the sum of the windows announced. At most `max_receive_buffer`.
+    pub windows_granted: usize,
+    /// Times that reading from the transport paused because the receive buffer was full.
+    pub receive_stalls: u64,
+    /// How long reading paused altogether, up to the last time that input went on.
+    pub receive_stall_time: Duration,
+    /// Times that a write waited for the peer's window.
+    pub window_stalls: u64,
+    /// Times that a write waited for room in a send queue.
+    pub send_queue_stalls: u64,
+    /// Frames by which a peer went beyond a stream's window.
+    pub window_overruns: u64,
+    /// Streams ended here because they had overrun their window when the receive buffer was full.
+    pub streams_retired: u64,
+    /// Streams opened here.
+    pub streams_opened: u64,
+    /// Streams accepted here.
+    pub streams_accepted: u64,
+    /// Streams of the peer refused because of a limit, or since nobody accepts.
+    pub streams_refused: u64,
+    /// Frames that had no effect, by kind.
+    pub ignored: IgnoredFrames,
+}
+
+/// Frames by command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the commands are documented at `Command`
+pub struct FrameCounts {
+    pub syn: u64,
+    pub fin: u64,
+    pub psh: u64,
+    pub nop: u64,
+    pub upd: u64,
+}
+
+impl FrameCounts {
+    pub(crate) fn count(&mut self, command: Command) {
+        let counter = match command {
+            Command::Syn => &mut self.syn,
+            Command::Fin => &mut self.fin,
+            Command::Psh => &mut self.psh,
+            Command::Nop => &mut self.nop,
+            Command::Upd => &mut self.upd,
+        };
+        *counter += 1;
+    }
+}
+
+/// Frames that had no effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IgnoredFrames {
+    /// SYN for a stream that is open.
+    pub duplicate_syn: u64,
+    /// SYN with an id that only this side may use.
+    pub own_parity_syn: u64,
+    /// PSH without data.
+    pub empty_psh: u64,
+    /// PSH, FIN or UPD for a stream that is not (or no longer) known, or closed here. Usual after a local close.
+    pub unknown_stream: u64,
+    /// PSH behind the stream's FIN.
+    pub after_fin: u64,
+    /// A third FIN of a stream, or more.
+    pub repeated_fin: u64,
+    /// UPD that acknowledges less than an earlier one.
+    pub stale_upd: u64,
+}
+
+/// What a stream did so far and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Bytes that arrived.
+    pub bytes_received: u64,
+    /// Bytes that the application has read.
+    pub bytes_read: u64,
+    /// Bytes that the application has written.
+    pub bytes_written: u64,
+    /// Bytes handed out for writing to the transport.
+    pub bytes_sent: u64,
+    /// Bytes that arrived and are not read.
+    pub unread: usize,
+    /// Bytes that are written and not handed out.
+    pub unsent: usize,
+    /// Version 2: the window last granted to the peer, in bytes; 0 in version 1.
+    pub receive_window: usize,
+    /// Version 2: bytes that may be written before the peer's next update; 0 in version 1.
+    pub send_window: usize,
+}

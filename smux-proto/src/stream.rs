@@ -1,0 +1,159 @@
+//! The life of one stream, the same for both roles.
+//!
+//! ```text
+//!            application                                 peer
+//!
+//!   open ──────────────────► SYN             SYN ───────────────► backlog ──► accept
+//!   write ─────────────────► PSH             PSH ───────────────► read
+//!   finish ────────────────► FIN             FIN ───────────────► read: end of stream
+//!   close, peer finished ──► FIN if owed     FIN again ─────────► write: stopped
+//!   close, peer not ───────► FIN, FIN
+//! ```
+//!
+//! Rules:
+//! * FIN stands behind all data of its stream; after it no data leaves, and data that arrives behind
+//!   the peer's FIN is ignored.
+//! * The two directions end independently: reading goes on after our FIN, writing after the peer's.
+//! * Closing while the peer may still send takes two FINs: one ends our data, the second says that we
+//!   read no more. Every release of the reference ignores the second; ours stops writing.
+//! * Without half-close a FIN means both at once: ours waits until the stream is closed or the peer's
+//!   has come, and the peer's stops our writing.
+//! * What has arrived stays readable, whatever ends afterwards.
+
+use crate::{frame::StreamId, recv::Recv, send::Send, stats::StreamStats};
+
+/// A fact about a stream that is either so or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Flag {
+    /// The application has it, as opposed to the backlog.
+    Accepted,
+    /// The application wants no more of it.
+    Closed,
+    /// No more data will be written.
+    Finished,
+    /// The peer's FIN has come.
+    PeerFinished,
+    /// The peer reads no more.
+    Stopped,
+    /// Ended here since the peer overran its window.
+    Retired,
+    /// Counts among the streams that were ever beyond their window.
+    Overran,
+    OwesSyn,
+    OwesUpd,
+    /// A read was pending.
+    ReadWaits,
+    /// A write was pending.
+    WriteWaits,
+    /// `poll_sent` was pending.
+    SentWaits,
+    /// Events not polled yet.
+    Readable,
+    Writable,
+    Finish,
+    Stop,
+    /// Stands in the queue of this name.
+    InControl,
+    InData,
+    InBlocked,
+    InEvents,
+    InWindows,
+    InHungry,
+}
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: StreamId,
+    /// Which stream of its table it is, counted from the first: the table's to set.
+    pub(crate) serial: u32,
+    flags: u32,
+    /// FINs that have left.
+    fins: u8,
+    pub(crate) recv: Recv,
+    pub(crate) send: Send,
+}
+
+impl Stream {
+    pub(crate) const fn new(id: StreamId, send_window: u32) -> Self {
+        Self {
+            id,
+            serial: 0,
+            flags: 0,
+            fins: 0,
+            recv: Recv::new(),
+            send: Send::new(send_window),
+        }
+    }
+
+    pub(crate) const fn has(&self, flag: Flag) -> bool {
+        self.flags & (1 << flag as u32) != 0
+    }
+
+    pub(crate) const fn set(&mut self, flag: Flag) {
+        self.flags |= 1 << flag as u32;
+    }
+
+    /// Clears the flag and tells whether it was set.
+    pub(crate) const fn clear(&mut self, flag: Flag) -> bool {
+        let had = self.has(flag);
+        self.flags &= !(1 << flag as u32);
+        had
+    }
+
+    /// Whether data that arrives now is of use to anybody.
+    pub(crate) const fn takes_data(&self) -> bool {
+        !(self.has(Flag::PeerFinished) || self.has(Flag::Closed) || self.has(Flag::Retired))
+    }
+
+    /// Whether a read would not be pending.
+    pub(crate) const fn is_readable(&self) -> bool {
+        !self.recv.queue.is_empty() || self.has(Flag::PeerFinished) || self.has(Flag::Retired)
+    }
+
+    /// FINs to send once the queue is empty.
+    pub(crate) const fn owed_fins(&self, half_close: bool) -> u8 {
+        let reads_no_more = self.has(Flag::Closed) || self.has(Flag::Retired);
+        let total = if !self.has(Flag::Finished) {
+            0
+        } else if self.has(Flag::PeerFinished) {
+            1
+        } else if half_close {
+            1 + reads_no_more as u8
+        } else {
+            reads_no_more as u8
+        };
+        total.saturating_sub(self.fins)
+    }
+
+    pub(crate) const fn sent_fin(&mut self) {
+        self.fins += 1;
+    }
+
+    /// Whether all that was written, FIN included, has been handed out.
+    pub(crate) const fn is_sent(&self, half_close: bool) -> bool {
+        self.send.queue.is_empty() && self.owed_fins(half_close) == 0 && !self.has(Flag::OwesSyn)
+    }
+
+    /// Whether nothing remains to be done for it.
+    pub(crate) const fn is_over(&self, half_close: bool) -> bool {
+        self.has(Flag::Closed) && self.is_sent(half_close)
+    }
+
+    pub(crate) const fn stats(&self, windows: bool) -> StreamStats {
+        StreamStats {
+            bytes_received: self.recv.received,
+            bytes_read: self.recv.read,
+            bytes_written: self.send.written,
+            bytes_sent: self.send.sent(),
+            unread: self.recv.queue.len(),
+            unsent: self.send.queue.len(),
+            receive_window: if windows {
+                self.recv.window() as usize
+            } else {
+                0
+            },
+            send_window: if windows { self.send.credit() } else { 0 },
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A stream in the application's hands.
+
+use core::task::Poll;
+
+use bytes::{BufMut, Bytes};
+
+use crate::{
+    common::Common,
+    error::StreamError,
+    frame::StreamId,
+    segments::Segment,
+    stats::StreamStats,
+    stream::{Flag, Stream},
+    table::{Key, Table},
+};
+
+/// One stream of a [`Session`](crate::Session), borrowed for a while: looked up once, used as often as needed.
+///
+/// Calls that cannot go on return [`Poll::Pending`]; the matching [`Event`](crate::Event) follows when they can.
+/// Any order of calls is safe.
+#[derive(Debug)]
+pub struct StreamMut<'a> {
+    /// Of a stream that is in the table: found when this was made, and removed only by this.
+    key: Key,
+    table: &'a mut Table,
+    common: &'a mut Common,
+}
+
+impl<'a> StreamMut<'a> {
+    pub(crate) const fn new(key: Key, table: &'a mut Table, common: &'a mut Common) -> Self {
+        Self { key, table, common }
+    }
+
+    /// The stream's id.
+    pub fn id(&self) -> StreamId {
+        self.table[self.key].id
+    }
+
+    /// Reads what has arrived, as much as fits. `Ok(0)` is the end of the stream, if `buf` is not empty.
+    ///
+    /// Pending until [`Event::Readable`](crate::Event::Readable) or [`Event::Finished`](crate::Event::Finished).
+    ///
+    /// # Errors
+    ///
+    /// Only once everything that arrived has been read: [`StreamError::Closed`] if the session ended before
+    /// the peer's FIN, so that truncation is never silent; [`StreamError::Retired`].
+    pub fn read(&mut self, mut buf: &mut [u8]) -> Poll<Result<usize, StreamError>> {
+        self.read_buf(&mut buf)
+    }
+
+    /// As [`read`](Self::read), into any [`BufMut`]: for instance one that was never initialised.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_buf(&mut self, buf: &mut impl BufMut) -> Poll<Result<usize, StreamError>> {
+        if !buf.has_remaining_mut() {
+            return Poll::Ready(Ok(0));
+        }
+        if let Some(end) = self.nothing_to_read() {
+            return end.map_ok(|()| 0);
+        }
+        let queue = &mut self.table[self.key].recv.queue;
+        let mut copied = 0;
+        while buf.has_remaining_mut() && !queue.is_empty() {
+            let front = self.common.segments.front(queue);
+            let count = front.len().min(buf.remaining_mut());
+            buf.put_slice(&front[..count]);
+            self.common.segments.advance(queue, count);
+            copied += count;
+        }
+        self.common.consumed(self.key, copied, self.table);
+        Poll::Ready(Ok(copied))
+    }
+
+    /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end of the stream.
+    ///
+    /// What [`BufferPool`](crate::BufferPool) lent is not copied but leaves the pool for good, so this
+    /// allocates where [`read`](Self::read) does not. Good for passing data on, not for small messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_bytes(&mut self, max: usize) -> Poll<Result<Bytes, StreamError>> {
+        if max == 0 {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
+        if let Some(end) = self.nothing_to_read() {
+            return end.map_ok(|()| Bytes::new());
+        }
+        let queue = &mut self.table[self.key].recv.queue;
+        let bytes = match self.common.segments.split_front(queue, max) {
+            Some(Segment::Pooled { buffer, start }) => Bytes::from(buffer).slice(start..),
+            Some(Segment::Shared(bytes)) => bytes,
+            None => Bytes::new(),
+        };
+        self.common.consumed(self.key, bytes.len(), self.table);
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Shows the next bytes that have arrived without taking them; an empty slice is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn peek(&mut self) -> Poll<Result<&[u8], StreamError>> {
+        if let Some(end) = self.nothing_to_read() {
+            return end.map_ok(|()| [].as_slice());
+        }
+        let queue = &self.table[self.key].recv.queue;
+        Poll::Ready(Ok(self.common.segments.front(queue)))
+    }
+
+    /// Takes bytes that [`peek`](Self::peek) has shown; more than it showed counts as all of them.
+    pub fn consume(&mut self, count: usize) {
+        let queue = &mut self.table[self.key].recv.queue;
+        let count = count.min(self.common.segments.front(queue).len());
+        self.common.segments.advance(queue, count);
+        self.common.consumed(self.key, count, self.table);
+    }
+
+    /// Queues a copy of as much of `data` as the peer's window and the send queues take, and tells how much.
+    ///
+    /// What was taken will be sent, before FIN, unless the peer stops reading or the session ends. Pending until
+    /// [`Event::Writable`](crate::Event::Writable). Writing nothing always succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Closed`], [`StreamError::Finished`], [`StreamError::Stopped`], [`StreamError::Retired`],
+    /// [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken then.
+    pub fn write(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
+        self.write_with(data.len(), |common, stream, count| {
+            let limit = common.send_segment();
+            common
+                .segments
+                .push(&mut stream.send.queue, &data[..count], limit);
+        })
+    }
+
+    /// As [`write`](Self::write), without a copy: `data` is advanced by what was taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_bytes(&mut self, data: &mut Bytes) -> Poll<Result<usize, StreamError>> {
+        self.write_with(data.len(), |common, stream, count| {
+            let bytes = data.split_to(count);
+            common.segments.push_shared(&mut stream.send.queue, bytes);
+        })
+    }
+
+    /// Whether all that was written, and FIN if the stream is finished, has been handed out for writing:
+    /// it had left once the first `n` bytes of the session's output had, where `n` is the number returned
+    /// (compare [`Session::bytes_emitted`](crate::Session::bytes_emitted)). The number stays the same until more is written.
+    ///
+    /// Pending until [`Event::Writable`](crate::Event::Writable).
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] or
+    /// [`StreamError::Retired`] if queued data was dropped for that.
+    pub fn poll_sent(&mut self) -> Poll<Result<u64, StreamError>> {
+        let (stream, common) = (&mut self.table[self.key], &*self.common);
+        if !stream.is_sent(common.config.half_close()) {
+            stream.set(Flag::SentWaits);
+            return Poll::Pending;
+        }
+        if stream.send.cut_off {
+            return Poll::Ready(Err(ended(stream, common)));
+        }
+        Poll::Ready(Ok(stream.send.mark))
+    }
+
+    /// Ends this side's data: FIN leaves behind all that was written. Reading goes on. Again does nothing.
+    ///
+    /// Without [half-close](crate::ConfigBuilder::half_close) the FIN waits for the peer's, or for [`close`](Self::close).
+    pub fn finish(&mut self) {
+        let (stream, common) = (&mut self.table[self.key], &mut *self.common);
+        if common.reason.is_none() && !stream.has(Flag::Finished) {
+            stream.set(Flag::Finished);
+            common.scheduler.owe_data(self.key, stream);
+            // A write that was pending has to see that it came too late.
+            common.wake_writer(self.key, stream);
+        }
+    }
+
+    /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is dropped.
+    ///
+    /// If the peer has not finished, a second FIN tells it that nobody reads any more.
+    pub fn close(self) {
+        close(self.key, self.table, self.common);
+    }
+
+    /// Bytes that have arrived and are not read.
+    pub fn unread(&self) -> usize {
+        self.table[self.key].recv.queue.len()
+    }
+
+    /// Bytes that are written and not handed out for writing.
+    pub fn unsent(&self) -> usize {
+        self.table[self.key].send.queue.len()
+    }
+
+    /// Whether a read would not be pending.
+    pub fn is_readable(&self) -> bool {
+        self.table[self.key].is_readable() || self.common.reason.is_some()
+    }
+
+    /// Whether the peer's FIN has come. What it sent before may still be unread.
+    pub fn peer_finished(&self) -> bool {
+        self.table[self.key].has(Flag::PeerFinished)
+    }
+
+    /// Whether the peer has closed the stream and will not read what is written.
+    pub fn is_stopped(&self) -> bool {
+        self.table[self.key].has(Flag::Stopped)
+    }
+
+    /// What the stream did so far.
+    pub fn stats(&self) -> StreamStats {
+        self.table[self.key].stats(self.common.is_v2())
+    }
+
+    /// If nothing is there to read: end of stream, the error, or pending.
+    fn nothing_to_read(&mut self) -> Option<Poll<Result<(), StreamError>>> {
+        let stream = &mut self.table[self.key];
+        if !stream.recv.queue.is_empty() {
+            return None;
+        }
+        Some(if stream.has(Flag::PeerFinished) {
+            Poll::Ready(Ok(()))
+        } else if stream.has(Flag::Retired) || self.common.reason.is_some() {
+            Poll::Ready(Err(ended(stream, self.common)))
+        } else {
+            stream.set(Flag::ReadWaits);
+            Poll::Pending
+        })
+    }
+
+    fn write_with(
+        &mut self,
+        len: usize,
+        queue: impl FnOnce(&mut Common, &mut Stream, usize),
+    ) -> Poll<Result<usize, StreamError>> {
+        if len == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let (stream, common) = (&mut self.table[self.key], &mut *self.common);
+        if let Some(error) = write_error(stream, common) {
+            return Poll::Ready(Err(error));
+        }
+        let count = len.min(common.room(stream));
+        if count == 0 {
+            common.write_waits(self.key, stream);
+            return Poll::Pending;
+        }
+        queue(common, stream, count);
+        stream.send.written += count as u64;
+        common.queued += count;
+        common.scheduler.owe_data(self.key, stream);
+        Poll::Ready(Ok(count))
+    }
+}
+
+fn write_error(stream: &Stream, common: &Common) -> Option<StreamError> {
+    if common.reason.is_some() || stream.has(Flag::Retired) || stream.has(Flag::Stopped) {
+        Some(ended(stream, common))
+    } else if stream.has(Flag::Finished) {
+        Some(StreamError::Finished)
+    } else if stream.send.broken {
+        Some(StreamError::AcknowledgedTooMuch)
+    } else {
+        None
+    }
+}
+
+/// Why a stream takes or gives no more.
+fn ended(stream: &Stream, common: &Common) -> StreamError {
+    match &common.reason {
+        Some(reason) => StreamError::Closed(reason.clone()),
+        None if stream.has(Flag::Retired) => StreamError::Retired,
+        None => StreamError::Stopped,
+    }
+}
+
+/// Ends a stream for the application, also one that was never accepted.
+pub(crate) fn close(key: Key, table: &mut Table, common: &mut Common) {
+    common.release_window(key, table);
+    let stream = &mut table[key];
+    common.discard_received(stream);
+    stream.set(Flag::Closed);
+    if common.reason.is_none() {
+        stream.set(Flag::Finished);
+    }
+    common.scheduler.owe_data(key, stream);
+    remove_if_over(key, table, common);
+}
+
+/// Forgets a stream for which nothing remains to be done.
+pub(crate) fn remove_if_over(key: Key, table: &mut Table, common: &mut Common) {
+    if !table[key].is_over(common.config.half_close()) {
+        return;
+    }
+    let Some(stream) = table.remove(key) else {
+        return;
+    };
+    common.uncount_stream(stream.id);
+    common.scheduler.forget(&stream, table);
+    if stream.has(Flag::InEvents) {
+        common.events.forget(table);
+    }
+}

@@ -1,0 +1,125 @@
+//! The streams of a session, by id.
+
+use core::{
+    hash::BuildHasher,
+    ops::{Index, IndexMut},
+};
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+use crate::{frame::StreamId, stream::Stream};
+
+/// Slots kept when the table empties, so that a session with a few streams does not allocate for each.
+const KEEP: usize = 64;
+
+/// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
+/// belongs to the same stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    slot: u32,
+    serial: u32,
+}
+
+/// Streams in slots, found by id in constant time.
+///
+/// The peer chooses the ids, so the hash is seeded: without the seed nobody can pick ids that collide.
+#[derive(Debug)]
+pub(crate) struct Table {
+    streams: slab::Slab<Stream>,
+    slots: HashTable<u32>,
+    hash: FixedState,
+    /// Streams ever added, modulo 2^32: no key lives that long.
+    serial: u32,
+}
+
+impl Table {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            streams: slab::Slab::new(),
+            slots: HashTable::new(),
+            hash: FixedState::with_seed(seed),
+            serial: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(crate) fn find(&self, id: StreamId) -> Option<Key> {
+        let slot = *self.slots.find(self.hash.hash_one(id), |&slot| {
+            self.streams
+                .get(slot as usize)
+                .is_some_and(|stream| stream.id == id)
+        })?;
+        let serial = self.streams.get(slot as usize)?.serial;
+        Some(Key { slot, serial })
+    }
+
+    /// Adds a stream whose id is not in the table.
+    pub(crate) fn insert(&mut self, mut stream: Stream) -> Key {
+        self.serial = self.serial.wrapping_add(1);
+        stream.serial = self.serial;
+        let (id, serial) = (stream.id, stream.serial);
+        // The stream limits keep the table far below 2^32 entries.
+        let slot = u32::try_from(self.streams.insert(stream)).unwrap_or(u32::MAX);
+        let (streams, hash) = (&self.streams, &self.hash);
+        self.slots.insert_unique(hash.hash_one(id), slot, |&slot| {
+            streams
+                .get(slot as usize)
+                .map_or(0, |stream| hash.hash_one(stream.id))
+        });
+        Key { slot, serial }
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Stream> {
+        self.streams
+            .get(key.slot as usize)
+            .filter(|stream| stream.serial == key.serial)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Stream> {
+        self.streams
+            .get_mut(key.slot as usize)
+            .filter(|stream| stream.serial == key.serial)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Stream> {
+        let id = self.get(key)?.id;
+        let entry = self
+            .slots
+            .find_entry(self.hash.hash_one(id), |&slot| slot == key.slot);
+        if let Ok(entry) = entry {
+            entry.remove();
+        }
+        let stream = self.streams.try_remove(key.slot as usize);
+        if self.streams.is_empty() && self.streams.capacity() > KEEP {
+            self.streams = slab::Slab::new();
+            self.slots = HashTable::new();
+        }
+        stream
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.streams.iter().map(|(slot, stream)| Key {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            serial: stream.serial,
+        })
+    }
+}
+
+/// For keys that were found under the same borrow, whose streams are therefore there.
+impl Index<Key> for Table {
+    type Output = Stream;
+
+    fn index(&self, key: Key) -> &Stream {
+        &self.streams[key.slot as usize]
+    }
+}
+
+impl IndexMut<Key> for Table {
+    fn index_mut(&mut self, key: Key) -> &mut Stream {
+        &mut self.streams[key.slot as usize]
+    }
+}

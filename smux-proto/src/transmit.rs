@@ -1,0 +1,154 @@
+//! A batch of outgoing frames.
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use bytes::Buf;
+
+use crate::{
+    frame::{Header, WindowUpdate},
+    segments::Segment,
+};
+
+/// Payload up to this size is copied next to its header: cheaper than a slice of its own in a vectored write.
+const COPIED: usize = 1024;
+
+/// A reusable batch of frames on their way to the transport.
+///
+/// [`Session::poll_transmit`](crate::Session::poll_transmit) fills it; it owns what it holds, so the
+/// session is free for other work while the batch is written. Read it as a [`Buf`]: as a
+/// contiguous [`chunk`](Buf::chunk), or, with feature `std`, as slices for a vectored write. Bytes count as
+/// sent once [`advance`](Buf::advance) has passed them. Give the same batch to `poll_transmit`
+/// again, so that its buffers are used again.
+#[derive(Debug, Default)]
+pub struct Transmit {
+    /// Headers and small payloads, in order.
+    copied: Vec<u8>,
+    chunks: VecDeque<Chunk>,
+    remaining: usize,
+    /// Buffers whose bytes have left.
+    spent: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    /// A range of `copied`.
+    Copied {
+        start: usize,
+        end: usize,
+    },
+    Segment(Segment),
+}
+
+impl Transmit {
+    /// An empty batch. It allocates once frames come.
+    pub const fn new() -> Self {
+        Self {
+            copied: Vec::new(),
+            chunks: VecDeque::new(),
+            remaining: 0,
+            spent: Vec::new(),
+        }
+    }
+
+    /// Starts over. Only for a batch that has been written.
+    pub(crate) fn restart(&mut self) {
+        debug_assert_eq!(self.remaining, 0);
+        self.copied.clear();
+        self.chunks.clear();
+    }
+
+    pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
+        self.spent.drain(..)
+    }
+
+    pub(crate) fn header(&mut self, header: Header) {
+        self.copy(&header.encode());
+    }
+
+    pub(crate) fn update(&mut self, update: WindowUpdate) {
+        self.copy(&update.encode());
+    }
+
+    pub(crate) fn payload(&mut self, segment: Segment) {
+        let len = segment.as_slice().len();
+        if len <= COPIED {
+            self.copy(segment.as_slice());
+            self.spend(segment);
+        } else {
+            self.remaining += len;
+            self.chunks.push_back(Chunk::Segment(segment));
+        }
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        let start = self.copied.len();
+        self.copied.extend_from_slice(bytes);
+        self.remaining += bytes.len();
+        match self.chunks.back_mut() {
+            Some(Chunk::Copied { end, .. }) => *end = self.copied.len(),
+            _ => self.chunks.push_back(Chunk::Copied {
+                start,
+                end: self.copied.len(),
+            }),
+        }
+    }
+
+    fn spend(&mut self, segment: Segment) {
+        if let Segment::Pooled { buffer, .. } = segment {
+            self.spent.push(buffer);
+        }
+    }
+
+    fn slice<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8] {
+        match chunk {
+            Chunk::Copied { start, end } => self.copied.get(*start..*end).unwrap_or_default(),
+            Chunk::Segment(segment) => segment.as_slice(),
+        }
+    }
+}
+
+impl Buf for Transmit {
+    /// Bytes of the batch that have not left.
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.chunks.front().map_or(&[], |chunk| self.slice(chunk))
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        let filled = slices.len().min(self.chunks.len());
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = std::io::IoSlice::new(self.slice(chunk));
+        }
+        filled
+    }
+
+    /// Notes that the first `count` bytes have left. More than [`remaining`](Self::remaining) counts as all.
+    fn advance(&mut self, count: usize) {
+        let mut count = count.min(self.remaining);
+        self.remaining -= count;
+        while count > 0 {
+            let Some(chunk) = self.chunks.front_mut() else {
+                return;
+            };
+            let len = match chunk {
+                Chunk::Copied { start, end } => *end - *start,
+                Chunk::Segment(segment) => segment.as_slice().len(),
+            };
+            if count < len {
+                match chunk {
+                    Chunk::Copied { start, .. } => *start += count,
+                    Chunk::Segment(segment) => segment.advance(count),
+                }
+                return;
+            }
+            count -= len;
+            if let Some(Chunk::Segment(segment)) = self.chunks.pop_front() {
+                self.spend(segment);
+            }
+        }
+    }
+}

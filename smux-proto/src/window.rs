@@ -1,0 +1,215 @@
+//! Receive windows of version 2, which together never exceed the receive budget.
+//!
+//! Every peer may send 262 144 bytes on a stream before it has our first update, so a new stream
+//! counts with that much as long as the budget has room for it. Otherwise the stream gets an early
+//! update with a smaller window. The window of a stream is the budget divided by the number of
+//! streams (rounded up to a power of two), between the floor and `max_stream_buffer`. When streams
+//! are added, older and larger windows are cut to the new size one after the other, about one for
+//! each new stream, so that the work per stream is constant.
+//!
+//! While all peers keep to what they were told, the session therefore never stalls. Peers learn of
+//! an early update only a round trip after their SYN, so the guarantee has a condition:
+//! `fresh × 262 144 + sum of windows ≤ max_receive_buffer`, where `fresh` counts the streams whose
+//! early update is still on its way.
+//!
+//! Unread data of a stream that the peer has finished keeps its share until it is read. If nothing is left but
+//! such data, a new stream gets a window of 0 and waits for its share.
+
+use crate::{
+    config::{Config, INITIAL_WINDOW},
+    ring::Ring,
+    scheduler::Scheduler,
+    stream::{Flag, Stream},
+    table::{Key, Table},
+};
+
+/// Older windows looked at for a stream that wants more than is free, beyond what its floor takes.
+const EFFORT: usize = 2;
+
+#[derive(Debug)]
+pub(crate) struct Windows {
+    budget: usize,
+    largest: usize,
+    floor: usize,
+    granted: usize,
+    /// Streams with a window, those granted longest ago first.
+    holders: Ring,
+    /// Streams that got no window for now.
+    hungry: Ring,
+    count: usize,
+}
+
+impl Windows {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            budget: config.max_receive_buffer(),
+            largest: config.max_stream_buffer(),
+            floor: config.window_floor(),
+            granted: 0,
+            holders: Ring::default(),
+            hungry: Ring::default(),
+            count: 0,
+        }
+    }
+
+    /// The sum of all windows.
+    pub(crate) const fn granted(&self) -> usize {
+        self.granted
+    }
+
+    /// Whether one more stream can have a window, be it the smallest.
+    pub(crate) const fn has_room(&self) -> bool {
+        (self.count + 1).saturating_mul(self.floor) <= self.budget
+    }
+
+    /// Gives a new stream its window.
+    pub(crate) fn join(&mut self, key: Key, table: &mut Table, scheduler: &mut Scheduler) {
+        self.count += 1;
+        let initial = INITIAL_WINDOW as usize;
+        let early = self.free() < initial;
+        let window = if early {
+            self.obtain(0, table, scheduler)
+        } else {
+            initial
+        };
+        self.granted += window;
+        if let Some(stream) = table.get_mut(key) {
+            stream.recv.grant(width(window));
+            stream.set(Flag::InWindows);
+            if early {
+                stream.set(Flag::OwesUpd);
+                scheduler.owe_control(key, stream);
+            }
+            if window == 0 {
+                stream.set(Flag::InHungry);
+                self.hungry.push(key);
+            }
+        }
+        self.holders.push(key);
+    }
+
+    /// Gives what came free to the streams that wait for it.
+    pub(crate) fn feed(&mut self, table: &mut Table, scheduler: &mut Scheduler) {
+        while self.free() >= self.floor
+            && let Some(key) = self.hungry.pop()
+        {
+            let target = self.target();
+            if let Some(stream) = table.get_mut(key)
+                && stream.clear(Flag::InHungry)
+                && stream.has(Flag::InWindows)
+                && !stream.has(Flag::PeerFinished)
+            {
+                let old = stream.recv.window() as usize;
+                let window = old.max((self.free() + old).min(target));
+                self.granted += window - old;
+                stream.recv.grant(width(window));
+                stream.set(Flag::OwesUpd);
+                scheduler.owe_control(key, stream);
+            }
+        }
+    }
+
+    /// Gives a stream that has read the window it should have now; an update must follow.
+    pub(crate) fn renew(&mut self, key: Key, table: &mut Table, scheduler: &mut Scheduler) {
+        let Some(stream) = table.get_mut(key) else {
+            return;
+        };
+        let old = stream.recv.window() as usize;
+        stream.recv.grant(0);
+        self.granted -= old;
+        let window = if self.free() >= self.target() {
+            self.target()
+        } else {
+            self.obtain(old, table, scheduler)
+        };
+        self.granted += window;
+        if let Some(stream) = table.get_mut(key) {
+            stream.recv.grant(width(window));
+        }
+    }
+
+    /// Cuts the window of a stream whose peer sends no more down to what is unread.
+    pub(crate) fn end(&mut self, stream: &mut Stream) {
+        if stream.has(Flag::InWindows) {
+            let old = stream.recv.window();
+            let unread = old.min(width(stream.recv.queue.len()));
+            self.granted -= (old - unread) as usize;
+            stream.recv.grant(unread);
+        }
+    }
+
+    /// Takes the window of a stream back on which nothing more is received or read.
+    pub(crate) fn leave(&mut self, stream: &mut Stream) {
+        if stream.has(Flag::InWindows) {
+            stream.clear(Flag::InWindows);
+            self.granted -= stream.recv.window() as usize;
+            self.count -= 1;
+            stream.recv.grant(0);
+        }
+    }
+
+    /// A stream that has left may still stand among the holders.
+    pub(crate) fn forget(&mut self, hungry: bool, table: &Table) {
+        if hungry {
+            self.hungry.forget(|key| {
+                table
+                    .get(key)
+                    .is_some_and(|stream| stream.has(Flag::InHungry))
+            });
+        }
+        self.holders.forget(|key| {
+            table
+                .get(key)
+                .is_some_and(|stream| stream.has(Flag::InWindows))
+        });
+    }
+
+    const fn free(&self) -> usize {
+        self.budget.saturating_sub(self.granted)
+    }
+
+    /// The window that each stream should have.
+    fn target(&self) -> usize {
+        (self.budget / self.count.max(1).next_power_of_two()).clamp(self.floor, self.largest)
+    }
+
+    /// As much of the target as is free, or comes free by cutting older windows, but at least the
+    /// floor and no less than `old` if the target is no less; or 0 if unread data of finished streams
+    /// leaves no room for that.
+    fn obtain(&mut self, old: usize, table: &mut Table, scheduler: &mut Scheduler) -> usize {
+        let target = self.target();
+        let least = self.floor.max(old.min(target));
+        let mut looked = 0;
+        for _ in 0..self.holders.len() {
+            let enough = if looked < EFFORT { target } else { least };
+            if self.free() >= enough {
+                break;
+            }
+            let Some(key) = self.holders.pop() else { break };
+            let Some(stream) = table.get_mut(key) else {
+                continue;
+            };
+            if !stream.has(Flag::InWindows) {
+                continue;
+            }
+            looked += 1;
+            self.holders.push(key);
+            let excess = (stream.recv.window() as usize).saturating_sub(target);
+            if excess > 0 && !stream.has(Flag::PeerFinished) {
+                self.granted -= excess;
+                stream.recv.grant(width(target));
+                stream.set(Flag::OwesUpd);
+                scheduler.owe_control(key, stream);
+            }
+        }
+        match self.free().min(target) {
+            window if window < self.floor => 0,
+            window => window,
+        }
+    }
+}
+
+/// A window as it stands on the wire: budgets are below 2^31.
+fn width(window: usize) -> u32 {
+    u32::try_from(window).unwrap_or(u32::MAX >> 1)
+}
