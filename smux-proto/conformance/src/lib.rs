@@ -1,0 +1,30 @@
+//! What the implementations of this workspace are tested with.
+//!
+//! * [`frame`]: frames as bytes, encoded and decoded independently of the code under test.
+//! * [`script`]: one [`Session`](smux_proto::Session) against a peer that speaks raw frames, in
+//!   virtual time, so that a test reads as a packet trace.
+//! * [`pair`]: two sessions, joined by [`pipe`]s that delay, cut, fill up and die.
+//! * [`go`]: live peers of four releases of the Go implementation.
+//! * [`pattern`]: data whose every byte tells where it belongs.
+//! * [`mod@suite`]: the scenarios that every implementation runs, and what it takes to run them.
+//! * [`trace`]: packet traces and odd inputs recorded with the Go implementation.
+//! * [`world`]: a [pair](mod@pair) with an application at each end, checked against a [`model`] after every
+//!   step; driven by a seed ([`simulation`]) or by a fuzzer ([`fuzz`]).
+//!
+//! Everything here is for tests: what is not as it should be panics with a message.
+
+pub mod frame;
+pub mod fuzz;
+pub mod go;
+pub mod model;
+pub mod pair;
+pub mod pattern;
+pub mod pipe;
+pub mod script;
+pub mod simulation;
+pub mod suite;
+pub mod trace;
+pub mod world;
+
+#[doc(hidden)]
+pub use smux_proto::Version;

@@ -1,0 +1,269 @@
+//! Two sessions, joined in memory, in virtual time.
+
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Buf;
+use smux_proto::{Config, Side, Transmit};
+
+use super::{
+    end::{End, Wait},
+    handle::CoreSession,
+};
+use crate::suite::{
+    host::{Host, Task, Wire},
+    memory::{Behaviour, Memory},
+    virtual_time::{Part, VirtualTime},
+};
+
+/// Makes sessions that run in virtual time.
+#[derive(Debug, Default)]
+pub struct CoreHost {
+    time: VirtualTime,
+}
+
+impl CoreHost {
+    /// On the thread that runs the scenario.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn connect(&self, side: Side, config: Config, transport: Memory) -> CoreSession<VirtualEnd> {
+        let end = Arc::new(Mutex::new(End::new(side, config, self.time.now())));
+        self.time.add(Arc::new(Mutex::new(Connection {
+            end: Arc::clone(&end),
+            transport: Some(transport),
+            batch: Transmit::new(),
+            unread: Vec::new(),
+            saw_end: false,
+            shut: false,
+        })));
+        let time = self.time.clone();
+        CoreSession::new(&Arc::new(VirtualEnd { end, time }))
+    }
+}
+
+impl Host for CoreHost {
+    type Session = CoreSession<VirtualEnd>;
+
+    fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
+        self.pair_over(client, server, Behaviour::FAST, Behaviour::FAST)
+    }
+
+    fn pair_over(
+        &self,
+        client: Config,
+        server: Config,
+        there: Behaviour,
+        back: Behaviour,
+    ) -> (Self::Session, Self::Session) {
+        let (near, far) = Memory::pair(there, back);
+        (
+            self.connect(Side::Client, client, near),
+            self.connect(Side::Server, server, far),
+        )
+    }
+
+    fn wire(&self, side: Side, config: Config) -> (Self::Session, Box<dyn Wire>) {
+        self.wire_over(side, config, Behaviour::FAST)
+    }
+
+    fn wire_over(
+        &self,
+        side: Side,
+        config: Config,
+        behaviour: Behaviour,
+    ) -> (Self::Session, Box<dyn Wire>) {
+        let (near, transport) = Memory::pair(behaviour, behaviour);
+        let time = self.time.clone();
+        let wire = VirtualWire { transport, time };
+        (self.connect(side, config, near), Box::new(wire))
+    }
+
+    fn join(&self, tasks: Vec<Task<'_>>) {
+        self.time.join(tasks);
+    }
+
+    fn elapse(&self, time: Duration) {
+        self.time.elapse(time);
+    }
+
+    fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool) {
+        self.time.until(what, condition);
+    }
+}
+
+/// The bare end of a connection in virtual time.
+#[derive(Debug)]
+pub struct VirtualWire {
+    /// The connection.
+    pub transport: Memory,
+    /// In which it is waited for.
+    pub time: VirtualTime,
+}
+
+impl Read for VirtualWire {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.time.block(|| self.transport.poll_read(&mut cx, buf))
+    }
+}
+
+impl Write for VirtualWire {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.time.block(|| self.transport.poll_write(&mut cx, data))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.time.block(|| self.transport.poll_flush(&mut cx))
+    }
+}
+
+impl Wire for VirtualWire {
+    fn finish(&mut self) -> io::Result<()> {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.time.block(|| self.transport.poll_close(&mut cx))
+    }
+}
+
+/// An end whose callers wait in virtual time.
+pub struct VirtualEnd {
+    end: Arc<Mutex<End>>,
+    time: VirtualTime,
+}
+
+impl fmt::Debug for VirtualEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualEnd").finish_non_exhaustive()
+    }
+}
+
+impl Wait for VirtualEnd {
+    fn act<R>(&self, act: impl FnOnce(&mut End) -> R) -> R {
+        let now = self.time.now();
+        let mut end = lock(&self.end);
+        end.now = now;
+        act(&mut end)
+    }
+
+    fn block<R>(&self, mut attempt: impl FnMut(&mut End) -> Poll<R>) -> R {
+        self.time.block(|| self.act(&mut attempt))
+    }
+}
+
+/// Moves the bytes of one end.
+struct Connection {
+    end: Arc<Mutex<End>>,
+    /// `None` once the session has let go of it.
+    transport: Option<Memory>,
+    batch: Transmit,
+    /// Read from the transport and not taken by the session.
+    unread: Vec<u8>,
+    saw_end: bool,
+    shut: bool,
+}
+
+impl Part for Connection {
+    fn step(&mut self, now: Duration) -> bool {
+        let end = Arc::clone(&self.end);
+        let mut end = lock(&end);
+        end.now = now;
+        let Some(transport) = self.transport.take() else {
+            return false;
+        };
+        let mut moved = end.fire();
+        for work in [Self::transmit, Self::receive] {
+            if end.session.is_terminated() {
+                break;
+            }
+            match work(self, &mut end, &transport) {
+                Ok(done) => moved |= done,
+                Err(error) => end.session.handle_transport_error(error.into()),
+            }
+        }
+        end.is_over = end.session.is_terminated();
+        if !end.is_over {
+            self.transport = Some(transport);
+        }
+        moved | end.is_over
+    }
+
+    fn next_timer(&self) -> Option<Duration> {
+        lock(&self.end).session.poll_timeout()
+    }
+
+    fn is_over(&self) -> bool {
+        self.transport.is_none()
+    }
+}
+
+impl Connection {
+    /// Writes what there is to write, flushes, ends the writing direction. True: something was done.
+    fn transmit(&mut self, end: &mut End, transport: &Memory) -> io::Result<bool> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut moved = false;
+        while end.session.poll_transmit(end.now, &mut self.batch) {
+            match transport.poll_write(&mut cx, self.batch.chunk()) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => self.batch.advance(count?),
+                Poll::Pending => return Ok(moved),
+            }
+            moved = true;
+        }
+        let emitted = end.session.stats().bytes_emitted;
+        if end.flushed < emitted {
+            let Poll::Ready(flushed) = transport.poll_flush(&mut cx) else {
+                return Ok(moved);
+            };
+            flushed?;
+            end.flushed = emitted;
+            moved = true;
+        }
+        if end.session.wants_shutdown() && !self.shut {
+            let Poll::Ready(closed) = transport.poll_close(&mut cx) else {
+                return Ok(moved);
+            };
+            closed?;
+            self.shut = true;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Reads once and hands over what the session takes. True: something was done.
+    fn receive(&mut self, end: &mut End, transport: &Memory) -> io::Result<bool> {
+        if !end.session.wants_input() || self.saw_end {
+            return Ok(false);
+        }
+        if self.unread.is_empty() {
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut buffer = vec![0; 65_536];
+            let Poll::Ready(count) = transport.poll_read(&mut cx, &mut buffer) else {
+                return Ok(false);
+            };
+            buffer.truncate(count?);
+            self.unread = buffer;
+            if self.unread.is_empty() {
+                end.session.handle_eof(end.now);
+                self.saw_end = true;
+                return Ok(true);
+            }
+        }
+        let taken = end.session.handle_input(end.now, &self.unread);
+        // After an error the rest is of no interest, and the session has its close reason.
+        let taken = taken.unwrap_or(self.unread.len());
+        self.unread.drain(..taken);
+        Ok(taken > 0)
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

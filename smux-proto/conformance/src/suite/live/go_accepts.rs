@@ -1,0 +1,311 @@
+//! We open streams and ask a Go peer for something on each.
+
+use std::{
+    io::{self, Read, Write},
+    thread,
+    time::Duration,
+};
+
+use smux_proto::ConfigBuilder;
+
+use super::Live;
+use crate::{
+    go::{
+        KeepAlive, Mode, Options,
+        request::{GREETING, GREETING_LEN, Op, Receipt, Request},
+    },
+    pattern::Pattern,
+    suite::{
+        case::{
+            expect_eof, failure, read_exactly, read_pattern, read_pattern_to_end, write_pattern,
+        },
+        host::{Adapter, HostSession, HostStream},
+    },
+};
+
+const PIECE: usize = 128 << 10;
+
+/// Opens a stream and asks.
+fn ask<S: HostSession>(session: &S, op: Op, length: u64, seed: u32) -> S::Stream {
+    let mut stream = session.open().expect("opened");
+    let request = Request { op, length, seed };
+    stream.write_all(&request.encode()).expect("written");
+    stream
+}
+
+/// Writes a pattern and reads it back at the same time, then ends; not before, since a FIN stops the writing of some releases.
+fn exchange(stream: impl HostStream, seed: u32, length: u64) {
+    let (mut reader, mut writer) = stream.split();
+    thread::scope(|scope| {
+        scope.spawn(|| write_pattern(&mut writer, seed, length, PIECE));
+        read_pattern(&mut reader, seed, 0, length, PIECE);
+    });
+}
+
+fn echo_once<S: HostSession>(session: &S, seed: u32, length: u64) {
+    let mut stream = ask(session, Op::Echo, length, seed);
+    write_pattern(&mut stream, seed, length, PIECE);
+    read_pattern(&mut stream, seed, 0, length, PIECE);
+}
+
+fn expect_receipt(stream: &mut (impl Read + ?Sized), seed: u32, length: u64) {
+    let come = read_exactly(stream, Receipt::LEN);
+    let come = Receipt::decode(come.try_into().expect("as long as asked for"));
+    assert_eq!(come, Receipt::of(Pattern { seed }, length));
+}
+
+fn release<S: HostSession>(session: &S, seed: u32) {
+    let mut stream = ask(session, Op::Release, 0, seed);
+    expect_receipt(&mut stream, seed, 0);
+}
+
+/// A few echoes, one after the other.
+pub fn echo<A: Adapter>(live: &Live<'_, A>) {
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    for seed in 0..5 {
+        echo_once(&session, seed, 10_000);
+    }
+    live.end_well(&session, peer);
+}
+
+/// Many bytes to the peer, and as many from it: 64 MiB at full size.
+pub fn megabytes_each_way<A: Adapter>(live: &Live<'_, A>) {
+    let length = live.scaled(2 << 20, 64 << 20);
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let mut stream = ask(&session, Op::Drain, length, 1);
+    write_pattern(&mut stream, 1, length, PIECE);
+    expect_receipt(&mut stream, 1, length);
+    drop(stream);
+    let mut stream = ask(&session, Op::Pour, length, 2);
+    read_pattern_to_end(&mut stream, 2, length, PIECE);
+    drop(stream);
+    exchange(ask(&session, Op::Echo, length, 3), 3, length);
+    live.end_well(&session, peer);
+}
+
+/// A hundred streams at the same time.
+pub fn concurrent<A: Adapter>(live: &Live<'_, A>) {
+    let length = live.scaled(5000, 64 << 10);
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let streams: Vec<_> = (0..100)
+        .map(|seed| (seed, ask(&session, Op::Echo, length, seed)))
+        .collect();
+    thread::scope(|scope| {
+        for (seed, mut stream) in streams {
+            scope.spawn(move || {
+                write_pattern(&mut stream, seed, length, PIECE);
+                read_pattern(&mut stream, seed, 0, length, PIECE);
+            });
+        }
+    });
+    live.end_well(&session, peer);
+}
+
+/// Many streams of 64 bytes each: ten thousand at full size.
+pub fn many_short<A: Adapter>(live: &Live<'_, A>) {
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    for seed in 0..live.scaled(150, 10_000) {
+        echo_once(&session, seed, 64);
+    }
+    live.end_well(&session, peer);
+}
+
+/// Frames of the default size and of the largest that there is, in both directions.
+pub fn full_frames<A: Adapter>(live: &Live<'_, A>) {
+    for size in [32_768, 65_535] {
+        let length = 4 * u64::from(size);
+        let options = Options {
+            max_frame_size: size,
+            ..live.options()
+        };
+        let config = live.config().max_frame_size(usize::from(size));
+        let (session, peer) = live.connect(Mode::Serve, &options, config);
+        let mut stream = ask(&session, Op::Drain, length, 1);
+        write_pattern(&mut stream, 1, length, PIECE);
+        expect_receipt(&mut stream, 1, length);
+        drop(stream);
+        let mut stream = ask(&session, Op::Pour, length, 2);
+        read_pattern_to_end(&mut stream, 2, length, PIECE);
+        drop(stream);
+        live.end_well(&session, peer);
+    }
+}
+
+/// An acceptor that speaks before it is asked.
+pub fn greeting<A: Adapter>(live: &Live<'_, A>) {
+    let options = Options {
+        speak_first: true,
+        ..live.options()
+    };
+    let (session, peer) = live.connect(Mode::Serve, &options, live.config());
+    for seed in 0..5 {
+        let mut stream = session.open().expect("opened");
+        read_pattern(&mut stream, GREETING.seed, 0, GREETING_LEN as u64, PIECE);
+        let request = Request {
+            op: Op::Echo,
+            length: 100,
+            seed,
+        };
+        stream.write_all(&request.encode()).expect("written");
+        write_pattern(&mut stream, seed, 100, PIECE);
+        read_pattern(&mut stream, seed, 0, 100, PIECE);
+    }
+    live.end_well(&session, peer);
+}
+
+const INTERVAL: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(600);
+const SILENCE: u64 = 1500;
+
+/// Nothing moves for more than two timeouts, but for keep-alives.
+pub fn idle<A: Adapter>(live: &Live<'_, A>) {
+    let options = Options {
+        keep_alive: KeepAlive::On {
+            interval: INTERVAL,
+            timeout: TIMEOUT,
+        },
+        ..live.options()
+    };
+    let config = live
+        .config()
+        .keep_alive_interval(INTERVAL)
+        .keep_alive_timeout(TIMEOUT);
+    be_silent(live, &options, config);
+}
+
+/// The same with a peer that sends no keep-alives, which is told to our side.
+pub fn no_keep_alive<A: Adapter>(live: &Live<'_, A>) {
+    let options = Options {
+        keep_alive: KeepAlive::Off,
+        ..live.options()
+    };
+    be_silent(live, &options, live.config().keep_alive_disabled());
+}
+
+fn be_silent<A: Adapter>(live: &Live<'_, A>, options: &Options, config: ConfigBuilder) {
+    let (session, peer) = live.connect(Mode::Serve, options, config);
+    let mut stream = ask(&session, Op::Idle, SILENCE, 1);
+    write_pattern(&mut stream, 1, 1000, PIECE);
+    read_pattern(&mut stream, 1, 0, 1000, PIECE);
+    drop(stream);
+    live.end_well(&session, peer);
+}
+
+/// We end our direction first; the peer answers only then. It cannot, in releases 1.5.28 to 1.5.53, and in version 2 older
+/// ones can only as far as the window goes.
+pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
+    if live.release.stops_writing_after_fin() {
+        return;
+    }
+    const LENGTH: u64 = 100_000;
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    for seed in 0..3 {
+        let mut stream = ask(&session, Op::ReplyAtEof, LENGTH, seed);
+        write_pattern(&mut stream, seed, LENGTH, PIECE);
+        stream.finish().expect("finished");
+        expect_receipt(&mut stream, seed, LENGTH);
+        read_pattern_to_end(&mut stream, seed, LENGTH, PIECE);
+    }
+    live.end_well(&session, peer);
+}
+
+/// The peer ends its direction first, which only the newest can; we read all of it and then write. Our own end
+/// waits until the peer has read: from its `CloseWrite` on, our FIN would discard what it has not.
+pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
+    if !live.release.has_close_write() {
+        return;
+    }
+    const LENGTH: u64 = 100_000;
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    for seed in 0..3 {
+        let mut stream = ask(&session, Op::FinFirst, LENGTH, seed);
+        read_pattern_to_end(&mut stream, seed, LENGTH, PIECE);
+        write_pattern(&mut stream, seed, LENGTH, PIECE);
+        let mut report = ask(&session, Op::Report, LENGTH, seed);
+        expect_receipt(&mut report, seed, LENGTH);
+        stream.finish().expect("finished");
+    }
+    live.end_well(&session, peer);
+}
+
+/// With half-close avoided, finishing before the answer does no harm with any release.
+pub fn without_half_close<A: Adapter>(live: &Live<'_, A>) {
+    const LENGTH: u64 = 100_000;
+    let (session, peer) = live.connect(
+        Mode::Serve,
+        &live.options(),
+        live.config().half_close(false),
+    );
+    for seed in 0..3 {
+        let mut stream = ask(&session, Op::Drain, LENGTH, seed);
+        write_pattern(&mut stream, seed, LENGTH, PIECE);
+        stream.finish().expect("finished");
+        expect_receipt(&mut stream, seed, LENGTH);
+        drop(stream);
+        let mut stream = ask(&session, Op::Pour, LENGTH, seed);
+        stream.finish().expect("finished");
+        read_pattern_to_end(&mut stream, seed, LENGTH, PIECE);
+    }
+    live.end_well(&session, peer);
+}
+
+/// A stream that the peer does not read stops its writer, in version 2, and nobody else; version 1 has to leave it room.
+pub fn hold<A: Adapter>(live: &Live<'_, A>) {
+    const LENGTH: u64 = 1 << 20;
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let mut held = ask(&session, Op::Hold, LENGTH, 1);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            write_pattern(&mut held, 1, LENGTH, PIECE);
+            expect_receipt(&mut held, 1, LENGTH);
+        });
+        for seed in 2..5 {
+            echo_once(&session, seed, 10_000);
+        }
+        release(&session, 1);
+    });
+    drop(held);
+    live.end_well(&session, peer);
+}
+
+/// A stream that we do not read leaves the others alone.
+pub fn unread<A: Adapter>(live: &Live<'_, A>) {
+    const LENGTH: u64 = 1 << 20;
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let mut unread = ask(&session, Op::Pour, LENGTH, 1);
+    for seed in 2..5 {
+        echo_once(&session, seed, 10_000);
+    }
+    read_pattern_to_end(&mut unread, 1, LENGTH, PIECE);
+    drop(unread);
+    live.end_well(&session, peer);
+}
+
+/// A peer that closes a stream while we write to it. Where it says so with two FINs, or where half-close is avoided and one
+/// is enough, our writer learns it.
+pub fn peer_abandons<A: Adapter>(live: &Live<'_, A>) {
+    let config = live.config().half_close(live.release.has_close_write());
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), config);
+    let mut stream = ask(&session, Op::Abandon, 10_000, 1);
+    write_pattern(&mut stream, 1, 10_000, PIECE);
+    let error = failure(io::copy(&mut io::repeat(7), &mut stream));
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    expect_eof(&mut stream);
+    drop(stream);
+    echo_once(&session, 2, 10_000);
+    live.end_well(&session, peer);
+}
+
+/// We drop a stream while the peer writes to it. It may never learn that, but other streams work.
+pub fn we_abandon<A: Adapter>(live: &Live<'_, A>) {
+    const LENGTH: u64 = 4 << 20;
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let mut stream = ask(&session, Op::Pour, LENGTH, 1);
+    read_pattern(&mut stream, 1, 0, 100_000, PIECE);
+    drop(stream);
+    for seed in 2..5 {
+        echo_once(&session, seed, 10_000);
+    }
+    let outcome = live.end(&session, peer);
+    assert!(outcome.finished >= 3, "the other streams: {outcome:?}");
+}

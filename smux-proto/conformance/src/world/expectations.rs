@@ -1,0 +1,232 @@
+//! What must hold: at any moment, when all events are taken, and at the end.
+
+use std::{task::Poll, time::Duration};
+
+use smux_proto::{CloseReason, Side, StreamError};
+
+use super::{SIDES, SessionWaits, World, application::read};
+use crate::{
+    model::other,
+    pipe::{Link, Pipe},
+};
+
+/// Moves after which the sessions are taken to talk for ever.
+const MAX_MOVES: usize = 1_000_000;
+/// Largest payload of a frame: by so much the receive budget may be exceeded.
+const MAX_FRAME: usize = 65_535;
+
+impl World {
+    /// Errors are of the session's end, or because the other application closed the stream.
+    pub(super) fn expect_error(&mut self, side: Side, error: &StreamError, finished: bool) {
+        let reason = self.session(side).close_reason().cloned();
+        match error {
+            StreamError::Closed(told) => assert_eq!(Some(told), reason.as_ref()),
+            StreamError::Finished => assert!(finished && reason.is_none()),
+            StreamError::Stopped => assert!(reason.is_none()),
+            other => panic!("{side:?}: two honest ends come to {other:?}"),
+        }
+    }
+
+    /// All events are taken: whoever still waits would have to wait again.
+    pub(super) fn check_waits(&mut self, side: Side) {
+        let SessionWaits { open, accept } = self.waits[side as usize];
+        assert!(
+            !open || self.session(side).open().is_pending(),
+            "{side:?}: opening was not woken"
+        );
+        assert!(
+            !accept || self.session(side).accept().is_pending(),
+            "{side:?}: accepting was not woken"
+        );
+        for id in self.model.held(side) {
+            let waits = self.model.view(side, id).waits;
+            // As long as there is output, a writer may be left to wait for more room than there is.
+            let idle =
+                self.session(side).stats().send_queued == 0 && !self.session(side).wants_transmit();
+            let mut stream = self.stream(side, id);
+            assert!(
+                !waits.read || stream.read(&mut [0]).is_pending(),
+                "{side:?}: a reader of {id} was not woken"
+            );
+            if waits.sent {
+                let result = stream.poll_sent();
+                let state = stream.stats();
+                assert_eq!(
+                    result,
+                    Poll::Pending,
+                    "{side:?}: a flush of {id} was not woken: {state:?}"
+                );
+            }
+            if waits.write && idle {
+                let result = stream.write(&[0]);
+                assert_eq!(
+                    result,
+                    Poll::Pending,
+                    "{side:?}: a writer of {id} was not woken"
+                );
+            }
+        }
+    }
+
+    /// What must hold at any moment.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn check(&mut self) {
+        for side in SIDES {
+            let held = self.model.held(side);
+            let session = self.session(side);
+            let (mut unread, mut unsent) = (0, 0);
+            for id in held {
+                let stream = session.stream(id).expect("the application holds it");
+                unread += stream.unread();
+                unsent += stream.unsent();
+            }
+            let (stats, config) = (session.stats(), session.config());
+            // Streams in the backlog cannot be asked.
+            let backlog =
+                stats.streams_accepted + stats.streams_refused < stats.frames_received.syn;
+            assert!(
+                stats.receive_buffered == unread || backlog && stats.receive_buffered > unread,
+                "{side:?}: {stats:?}, {unread} unread"
+            );
+            assert!(
+                stats.receive_buffered <= config.max_receive_buffer() + MAX_FRAME,
+                "{side:?}: {stats:?}"
+            );
+            assert!(
+                stats.send_queued >= unsent && stats.send_queued <= config.max_session_send_queue(),
+                "{side:?}: {stats:?}"
+            );
+            assert!(
+                stats.windows_granted <= config.max_receive_buffer(),
+                "{side:?}: {stats:?}"
+            );
+            assert_eq!(
+                (stats.window_overruns, stats.streams_retired),
+                (0, 0),
+                "{side:?} takes the peer for a cheat"
+            );
+            assert!(
+                !matches!(session.close_reason(), Some(CloseReason::Protocol(_))),
+                "{side:?}: {:?}",
+                session.close_reason()
+            );
+        }
+    }
+
+    /// Applications read and accept, the connection (a fast one from now on) moves, until nothing moves any more.
+    fn settle(&mut self) {
+        for pipe in [&mut self.pair.upstream, &mut self.pair.downstream] {
+            let death = pipe.link.death;
+            pipe.link = Link {
+                death,
+                ..Link::default()
+            };
+        }
+        for _ in 0..MAX_MOVES {
+            let mut moved = false;
+            for side in SIDES {
+                moved |= self.send(side) | self.receive(side);
+                self.look(side);
+                while !self.waits[side as usize].accept && self.accept(side) {
+                    moved = true;
+                }
+                for id in self.model.held(side) {
+                    let view = self.model.view(side, id);
+                    if !view.waits.read && !view.ended {
+                        moved |= self.read(side, id, u16::MAX, read);
+                    }
+                }
+            }
+            if moved {
+                continue;
+            }
+            let arrivals = [&self.pair.upstream, &self.pair.downstream].map(Pipe::next_arrival);
+            let Some(next) = arrivals
+                .into_iter()
+                .flatten()
+                .filter(|next| *next > self.pair.now)
+                .min()
+            else {
+                return;
+            };
+            self.wait(next - self.pair.now);
+        }
+        panic!("the sessions talk for ever: {:?}", self.stats());
+    }
+
+    /// Lets everything come to its end.
+    ///
+    /// # Panics
+    ///
+    /// If data does not arrive although nothing stands in its way, or if anything is left at the end.
+    pub fn finish(&mut self) {
+        self.settle();
+        if SIDES.iter().all(|&side| !self.session(side).is_closed()) {
+            self.check_delivered();
+        }
+        for side in SIDES {
+            for id in self.model.held(side) {
+                self.close(side, id);
+            }
+        }
+        self.settle();
+        let now = self.pair.now;
+        let unharmed = SIDES.iter().all(|&side| !self.session(side).is_closed());
+        for side in SIDES {
+            assert!(
+                !unharmed || self.session(side).streams() == 0,
+                "{side:?}: streams are left"
+            );
+            self.session(side).close(now);
+        }
+        self.settle();
+        // A peer that is gone ends it at the latest with the limit of closing.
+        self.wait(Duration::from_secs(10));
+        for side in SIDES {
+            self.look(side);
+            assert!(
+                self.session(side).is_terminated(),
+                "{side:?} does not come to its end"
+            );
+            let (streams, stats) = (self.session(side).streams(), self.session(side).stats());
+            let left = [
+                streams,
+                stats.receive_buffered,
+                stats.send_queued,
+                stats.windows_granted,
+            ];
+            assert_eq!(left, [0; 4], "{side:?}: streams, received, queued, windows");
+        }
+    }
+
+    /// With both sessions alive and all readers reading, every byte has arrived, and every end.
+    fn check_delivered(&mut self) {
+        let half_close = self.session(Side::Client).config().half_close();
+        for side in SIDES {
+            for id in self.model.held(side) {
+                let (view, peer) = (
+                    self.model.view(side, id).clone(),
+                    self.model.view(other(side), id).clone(),
+                );
+                if peer.held || peer.closed {
+                    assert_eq!(
+                        view.read, peer.written,
+                        "{side:?}: stream {id} stands still"
+                    );
+                }
+                let ends = peer.closed || (peer.finished && half_close);
+                assert!(
+                    !ends || view.ended,
+                    "{side:?}: the end of stream {id} did not come"
+                );
+                assert!(
+                    !view.waits.write && !view.waits.sent,
+                    "{side:?}: nobody wakes a writer of {id}"
+                );
+            }
+        }
+    }
+}

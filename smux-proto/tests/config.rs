@@ -1,0 +1,281 @@
+//! Every rule of the configuration, at its boundary.
+
+use std::time::Duration;
+
+use smux_proto::{Config, ConfigBuilder, ConfigError, KeepAlive, Version};
+
+const I31: usize = i32::MAX as usize;
+
+fn error(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Option<ConfigError> {
+    change(Config::builder()).build().err()
+}
+
+#[test]
+fn the_defaults_are_the_numbers_of_the_reference() {
+    let config = Config::default();
+    assert_eq!(config.version(), Version::V1);
+    assert!(!config.detects_version());
+    let keep_alive = KeepAlive {
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(30),
+    };
+    assert_eq!(config.keep_alive(), Some(keep_alive));
+    assert_eq!(config.max_frame_size(), 32_768);
+    assert_eq!(config.max_receive_buffer(), 4_194_304);
+    assert_eq!(config.max_stream_buffer(), 65_536);
+    assert_eq!(config.initial_send_window(), 262_144);
+    assert!(config.half_close());
+}
+
+#[test]
+fn the_limits_have_defaults() {
+    let config = Config::default();
+    assert_eq!(config.max_inbound_streams(), 65_536);
+    assert_eq!(config.max_outbound_streams(), 65_536);
+    assert_eq!(config.accept_backlog(), 4_096);
+    assert_eq!(config.max_owed_refusals(), 4_096);
+    assert_eq!(config.close_timeout(), Duration::from_secs(5));
+    assert!(config.max_glitches() > 0);
+    assert!(config.max_stream_send_queue() > 0);
+    assert!(config.max_session_send_queue() >= config.max_stream_send_queue());
+}
+
+#[test]
+fn a_builder_starts_from_the_defaults_and_goes_back_to_itself() {
+    assert_eq!(Config::builder().build(), Ok(Config::default()));
+    for config in [Config::default(), Config::v2()] {
+        assert_eq!(config.to_builder().build(), Ok(config));
+    }
+}
+
+#[test]
+fn the_preset_is_version_2_with_more_room() {
+    let (preset, plain) = (Config::v2(), Config::default());
+    assert_eq!(preset.version(), Version::V2);
+    assert!(preset.max_receive_buffer() > plain.max_receive_buffer());
+    assert!(preset.max_stream_buffer() > plain.max_stream_buffer());
+}
+
+#[test]
+fn settings_arrive_where_they_belong() {
+    let config = Config::builder()
+        .version(Version::V2)
+        .detect_version(true)
+        .keep_alive_interval(Duration::from_millis(1))
+        .keep_alive_timeout(Duration::from_millis(2))
+        .max_frame_size(3)
+        .max_receive_buffer(5_000)
+        .max_stream_buffer(4_000)
+        .initial_send_window(6)
+        .window_floor(7)
+        .half_close(false)
+        .max_inbound_streams(8)
+        .max_outbound_streams(9)
+        .accept_backlog(10)
+        .max_stream_send_queue(11)
+        .max_session_send_queue(12)
+        .max_owed_refusals(13)
+        .max_glitches(14)
+        .close_timeout(Duration::from_millis(15))
+        .build()
+        .expect("valid");
+    let keep_alive = config.keep_alive().expect("on");
+    assert_eq!(
+        (config.version(), config.detects_version()),
+        (Version::V2, true)
+    );
+    assert_eq!(keep_alive.interval, Duration::from_millis(1));
+    assert_eq!(keep_alive.timeout, Duration::from_millis(2));
+    assert_eq!(config.max_frame_size(), 3);
+    assert_eq!(
+        (config.max_receive_buffer(), config.max_stream_buffer()),
+        (5_000, 4_000)
+    );
+    assert_eq!(
+        (config.initial_send_window(), config.window_floor()),
+        (6, 7)
+    );
+    assert!(!config.half_close());
+    assert_eq!(
+        (config.max_inbound_streams(), config.max_outbound_streams()),
+        (8, 9)
+    );
+    assert_eq!(
+        (config.accept_backlog(), config.max_owed_refusals()),
+        (10, 13)
+    );
+    assert_eq!(
+        (
+            config.max_stream_send_queue(),
+            config.max_session_send_queue()
+        ),
+        (11, 12)
+    );
+    assert_eq!(
+        (config.max_glitches(), config.close_timeout()),
+        (14, Duration::from_millis(15))
+    );
+}
+
+#[test]
+fn keep_alive() {
+    let second = Duration::from_secs(1);
+    let set =
+        |interval, timeout| error(|c| c.keep_alive_interval(interval).keep_alive_timeout(timeout));
+    assert_eq!(
+        set(Duration::ZERO, second),
+        Some(ConfigError::KeepAliveInterval)
+    );
+    assert_eq!(set(second, second), None);
+    assert_eq!(
+        set(second, second - Duration::from_nanos(1)),
+        Some(ConfigError::KeepAliveTimeout)
+    );
+    assert_eq!(set(Duration::MAX, Duration::MAX), None);
+    let off = Config::builder()
+        .keep_alive_interval(Duration::ZERO)
+        .keep_alive_disabled();
+    assert_eq!(
+        off.build().expect("not checked when off").keep_alive(),
+        None
+    );
+}
+
+#[test]
+fn frame_size() {
+    for (size, expected) in [
+        (0, Some(ConfigError::FrameSize)),
+        (1, None),
+        (65_535, None),
+        (65_536, Some(ConfigError::FrameSize)),
+    ] {
+        assert_eq!(error(|c| c.max_frame_size(size)), expected, "{size}");
+    }
+}
+
+#[test]
+fn receive_buffer() {
+    for (size, expected) in [
+        (0, Some(ConfigError::ReceiveBuffer)),
+        (1, None),
+        (I31, None),
+        (I31 + 1, Some(ConfigError::ReceiveBuffer)),
+    ] {
+        assert_eq!(
+            error(|c| c.max_receive_buffer(size).max_stream_buffer(1)),
+            expected,
+            "{size}"
+        );
+    }
+}
+
+#[test]
+fn stream_buffer() {
+    let set = |stream, session| error(|c| c.max_stream_buffer(stream).max_receive_buffer(session));
+    assert_eq!(set(0, 10), Some(ConfigError::StreamBuffer));
+    assert_eq!(set(1, 10), None);
+    assert_eq!(set(10, 10), None);
+    assert_eq!(
+        set(11, 10),
+        Some(ConfigError::StreamBufferExceedsReceiveBuffer)
+    );
+    assert_eq!(set(I31, I31), None);
+    assert_eq!(
+        set(I31 + 1, I31),
+        Some(ConfigError::StreamBufferExceedsReceiveBuffer)
+    );
+}
+
+#[test]
+fn initial_send_window() {
+    for (size, expected) in [
+        (0, Some(ConfigError::InitialSendWindow)),
+        (1, None),
+        (262_144, None),
+        (262_145, Some(ConfigError::InitialSendWindow)),
+    ] {
+        assert_eq!(error(|c| c.initial_send_window(size)), expected, "{size}");
+    }
+}
+
+#[test]
+fn window_floor() {
+    let set = |floor| error(|c| c.max_stream_buffer(100).window_floor(floor));
+    assert_eq!(set(0), Some(ConfigError::WindowFloor));
+    assert_eq!(set(1), None);
+    assert_eq!(set(100), None);
+    assert_eq!(set(101), Some(ConfigError::WindowFloor));
+    assert_eq!(
+        error(|c| c.max_stream_buffer(1)),
+        None,
+        "a floor that nobody set gives way"
+    );
+}
+
+#[test]
+fn stream_limits() {
+    assert_eq!(error(|c| c.max_inbound_streams(0)), None);
+    assert_eq!(
+        error(|c| c.max_inbound_streams(1 << 30).max_outbound_streams(1 << 30)),
+        None
+    );
+    assert_eq!(
+        error(|c| c.max_inbound_streams((1 << 30) + 1)),
+        Some(ConfigError::StreamLimit)
+    );
+    assert_eq!(
+        error(|c| c.max_outbound_streams((1 << 30) + 1)),
+        Some(ConfigError::StreamLimit)
+    );
+    assert_eq!(
+        error(|c| c.accept_backlog(0)),
+        Some(ConfigError::AcceptBacklog)
+    );
+    assert_eq!(error(|c| c.accept_backlog(1)), None);
+}
+
+#[test]
+fn send_queues() {
+    let set = |stream, session| {
+        error(|c| {
+            c.max_stream_send_queue(stream)
+                .max_session_send_queue(session)
+        })
+    };
+    assert_eq!(set(0, 10), Some(ConfigError::SendQueue));
+    assert_eq!(set(10, 10), None);
+    assert_eq!(set(11, 10), Some(ConfigError::SendQueue));
+    assert_eq!(set(I31, I31), None);
+    assert_eq!(set(1, I31 + 1), Some(ConfigError::SendQueue));
+}
+
+#[test]
+fn the_order_of_settings_does_not_matter_and_the_first_broken_rule_is_named() {
+    let all_wrong = |c: ConfigBuilder| {
+        c.max_stream_buffer(0)
+            .max_frame_size(0)
+            .keep_alive_interval(Duration::ZERO)
+    };
+    assert_eq!(error(all_wrong), Some(ConfigError::KeepAliveInterval));
+    assert_eq!(
+        error(|c| c.max_stream_buffer(5_000_000).max_receive_buffer(6_000_000)),
+        None
+    );
+    assert_eq!(
+        error(|c| c.max_receive_buffer(6_000_000).max_stream_buffer(5_000_000)),
+        None
+    );
+}
+
+#[test]
+fn an_error_says_which_setting_and_what_it_may_be() {
+    let message =
+        |change: fn(ConfigBuilder) -> ConfigBuilder| error(change).expect("an error").to_string();
+    let frame_size = message(|c| c.max_frame_size(0));
+    assert!(
+        frame_size.contains("max_frame_size") && frame_size.contains("65535"),
+        "{frame_size}"
+    );
+    let floor = message(|c| c.window_floor(0));
+    assert!(floor.contains("window_floor"), "{floor}");
+}

@@ -1,0 +1,189 @@
+//! The windows that peers are told: when, and how large.
+
+use std::collections::BTreeMap;
+
+use smux_conformance::{
+    frame::{Frame, Kind, counting, fin, nop, psh, syn, upd},
+    script::Script,
+};
+use smux_proto::Version;
+
+use crate::{BUDGET, INITIAL, build, config, data_frames, server};
+
+/// First read, then at half a window: with the reference's defaults at its very bytes.
+#[test]
+fn updates_come_at_the_first_read_and_at_half_a_window() {
+    for (window, read, announced) in [
+        (65_536, 10_000, vec![10_000, 50_000, 90_000]),
+        (65_536, 32_768, vec![32_768, 65_536, 98_304]),
+        (16, 3, vec![3, 12, 21, 30]),
+        (1, 7, vec![7, 14, 21, 28]),
+        (1 << 20, 50_000, vec![50_000, 600_000]),
+    ] {
+        let (mut peer, id) = server(config(Version::V2).max_stream_buffer(window));
+        let mut updates = Vec::new();
+        let mut total = 0;
+        while updates.len() < announced.len() {
+            assert!(
+                total <= announced[updates.len()],
+                "no update after {total} bytes"
+            );
+            peer.send([psh(3, counting(read))]);
+            assert_eq!(peer.read(id).len(), read);
+            total += read;
+            for frame in peer.take_frames() {
+                let (consumed, granted) = frame.window_update().expect("only updates");
+                assert_eq!((consumed as usize, granted as usize), (total, window));
+                updates.push(total);
+            }
+        }
+        assert_eq!(updates, announced, "window {window}, reads of {read}");
+    }
+}
+
+#[test]
+fn several_reads_before_the_transport_is_free_share_an_update() {
+    let (mut peer, id) = server(config(Version::V2));
+    for _ in 0..10 {
+        peer.send([psh(3, counting(10_000))]);
+        peer.read(id);
+    }
+    peer.expect_only([upd(3, 100_000, 65_536)]);
+}
+
+#[test]
+fn version_1_has_no_updates() {
+    let (mut peer, id) = server(config(Version::V1));
+    for _ in 0..100 {
+        peer.send([psh(3, counting(60_000))]);
+        peer.read(id);
+    }
+    peer.expect_nothing();
+    assert_eq!(peer.session.stats().windows_granted, 0);
+}
+
+#[test]
+fn after_the_peers_fin_and_after_close_no_update_is_sent() {
+    let (mut peer, id) = server(config(Version::V2));
+    peer.send([psh(3, counting(50_000)), fin(3)]);
+    peer.read(id);
+    peer.expect_nothing();
+    peer.send([syn(5), psh(5, counting(50_000))]);
+    let other = peer.accept();
+    peer.close(other);
+    peer.send([psh(5, counting(50_000))]);
+    peer.expect_only([fin(5), fin(5)]);
+}
+
+/// Every peer may send the initial window at once. As long as that fits, nothing needs to be said.
+#[test]
+fn early_updates_are_sent_only_when_the_budget_asks_for_them() {
+    let fitting = BUDGET / INITIAL;
+    let mut peer = Script::server(build(config(Version::V2)));
+    let ids = || (3u32..).step_by(2);
+    for id in ids().take(fitting) {
+        peer.send([syn(id)]);
+        peer.expect_nothing();
+    }
+    assert_eq!(peer.session.stats().windows_granted, BUDGET);
+    let next = ids().nth(fitting).expect("endless");
+    peer.send([syn(next)]);
+    let frames = peer.take_frames();
+    let early = frames
+        .iter()
+        .find(|frame| frame.id == next)
+        .and_then(Frame::window_update);
+    let (consumed, window) = early.expect("an early update for the new stream");
+    assert_eq!(consumed, 0);
+    assert!((64..=65_536).contains(&window), "{window}");
+    assert!(peer.session.stats().windows_granted <= BUDGET);
+}
+
+#[test]
+fn windows_never_sum_to_more_than_the_budget() {
+    let budget = 1_000_000;
+    let config = config(Version::V2)
+        .max_receive_buffer(budget)
+        .window_floor(1_000);
+    let mut peer = Script::server(build(config));
+    let mut windows = BTreeMap::new();
+    let mut note = |peer: &mut Script| {
+        for frame in peer.take_frames() {
+            match (frame.kind, frame.window_update()) {
+                (Kind::Upd, Some((_, window))) => drop(windows.insert(frame.id, window as usize)),
+                _ => drop(windows.remove(&frame.id)),
+            }
+        }
+        assert!(
+            windows.values().all(|&window| window >= 1_000),
+            "{windows:?}"
+        );
+        assert!(peer.session.stats().windows_granted <= budget);
+        windows.values().sum::<usize>()
+    };
+    for id in (3..2_003).step_by(2) {
+        peer.send([syn(id)]);
+        note(&mut peer);
+    }
+    assert_eq!(peer.session.streams(), 1_000);
+    assert!(note(&mut peer) <= budget, "what peers were told");
+    peer.send([syn(2_003)]);
+    peer.expect_only([fin(2_003), fin(2_003)]);
+}
+
+#[test]
+fn windows_grow_again_when_streams_end() {
+    let config = config(Version::V2)
+        .max_receive_buffer(500_000)
+        .max_stream_buffer(100_000);
+    let mut peer = Script::server(build(config));
+    peer.send((3..203).step_by(2).map(syn));
+    let ids: Vec<_> = (0..100).map(|_| peer.accept()).collect();
+    peer.take_frames();
+    let (first, others) = ids.split_first().expect("a hundred");
+    for id in others {
+        peer.close(*id);
+    }
+    peer.take_frames();
+    let mut window = 0;
+    for _ in 0..20 {
+        peer.send([psh(3, counting(2_000))]);
+        peer.read(*first);
+        window = peer
+            .take_frames()
+            .iter()
+            .filter_map(Frame::window_update)
+            .fold(window, |_, (_, window)| window);
+    }
+    assert_eq!(window, 100_000);
+}
+
+/// The guarantee: peers that keep to their windows never stall the session, read or not.
+#[test]
+fn peers_that_keep_to_their_windows_cannot_stall_the_session() {
+    let mut peer = Script::server(build(config(Version::V2)));
+    for id in (3..).step_by(2).take(BUDGET / INITIAL) {
+        peer.send([syn(id)]);
+        peer.send(data_frames(id, INITIAL));
+    }
+    assert!(peer.session.wants_input());
+    peer.send([nop(), syn(999)]);
+    assert_eq!(peer.session.stats().receive_stalls, 0);
+}
+
+/// The other side of its condition: more fresh streams than the budget has initial windows for.
+#[test]
+fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
+    let mut peer = Script::server(build(config(Version::V2)));
+    for id in (3..).step_by(2).take(BUDGET / INITIAL) {
+        peer.send([syn(id)]);
+        peer.send(data_frames(id, INITIAL));
+    }
+    peer.send([syn(997), psh(997, "x")]);
+    assert!(!peer.session.wants_input());
+    assert_eq!(peer.send_bytes(&syn(999).encode(Version::V2)), Ok(0));
+    assert_eq!(peer.session.stats().receive_stalls, 1);
+    let id = peer.accept();
+    peer.read_exact(id, 1);
+    peer.send([syn(999)]);
+}

@@ -1,0 +1,33 @@
+//! The life of streams, from SYN to the last FIN.
+
+mod closing;
+mod draining;
+mod half_close;
+mod opening;
+mod refusing;
+
+use smux_conformance::{frame::syn, script::Script};
+use smux_proto::{Config, ConfigBuilder, StreamId, Version};
+
+const BOTH: [Version; 2] = [Version::V1, Version::V2];
+
+fn config(version: Version) -> ConfigBuilder {
+    Config::builder().version(version).keep_alive_disabled()
+}
+
+fn client(version: Version) -> Script {
+    Script::client(config(version).build().expect("valid"))
+}
+
+fn server(version: Version) -> Script {
+    Script::server(config(version).build().expect("valid"))
+}
+
+/// A server with stream 3 accepted, nothing left to expect, no events waiting.
+fn server_with_stream(version: Version) -> (Script, StreamId) {
+    let mut peer = server(version);
+    peer.send([syn(3)]);
+    let id = peer.accept();
+    peer.events();
+    (peer, id)
+}
