@@ -103,6 +103,9 @@ mod table;
 mod transmit;
 mod window;
 
+#[cfg(feature = "poll")]
+pub mod poll;
+
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
 pub use error::{CloseReason, OpenError, ProtocolError, StreamError, TransportError};
 pub use event::Event;

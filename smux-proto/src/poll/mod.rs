@@ -1,0 +1,76 @@
+//! The layer that every runtime adapter shares: one lock, the wakers, the driver and the drop rules.
+//!
+//! It needs `std` for a mutex and `std::io::Error`, and no runtime: an adapter brings its transport, its clock and
+//! its timer, wraps the handles in its runtime's traits, and decides nothing about the protocol.
+//!
+//! ```text
+//!   SessionHandle  StreamHandle  StreamHandle        any task or thread, any number
+//!         │              │             │
+//!         └──────────────┼─────────────┘
+//!                        ▼
+//!          Mutex<Session + wakers>                   lock, act, drain events, unlock, wake
+//!                        ▲
+//!         ┌──────────────┼─────────────┐
+//!     ReadPump      WritePump      TimerPump         one task (Driver) or a thread each
+//!         │              │             │
+//!   TransportRead  TransportWrite    a sleep         what an adapter implements
+//! ```
+//!
+//! # Contract
+//!
+//! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads into its own
+//!   buffer without the lock and hands over the bytes under it.
+//! * **Wakers are neither woken nor dropped under the lock**: either may run a runtime's code, which may come back here.
+//! * **Reading never waits for writing**, nor the other way round. Reading stops while the session's receive buffer
+//!   is full, writing while there is nothing to write.
+//! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock. Where several may
+//!   wait (opening, accepting, the end of the session) all are woken, so a waiter that was cancelled takes nothing with it.
+//! * **A pump is woken once** until it runs again, and only for a reason: output where there was none, room to read
+//!   where there was none, an earlier deadline, the end.
+//! * **Wakers of streams**: one for reading and one for writing. Of several tasks that wait for the
+//!   same direction of the same stream only the last one that polled is woken.
+//! * **In steady state nothing is allocated.**
+//!
+//! # Who keeps what alive
+//!
+//! Dropping a handle never blocks, spawns or panics, and needs no runtime. When the last [`SessionHandle`] is gone, streams
+//! that the peer opens are refused; when the last stream is gone too, the session closes. When the session ends, its driver
+//! drops the transport and resolves. When a driver is dropped before, the session is aborted. What has arrived
+//! stays readable either way, for as long as its stream's handle lives.
+
+mod addresses;
+mod driver;
+mod ops;
+mod pumps;
+mod read_pump;
+mod session;
+mod shared;
+mod split;
+mod stream;
+mod timer_pump;
+mod transport;
+mod wakers;
+mod write_pump;
+
+pub use addresses::Addresses;
+pub use driver::{Driver, connect};
+pub use pumps::Pumps;
+pub use read_pump::ReadPump;
+pub use session::{Incoming, SessionHandle};
+pub use split::{ReadHandle, ReuniteError, WriteHandle};
+pub use stream::StreamHandle;
+pub use timer_pump::TimerPump;
+pub use transport::{Clock, Transport, TransportRead, TransportWrite};
+pub use write_pump::WritePump;
+
+/// Handles move between threads and are shared by them, whatever the transport.
+const _: () = {
+    const fn check<T: Send + Sync + Unpin>() {}
+    check::<SessionHandle>();
+    check::<StreamHandle>();
+    check::<ReadHandle>();
+    check::<WriteHandle>();
+    check::<Incoming>();
+    check::<Pumps>();
+    check::<Clock>();
+};

@@ -1,0 +1,126 @@
+//! What several steps of a stream make together, for every adapter to offer under its own traits.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSliceMut},
+    task::{Context, Poll, ready},
+    vec::Vec,
+};
+
+use bytes::{BufMut, Bytes};
+
+use super::stream::StreamHandle;
+use crate::StreamError;
+
+/// Bytes that [`StreamHandle::copy_to`] offers a writer at a time.
+const COPY: usize = 16 * 1024;
+
+/// Steps of a copy per poll, then it lets other tasks run: some hundred microseconds of work.
+const STEPS: usize = 32;
+
+impl StreamHandle {
+    /// As [`poll_read`](Self::poll_read), into the buffers one after the other.
+    pub fn poll_read_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<Result<usize, StreamError>> {
+        let mut read = 0;
+        for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
+            match self.poll_read(cx, &mut &mut **buf) {
+                Poll::Ready(Ok(count)) => {
+                    read += count;
+                    if count < buf.len() {
+                        break;
+                    }
+                }
+                // The next call gets the error, or waits.
+                _ if read > 0 => break,
+                blocked_or_failed => return blocked_or_failed,
+            }
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// [`poll_read_bytes`](Self::poll_read_bytes) as a future. Cancel-safe.
+    ///
+    /// # Errors
+    /// As of any read.
+    pub async fn read_bytes(&self, max: usize) -> Result<Bytes, StreamError> {
+        poll_fn(|cx| self.poll_read_bytes(cx, max)).await
+    }
+
+    /// [`poll_write_bytes`](Self::poll_write_bytes) as a future. Cancel-safe.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn write_bytes(&self, data: &mut Bytes) -> Result<usize, StreamError> {
+        poll_fn(|cx| self.poll_write_bytes(cx, data)).await
+    }
+
+    /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn write_all_bytes(&self, data: &mut Bytes) -> Result<(), StreamError> {
+        while !data.is_empty() {
+            self.write_bytes(data).await?;
+        }
+        Ok(())
+    }
+
+    /// [`poll_stopped`](Self::poll_stopped) as a future. Cancel-safe.
+    ///
+    /// # Errors
+    /// If the session ends before.
+    pub async fn stopped(&self) -> Result<(), StreamError> {
+        poll_fn(|cx| self.poll_stopped(cx)).await
+    }
+
+    /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes some of the bytes that it is
+    /// given and returns how many; it is called without the session's lock.
+    ///
+    /// Cancel-safe if `write` is: bytes count as read once it has taken them. It lets other tasks run now and then.
+    ///
+    /// # Errors
+    /// As of any read, those of `write`, and [`io::ErrorKind::WriteZero`] if it takes nothing.
+    pub async fn copy_to(
+        &self,
+        mut write: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+    ) -> io::Result<u64> {
+        let mut buffer = Vec::with_capacity(COPY);
+        let mut copied = 0;
+        poll_fn(|cx| {
+            for _ in 0..STEPS {
+                let count = ready!(self.poll_copy(cx, &mut buffer, &mut write))?;
+                if count == 0 {
+                    return Poll::Ready(Ok(copied));
+                }
+                copied += count as u64;
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Bytes are taken from the stream in the same step in which the writer took them: a caller may stop in between steps.
+    fn poll_copy(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        write: &mut impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        buffer.clear();
+        let mut room = (&mut *buffer).limit(COPY);
+        if ready!(self.poll_peek(cx, &mut room))? == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let count = ready!(write(cx, buffer))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.consume(count);
+        Poll::Ready(Ok(count))
+    }
+}

@@ -1,0 +1,289 @@
+//! The state that handles and pumps share, and the one place that locks it and wakes.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::{
+    transport::Clock,
+    wakers::{BlockedStreams, Direction, FlushQueue, WaitQueue, WakeList},
+};
+use crate::{CloseReason, Event, OpenError, Session, StreamError, StreamId, StreamMut};
+
+pub(super) struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+}
+
+impl Shared {
+    pub(super) fn new(session: Session, clock: Clock) -> Self {
+        Self {
+            state: Mutex::new(State {
+                session,
+                blocked: BlockedStreams::default(),
+                waiting: Waiting::default(),
+                flushes: FlushQueue::default(),
+                pumps: PumpWakers::default(),
+                session_handles: 1,
+                stream_handles: 0,
+                live_pumps: 3,
+                wake_everyone: false,
+            }),
+            clock,
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// Locks, runs `act`, collects whom its effects concern, unlocks, wakes them.
+    ///
+    /// Wakers that `act` takes out of the state must leave it in its result, so that they are dropped without the lock.
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let mut wakes = WakeList::default();
+        let mut state = self.lock();
+        let result = act(&mut state);
+        loop {
+            let more = state.collect(&mut wakes);
+            drop(state);
+            wakes.wake_all();
+            if !more {
+                return result;
+            }
+            state = self.lock();
+        }
+    }
+
+    /// As [`with`](Self::with) for `act`s that may have to wait: if pending, `place` stores the task's waker in the state.
+    pub(super) fn poll<R>(
+        &self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut State) -> Poll<R>,
+        place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
+    ) -> Poll<R> {
+        let (poll, replaced) = self.with(|state| {
+            let poll = act(state);
+            let replaced = match poll {
+                Poll::Ready(_) => None,
+                Poll::Pending => place(state, cx.waker()),
+            };
+            (poll, replaced)
+        });
+        drop(replaced);
+        poll
+    }
+
+    /// Reads a fact. Nothing may change, so nobody is woken.
+    pub(super) fn view<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// A panic under the lock can only come from a caller's buffer; the session itself is left as after any call.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All that the lock protects.
+pub(super) struct State {
+    pub(super) session: Session,
+    pub(super) blocked: BlockedStreams,
+    pub(super) waiting: Waiting,
+    pub(super) flushes: FlushQueue,
+    pub(super) pumps: PumpWakers,
+    session_handles: usize,
+    /// Streams that the application holds, each until its last part is dropped.
+    stream_handles: usize,
+    live_pumps: u8,
+    /// The session or its driver has ended and not everybody knows.
+    wake_everyone: bool,
+}
+
+/// Tasks that wait for the session as a whole.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) open: WaitQueue,
+    pub(super) accept: WaitQueue,
+    pub(super) finished: WaitQueue,
+}
+
+/// A pump has its waker here only while it wants to be woken.
+#[derive(Default)]
+pub(super) struct PumpWakers {
+    pub(super) read: Option<Waker>,
+    pub(super) write: Option<Waker>,
+    pub(super) timer: Option<Waker>,
+    /// The deadline for which the timer pump sleeps.
+    pub(super) armed: Option<Duration>,
+}
+
+impl State {
+    /// Takes the wakers that are due. True: there may be more.
+    fn collect(&mut self, wakes: &mut WakeList) -> bool {
+        while wakes.has_room()
+            && let Some(event) = self.session.poll_event()
+        {
+            self.dispatch(event, wakes);
+        }
+        while wakes.has_room()
+            && let Some(id) = self.flushes.pop()
+        {
+            wakes.extend(self.blocked.take(id, Direction::Write));
+        }
+        let more = !wakes.has_room();
+        if std::mem::take(&mut self.wake_everyone) {
+            self.broadcast(wakes);
+        }
+        self.collect_pumps(wakes);
+        more
+    }
+
+    fn dispatch(&mut self, event: Event, wakes: &mut WakeList) {
+        match event {
+            Event::Acceptable => wakes.extend(self.waiting.accept.take_all()),
+            Event::Openable => wakes.extend(self.waiting.open.take_all()),
+            Event::Readable(id) | Event::Finished(id) => {
+                wakes.extend(self.blocked.take(id, Direction::Read));
+            }
+            Event::Writable(id) | Event::Stopped(id) => {
+                wakes.extend(self.blocked.take(id, Direction::Write));
+            }
+            Event::Closed => self.wake_everyone = true,
+        }
+    }
+
+    fn broadcast(&mut self, wakes: &mut WakeList) {
+        wakes.extend(self.waiting.accept.take_all());
+        wakes.extend(self.waiting.open.take_all());
+        wakes.extend(self.waiting.finished.take_all());
+        wakes.extend(self.blocked.take_all());
+        self.flushes.clear();
+    }
+
+    fn collect_pumps(&mut self, wakes: &mut WakeList) {
+        let Self { session, pumps, .. } = self;
+        let ended = session.is_terminated();
+        if pumps.read.is_some() && (ended || session.wants_input()) {
+            wakes.extend(pumps.read.take());
+        }
+        if pumps.write.is_some() && (ended || session.wants_transmit() || session.wants_shutdown())
+        {
+            wakes.extend(pumps.write.take());
+        }
+        if pumps.timer.is_some() && (ended || is_earlier(session.poll_timeout(), pumps.armed)) {
+            wakes.extend(pumps.timer.take());
+        }
+    }
+
+    /// Acts on the stream of a live handle. The session keeps the stream until its handle closes it.
+    pub(super) fn with_stream<R>(
+        &mut self,
+        id: StreamId,
+        act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
+    ) -> Poll<Result<R, StreamError>> {
+        match self.session.stream(id) {
+            Some(mut stream) => act(&mut stream),
+            None => Poll::Ready(Err(StreamError::Closed(self.reason()))),
+        }
+    }
+
+    pub(super) fn poll_stopped(&mut self, id: StreamId) -> Poll<Result<(), StreamError>> {
+        let stopped = |stream: &mut StreamMut<'_>| Poll::Ready(Ok(stream.is_stopped()));
+        match self.with_stream(id, stopped) {
+            Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
+            _ if self.session.is_closed() => Poll::Ready(Err(StreamError::Closed(self.reason()))),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Ready once the transport is flushed up to `mark`; until then the stream's waker for writing is woken then.
+    pub(super) fn poll_flushed(
+        &mut self,
+        id: StreamId,
+        mark: u64,
+    ) -> Poll<Result<(), StreamError>> {
+        if mark <= self.flushes.flushed() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(reason) = self.finished() {
+            return Poll::Ready(Err(StreamError::Closed(reason)));
+        }
+        self.flushes.wait(mark, id);
+        Poll::Pending
+    }
+
+    /// Opens a stream for a handle.
+    pub(super) fn open(&mut self) -> Poll<Result<StreamId, OpenError>> {
+        let poll = self.session.open();
+        self.count_stream(matches!(poll, Poll::Ready(Ok(_))));
+        poll
+    }
+
+    /// Accepts a stream for a handle.
+    pub(super) fn accept(&mut self) -> Poll<Result<StreamId, CloseReason>> {
+        let poll = self.session.accept();
+        self.count_stream(matches!(poll, Poll::Ready(Ok(_))));
+        poll
+    }
+
+    fn count_stream(&mut self, begins: bool) {
+        self.stream_handles += usize::from(begins);
+    }
+
+    /// Ready once nothing moves this session any more: its transport is dropped.
+    pub(super) fn finished(&self) -> Poll<CloseReason> {
+        if self.live_pumps > 0 {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.reason())
+    }
+
+    /// Why the session ended. A pump that goes ends the session before, so a reason exists once one is gone.
+    pub(super) fn reason(&self) -> CloseReason {
+        let reason = self.session.close_reason().cloned();
+        reason.unwrap_or(CloseReason::Aborted)
+    }
+
+    pub(super) fn add_session_handle(&mut self) {
+        self.session_handles += 1;
+    }
+
+    pub(super) fn drop_session_handle(&mut self, now: Duration) {
+        self.session_handles -= 1;
+        if self.session_handles == 0 {
+            self.session.stop_accepting();
+            self.close_if_unused(now);
+        }
+    }
+
+    pub(super) fn drop_stream_handle(&mut self, now: Duration) {
+        self.stream_handles -= 1;
+        self.close_if_unused(now);
+    }
+
+    fn close_if_unused(&mut self, now: Duration) {
+        if self.session_handles == 0 && self.stream_handles == 0 {
+            self.session.close(now);
+        }
+    }
+
+    /// `done`: this pump has nothing left to do, whatever the session still does.
+    pub(super) fn drop_pump(&mut self, done: bool) {
+        if !done && !self.session.is_terminated() {
+            self.session.abort();
+        }
+        self.live_pumps -= 1;
+        self.wake_everyone |= self.live_pumps == 0;
+    }
+}
+
+fn is_earlier(deadline: Option<Duration>, armed: Option<Duration>) -> bool {
+    match (deadline, armed) {
+        (Some(deadline), Some(armed)) => deadline < armed,
+        (deadline, None) => deadline.is_some(),
+        (None, Some(_)) => false,
+    }
+}

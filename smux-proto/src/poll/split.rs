@@ -1,0 +1,77 @@
+//! A stream in two parts, for two owners.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use super::stream::StreamHandle;
+
+/// The reading part of a stream. Dropping it alone does nothing: what arrives stays queued, and once the window is
+/// full the peer stops. The stream closes when the writing part is dropped too.
+#[derive(Debug)]
+pub struct ReadHandle {
+    stream: Arc<StreamHandle>,
+}
+
+/// The writing part of a stream. Dropping it alone finishes this side's data with FIN, as
+/// [`StreamHandle::finish`]; the reading part can go on. When both are dropped, the stream closes.
+#[derive(Debug)]
+pub struct WriteHandle {
+    stream: Arc<StreamHandle>,
+    finish_on_drop: bool,
+}
+
+pub(super) fn split(stream: StreamHandle) -> (ReadHandle, WriteHandle) {
+    let stream = Arc::new(stream);
+    let write = WriteHandle {
+        stream: Arc::clone(&stream),
+        finish_on_drop: true,
+    };
+    (ReadHandle { stream }, write)
+}
+
+impl ReadHandle {
+    /// The stream. Use what reads.
+    pub fn stream(&self) -> &StreamHandle {
+        &self.stream
+    }
+
+    /// Joins the two parts of one stream.
+    ///
+    /// # Errors
+    /// Gives the parts back if they belong to different streams.
+    pub fn reunite(self, mut write: WriteHandle) -> Result<StreamHandle, ReuniteError> {
+        if !Arc::ptr_eq(&self.stream, &write.stream) {
+            return Err(ReuniteError(self, write));
+        }
+        write.finish_on_drop = false;
+        drop(write);
+        // There are two parts, and one is gone.
+        Arc::try_unwrap(self.stream).map_err(|_| unreachable!("a third part of a stream"))
+    }
+}
+
+impl WriteHandle {
+    /// The stream. Use what writes.
+    pub fn stream(&self) -> &StreamHandle {
+        &self.stream
+    }
+}
+
+impl Drop for WriteHandle {
+    fn drop(&mut self) {
+        if self.finish_on_drop {
+            self.stream.finish();
+        }
+    }
+}
+
+/// Two parts of different streams cannot be joined. It holds both.
+#[derive(Debug)]
+pub struct ReuniteError(pub ReadHandle, pub WriteHandle);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves belong to different streams")
+    }
+}
+
+impl Error for ReuniteError {}

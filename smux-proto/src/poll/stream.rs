@@ -1,0 +1,245 @@
+//! The application's handle on a stream.
+
+use std::{
+    fmt,
+    io::IoSlice,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{BufMut, Bytes};
+
+use super::{
+    shared::Shared,
+    split::{self, ReadHandle, WriteHandle},
+    wakers::Direction,
+};
+use crate::{StreamError, StreamId, StreamMut, StreamStats};
+
+/// A stream of a session.
+///
+/// All methods take `&self`, so that two tasks can share a stream, one to read and one to write. Each direction remembers
+/// one waker: of two tasks that wait for the same direction, only the one that polled last is woken.
+///
+/// A method that returned `Poll::Pending` has done nothing, so giving up on it loses nothing.
+///
+/// Dropping it closes the stream: what is queued is sent, then FIN; unread input is discarded. It takes no runtime and never waits.
+pub struct StreamHandle {
+    shared: Arc<Shared>,
+    id: StreamId,
+}
+
+impl StreamHandle {
+    /// A handle on a stream that was just opened or accepted, and counted.
+    pub(super) fn new(shared: &Arc<Shared>, id: StreamId) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            id,
+        }
+    }
+
+    /// The stream's number, unique within its session.
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Reads into `buf`. `Ok(0)` is the end of the stream, unless `buf` has no room.
+    ///
+    /// `buf` is filled under the session's lock: it must not use the session.
+    ///
+    /// # Errors
+    /// Once everything that arrived is read: if the session or the stream ended before the peer had finished.
+    pub fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+    ) -> Poll<Result<usize, StreamError>> {
+        self.poll(cx, Direction::Read, |stream| stream.read_buf(buf))
+    }
+
+    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as [`poll_read`](Self::poll_read).
+    pub fn poll_read_bytes(
+        &self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Bytes, StreamError>> {
+        self.poll(cx, Direction::Read, |stream| stream.read_bytes(max))
+    }
+
+    /// As [`poll_read`](Self::poll_read), but the bytes stay unread until [`consume`](Self::consume).
+    /// It may give less than what is there.
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+    ) -> Poll<Result<usize, StreamError>> {
+        self.poll(cx, Direction::Read, |stream| {
+            stream.peek().map_ok(|unread| {
+                let len = unread.len().min(buf.remaining_mut());
+                buf.put_slice(&unread[..len]);
+                len
+            })
+        })
+    }
+
+    /// Takes `count` bytes that [`poll_peek`](Self::poll_peek) gave.
+    pub fn consume(&self, count: usize) {
+        self.act(|stream| stream.consume(count));
+    }
+
+    /// Queues bytes of `data` and returns how many: at least one, at most what the peer's window and the send queue allow.
+    /// `Ok(0)` only for empty `data`. It does not wait until they are sent; [`poll_flush`](Self::poll_flush) does.
+    ///
+    /// # Errors
+    /// After [`finish`](Self::finish), when the peer has closed the stream, when the session has ended.
+    pub fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize, StreamError>> {
+        self.poll(cx, Direction::Write, |stream| stream.write(data))
+    }
+
+    /// As [`poll_write`](Self::poll_write), for the slices one after the other.
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, StreamError>> {
+        self.poll(cx, Direction::Write, |stream| write_slices(stream, data))
+    }
+
+    /// As [`poll_write`](Self::poll_write), without a copy: `data` is advanced by what was taken.
+    pub fn poll_write_bytes(
+        &self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<Result<usize, StreamError>> {
+        self.poll(cx, Direction::Write, |stream| stream.write_bytes(data))
+    }
+
+    /// Waits until all that this stream had queued is written to the transport, and the transport flushed.
+    ///
+    /// # Errors
+    /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        let id = self.id;
+        self.shared.poll(
+            cx,
+            |state| {
+                let mark = ready!(state.with_stream(id, |stream| stream.poll_sent()))?;
+                state.poll_flushed(id, mark)
+            },
+            |state, waker| state.blocked.register(id, Direction::Write, waker),
+        )
+    }
+
+    /// [`finish`](Self::finish), then [`poll_flush`](Self::poll_flush). Reading goes on.
+    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.finish();
+        self.poll_flush(cx)
+    }
+
+    /// Ends this side's data: FIN follows what is queued. Reading goes on. Doing it twice is the same as once.
+    pub fn finish(&self) {
+        self.act(|stream| stream.finish());
+    }
+
+    /// Waits until the peer has closed the stream and will read no more. It waits in place of a writer.
+    ///
+    /// # Errors
+    /// If the session ends before.
+    pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        let id = self.id;
+        self.shared.poll(
+            cx,
+            |state| state.poll_stopped(id),
+            |state, waker| state.blocked.register(id, Direction::Write, waker),
+        )
+    }
+
+    /// Closes the stream, as dropping it does.
+    pub fn close(self) {}
+
+    /// Whether the peer has finished its data. There may still be some to read.
+    pub fn peer_finished(&self) -> bool {
+        self.act(|stream| stream.peer_finished()).unwrap_or(true)
+    }
+
+    /// Whether the peer has closed the stream and will read no more.
+    pub fn is_stopped(&self) -> bool {
+        self.act(|stream| stream.is_stopped()).unwrap_or(true)
+    }
+
+    /// A copy of the stream's counters.
+    pub fn stats(&self) -> StreamStats {
+        self.act(|stream| stream.stats()).unwrap_or_default()
+    }
+
+    /// Two parts for two owners. See [`WriteHandle`] for what dropping one does.
+    pub fn into_split(self) -> (ReadHandle, WriteHandle) {
+        split::split(self)
+    }
+
+    fn poll<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
+    ) -> Poll<Result<R, StreamError>> {
+        let id = self.id;
+        self.shared.poll(
+            cx,
+            |state| state.with_stream(id, act),
+            |state, waker| state.blocked.register(id, direction, waker),
+        )
+    }
+
+    fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
+        self.shared
+            .with(|state| Some(act(&mut state.session.stream(self.id)?)))
+    }
+}
+
+fn write_slices(
+    stream: &mut StreamMut<'_>,
+    data: &[IoSlice<'_>],
+) -> Poll<Result<usize, StreamError>> {
+    let mut written = 0;
+    for slice in data.iter().filter(|slice| !slice.is_empty()) {
+        match stream.write(slice) {
+            Poll::Ready(Ok(count)) => {
+                written += count;
+                if count < slice.len() {
+                    break;
+                }
+            }
+            // The next call gets the error, or waits.
+            _ if written > 0 => break,
+            blocked_or_failed => return blocked_or_failed,
+        }
+    }
+    Poll::Ready(Ok(written))
+}
+
+impl Drop for StreamHandle {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let wakers = self.shared.with(|state| {
+            if let Some(stream) = state.session.stream(self.id) {
+                stream.close();
+            }
+            state.drop_stream_handle(now);
+            state.blocked.forget(self.id)
+        });
+        drop(wakers);
+    }
+}
+
+impl fmt::Debug for StreamHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamHandle")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

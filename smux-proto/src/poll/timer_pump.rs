@@ -1,0 +1,91 @@
+//! Deadlines, and the end.
+
+use std::{
+    fmt,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use super::{
+    pumps::{Pump, ROUNDS},
+    shared::State,
+    wakers::replace,
+};
+use crate::CloseReason;
+
+/// Keeps the session's deadlines.
+pub struct TimerPump {
+    pump: Pump,
+    /// The sleep under way. Deadlines move later with every batch: the sleep is then left to run out, which is cheaper
+    /// than setting it each time.
+    sleeping_until: Option<Duration>,
+}
+
+impl TimerPump {
+    pub(super) fn new(pump: Pump) -> Self {
+        Self {
+            pump,
+            sleeping_until: None,
+        }
+    }
+
+    /// Resolves with the reason when the session has ended and the transport is to be dropped. Pending until then; `sleep`
+    /// is as [`Transport::poll_sleep`](super::Transport::poll_sleep).
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut sleep: impl FnMut(&mut Context<'_>, Duration) -> Poll<()>,
+    ) -> Poll<CloseReason> {
+        for _ in 0..ROUNDS {
+            match self.next(cx) {
+                Deadline::At(until) => {
+                    ready!(sleep(cx, until));
+                    self.sleeping_until = None;
+                }
+                Deadline::Never => return Poll::Pending,
+                Deadline::Ended(reason) => {
+                    self.pump.done = true;
+                    return Poll::Ready(reason);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Handles a deadline that has passed, and tells the next one. The clock decides what has passed, not the sleep: a
+    /// runtime may report late that a sleep has ended.
+    fn next(&mut self, cx: &Context<'_>) -> Deadline {
+        let now = self.pump.shared.now();
+        let (deadline, replaced) = self.pump.shared.with(|state| {
+            let State { session, pumps, .. } = state;
+            if session.poll_timeout().is_some_and(|due| due <= now) {
+                session.handle_timeout(now);
+            }
+            if session.is_terminated() {
+                let waker = pumps.timer.take();
+                return (Deadline::Ended(state.reason()), waker);
+            }
+            let deadline = session.poll_timeout();
+            pumps.armed = deadline.map(|at| self.sleeping_until.map_or(at, |until| until.min(at)));
+            self.sleeping_until = pumps.armed;
+            let replaced = replace(&mut pumps.timer, cx.waker());
+            (pumps.armed.map_or(Deadline::Never, Deadline::At), replaced)
+        });
+        drop(replaced);
+        deadline
+    }
+}
+
+enum Deadline {
+    /// Look again at this time, if nothing wakes the pump before.
+    At(Duration),
+    Never,
+    Ended(CloseReason),
+}
+
+impl fmt::Debug for TimerPump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerPump").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! Who waits for what. Only data: nothing here wakes or drops a waker unless it says so.
+
+use std::{collections::VecDeque, mem, task::Waker, vec::Vec};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use slab::Slab;
+
+use crate::StreamId;
+
+/// Wakers to wake once the lock is released.
+#[derive(Default)]
+pub(super) struct WakeList {
+    inline: [Option<Waker>; Self::INLINE],
+    len: usize,
+    /// Only for the rare events that wake all waiters of a kind.
+    more: Vec<Waker>,
+}
+
+impl WakeList {
+    const INLINE: usize = 16;
+    /// Kept free for what each round wakes besides streams: the three pumps.
+    const RESERVED: usize = 3;
+
+    /// Whether there is room for one more stream without allocating.
+    pub(super) fn has_room(&self) -> bool {
+        self.len < Self::INLINE - Self::RESERVED
+    }
+
+    pub(super) fn push(&mut self, waker: Waker) {
+        match self.inline.get_mut(self.len) {
+            Some(slot) => {
+                *slot = Some(waker);
+                self.len += 1;
+            }
+            None => self.more.push(waker),
+        }
+    }
+
+    /// Wakes all and leaves the list empty. Call it without the lock.
+    pub(super) fn wake_all(&mut self) {
+        for slot in &mut self.inline[..mem::take(&mut self.len)] {
+            if let Some(waker) = slot.take() {
+                waker.wake();
+            }
+        }
+        for waker in self.more.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Extend<Waker> for WakeList {
+    fn extend<I: IntoIterator<Item = Waker>>(&mut self, wakers: I) {
+        for waker in wakers {
+            self.push(waker);
+        }
+    }
+}
+
+/// Puts `waker` into `slot`, unless the one in there wakes the same task. The one that it replaces is returned: drop
+/// it without the lock.
+#[must_use]
+pub(super) fn replace(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match slot {
+        Some(old) if old.will_wake(waker) => None,
+        _ => slot.replace(waker.clone()),
+    }
+}
+
+/// The two directions of a stream, which may belong to two tasks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+/// The wakers of one stream.
+#[derive(Default)]
+pub(super) struct StreamWakers {
+    read: Option<Waker>,
+    write: Option<Waker>,
+}
+
+impl StreamWakers {
+    fn slot(&mut self, direction: Direction) -> &mut Option<Waker> {
+        match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
+        }
+    }
+}
+
+/// Streams on which somebody waits; an idle stream costs nothing here.
+#[derive(Default)]
+pub(super) struct BlockedStreams(HashMap<StreamId, StreamWakers, RandomState>);
+
+impl BlockedStreams {
+    #[must_use]
+    pub(super) fn register(
+        &mut self,
+        id: StreamId,
+        direction: Direction,
+        waker: &Waker,
+    ) -> Option<Waker> {
+        replace(self.0.entry(id).or_default().slot(direction), waker)
+    }
+
+    pub(super) fn take(&mut self, id: StreamId, direction: Direction) -> Option<Waker> {
+        let wakers = self.0.get_mut(&id)?;
+        let waker = wakers.slot(direction).take();
+        if wakers.read.is_none() && wakers.write.is_none() {
+            self.0.remove(&id);
+        }
+        waker
+    }
+
+    /// The stream is gone. Drop what is returned without the lock.
+    #[must_use]
+    pub(super) fn forget(&mut self, id: StreamId) -> Option<StreamWakers> {
+        self.0.remove(&id)
+    }
+
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        mem::take(&mut self.0)
+            .into_values()
+            .flat_map(|wakers| [wakers.read, wakers.write])
+            .flatten()
+    }
+}
+
+/// Tasks that wait for the same thing, each in a place of its own until it leaves.
+#[derive(Default)]
+pub(super) struct WaitQueue(Slab<Option<Waker>>);
+
+impl WaitQueue {
+    /// Waits in `place`, which is taken at the first call.
+    #[must_use]
+    pub(super) fn register(&mut self, place: &mut Option<usize>, waker: &Waker) -> Option<Waker> {
+        match place.and_then(|place| self.0.get_mut(place)) {
+            Some(slot) => replace(slot, waker),
+            None => {
+                *place = Some(self.0.insert(Some(waker.clone())));
+                None
+            }
+        }
+    }
+
+    /// Gives up a place. Drop what is returned without the lock.
+    #[must_use]
+    pub(super) fn leave(&mut self, place: usize) -> Option<Waker> {
+        self.0.try_remove(place).flatten()
+    }
+
+    /// The wakers of all; their places stay taken.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Waker> {
+        self.0.iter_mut().filter_map(|(_, slot)| slot.take())
+    }
+}
+
+/// Streams whose bytes have all been taken for the transport and that wait until it is flushed that far.
+///
+/// A mark is a count of bytes since the session began. Each stream is in here once per mark it waits for, the lowest mark first.
+#[derive(Default)]
+pub(super) struct FlushQueue {
+    waiting: VecDeque<(u64, StreamId)>,
+    flushed: u64,
+}
+
+impl FlushQueue {
+    /// How far the transport is known to be flushed.
+    pub(super) fn flushed(&self) -> u64 {
+        self.flushed
+    }
+
+    pub(super) fn set_flushed(&mut self, mark: u64) {
+        self.flushed = self.flushed.max(mark);
+    }
+
+    pub(super) fn wait(&mut self, mark: u64, id: StreamId) {
+        if let Err(place) = self.waiting.binary_search(&(mark, id)) {
+            self.waiting.insert(place, (mark, id));
+        }
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next stream that waits no longer.
+    pub(super) fn pop(&mut self) -> Option<StreamId> {
+        let &(mark, id) = self.waiting.front()?;
+        if mark > self.flushed {
+            return None;
+        }
+        self.waiting.pop_front();
+        Some(id)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+}
