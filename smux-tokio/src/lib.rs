@@ -1,0 +1,95 @@
+//! smux over tokio: many streams over one connection, compatible with Go's
+//! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
+//!
+//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it is
+//! `AsyncRead + AsyncWrite` again.
+//!
+//! ```
+//! use smux_tokio::{Config, Session};
+//! use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let client = Session::connect(listener.local_addr()?, Config::v2()).await?;
+//! let server = Session::server_tcp(listener.accept().await?.0, Config::v2())?;
+//!
+//! let mut ours = client.open().await?;
+//! ours.write_all(b"hello").await?;
+//! ours.shutdown().await?; // no more from us; we can still read
+//!
+//! let mut theirs = server.accept().await?;
+//! let mut text = String::new();
+//! theirs.read_to_string(&mut text).await?;
+//! assert_eq!(text, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Both ends alike
+//!
+//! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
+//! version 2 a stream that nobody reads does not hold up the others.
+//!
+//! # What runs where
+//!
+//! [`Session::client`] and [`Session::server`] spawn one task that moves the session's bytes. To place that task
+//! yourself, take [`Session::client_with_driver`] and poll the [`Driver`]. Everything else works on any
+//! task, thread or runtime. The runtime of the driver needs its timer enabled.
+//!
+//! # Writing, flushing, ending
+//!
+//! * A write returns once its bytes are queued. It waits when the peer's window or the send queue is full.
+//! * `flush` returns once what the stream had queued is written to the transport, and the transport is flushed. It is not
+//!   needed for progress: the driver sends at once what is queued, and flushes whenever nothing is left to send.
+//! * `shutdown` ends the stream's data and flushes. Reading goes on.
+//! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works outside of a runtime.
+//! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to wait for that, or to
+//!   end a program after it, use [`Session::close`].
+//!
+//! # Cancel safety
+//!
+//! Every future of this crate can be dropped at any moment, as in `select!`: nothing that was received is lost, and a
+//! write whose future was dropped before it completed has queued nothing. Of `write_all_bytes` and `copy_to`, which make
+//! many steps, those that were made stay made. (tokio's own `write_all` and `copy` do not say how far they came.)
+//!
+//! # Errors
+//!
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
+//! [`CloseReason`], which everything that waits or is called later gets.
+//!
+//! What the wire cannot do: reset a stream with a code, tell a refused stream from an empty one, keep message
+//! boundaries, or spare streams the carrier's head-of-line blocking.
+
+mod session;
+mod split;
+mod stream;
+mod transport;
+
+pub use bytes::Bytes;
+pub use session::{Incoming, Session};
+pub use smux_proto::{
+    CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
+    OpenError, ProtocolError, SessionStats, Side, StreamError, StreamId, StreamStats,
+    TransportError, Version,
+};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+pub use stream::Stream;
+pub use transport::Driver;
+
+/// Makes the code of the workspace's README a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
+/// Handles move between threads and are shared by them, whatever the transport.
+const _: () = {
+    const fn check<T: Send + Sync + Unpin>() {}
+    check::<Session>();
+    check::<Incoming>();
+    check::<Stream>();
+    check::<OwnedReadHalf>();
+    check::<OwnedWriteHalf>();
+    check::<Driver<tokio::net::TcpStream>>();
+};

@@ -1,0 +1,265 @@
+//! A session on tokio.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_core::Stream as AsyncIterator;
+use smux_proto::{
+    CloseReason, Config, OpenError, SessionStats, Side, Version,
+    poll::{self, Addresses, SessionHandle},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, ToSocketAddrs},
+    task::coop::{cooperative, poll_proceed},
+};
+
+use crate::{
+    stream::Stream,
+    transport::{self, Driver},
+};
+
+/// Many streams over one connection. Clones are handles on the same session.
+///
+/// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
+/// open go on. When they are gone too, the session closes as by [`close`](Self::close).
+#[derive(Clone, Debug)]
+pub struct Session {
+    handle: SessionHandle,
+    addresses: Addresses,
+}
+
+impl Session {
+    /// The connecting side's session over `io`, moved by a task of its own.
+    ///
+    /// Over TCP, [`connect`](Self::connect) or [`client_tcp`](Self::client_tcp) also set `TCP_NODELAY`; without it,
+    /// small messages wait for each other.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as [`tokio::spawn`].
+    #[track_caller]
+    pub fn client<T>(io: T, config: Config) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (session, driver) = Self::client_with_driver(io, config);
+        tokio::spawn(driver);
+        session
+    }
+
+    /// The accepting side's session over `io`, moved by a task of its own.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as [`tokio::spawn`].
+    #[track_caller]
+    pub fn server<T>(io: T, config: Config) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (session, driver) = Self::server_with_driver(io, config);
+        tokio::spawn(driver);
+        session
+    }
+
+    /// As [`client`](Self::client), without a task: nothing happens unless the driver is polled.
+    pub fn client_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
+    where
+        T: AsyncRead + AsyncWrite,
+    {
+        Self::start(Side::Client, io, config)
+    }
+
+    /// As [`server`](Self::server), without a task: nothing happens unless the driver is polled.
+    pub fn server_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
+    where
+        T: AsyncRead + AsyncWrite,
+    {
+        Self::start(Side::Server, io, config)
+    }
+
+    fn start<T>(side: Side, io: T, config: Config) -> (Self, Driver<T>)
+    where
+        T: AsyncRead + AsyncWrite,
+    {
+        let (handle, driver) = transport::start(side, io, config);
+        let session = Self {
+            handle,
+            addresses: Addresses::default(),
+        };
+        (session, driver)
+    }
+
+    /// Connects over TCP. Sets `TCP_NODELAY`.
+    ///
+    /// # Errors
+    /// Those of [`TcpStream::connect`].
+    pub async fn connect(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
+        Self::client_tcp(TcpStream::connect(address).await?, config)
+    }
+
+    /// [`client`](Self::client) over a TCP connection, which gets `TCP_NODELAY`. The session knows its addresses.
+    ///
+    /// # Errors
+    /// If the socket is not connected any more.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as [`tokio::spawn`].
+    pub fn client_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
+        let (local, peer) = prepare(&tcp)?;
+        Ok(Self::client(tcp, config).with_addresses(local, peer))
+    }
+
+    /// [`server`](Self::server) over a TCP connection, which gets `TCP_NODELAY`. The session knows its addresses.
+    ///
+    /// # Errors
+    /// If the socket is not connected any more.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as [`tokio::spawn`].
+    pub fn server_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
+        let (local, peer) = prepare(&tcp)?;
+        Ok(Self::server(tcp, config).with_addresses(local, peer))
+    }
+
+    /// This handle, and the streams and clones made from it, with these addresses: for transports other than bare TCP.
+    #[must_use]
+    pub fn with_addresses(mut self, local: Option<SocketAddr>, peer: Option<SocketAddr>) -> Self {
+        self.addresses = Addresses::new(local, peer);
+        self
+    }
+
+    /// Opens a stream. The peer learns of it together with what is written first; no answer is awaited.
+    ///
+    /// It waits only while the limit of outbound streams is reached, or until a server that detects the protocol
+    /// version knows it. Cancel-safe: a stream that is opened is returned.
+    ///
+    /// # Errors
+    /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    pub async fn open(&self) -> Result<Stream, OpenError> {
+        let handle = cooperative(self.handle.open()).await?;
+        Ok(Stream::new(handle, self.addresses.clone()))
+    }
+
+    /// Accepts the next stream that the peer opened. Several tasks may wait here.
+    ///
+    /// Cancel-safe: a stream that is not returned stays in the queue.
+    ///
+    /// # Errors
+    /// Once the session has ended and the streams that arrived before are accepted.
+    pub async fn accept(&self) -> Result<Stream, CloseReason> {
+        let handle = cooperative(self.handle.accept()).await?;
+        Ok(Stream::new(handle, self.addresses.clone()))
+    }
+
+    /// The streams that the peer opens, as a [`futures_core::Stream`].
+    pub fn incoming(&self) -> Incoming {
+        Incoming {
+            incoming: self.handle.incoming(),
+            addresses: self.addresses.clone(),
+        }
+    }
+
+    /// Closes the session: sends what is queued, shuts the transport's write side, and waits for the peer to do the same,
+    /// all within the configured [`close_timeout`](Config::close_timeout). Streams fail from now on, but what has
+    /// arrived can still be read.
+    ///
+    /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
+    /// future is dropped.
+    pub async fn close(&self) -> CloseReason {
+        self.handle.close().await
+    }
+
+    /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    ///
+    /// Once polled, it goes on even if the future is dropped.
+    pub async fn drain(&self, limit: Duration) -> CloseReason {
+        self.handle.drain(limit).await
+    }
+
+    /// Ends the session at once. What is queued is lost.
+    pub fn abort(&self) {
+        self.handle.abort();
+    }
+
+    /// Waits until the session has ended, for whatever reason, and its transport is dropped. Cancel-safe.
+    pub async fn closed(&self) -> CloseReason {
+        self.handle.closed().await
+    }
+
+    /// Whether the session has ended or is closing.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// Why the session has ended or is closing.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.handle.close_reason()
+    }
+
+    /// How many streams there are: open, half-closed, being closed, and waiting to be accepted.
+    pub fn streams(&self) -> usize {
+        self.handle.streams()
+    }
+
+    /// A copy of the session's counters.
+    pub fn stats(&self) -> SessionStats {
+        self.handle.stats()
+    }
+
+    /// Whether this is the client or the server.
+    pub fn side(&self) -> Side {
+        self.handle.side()
+    }
+
+    /// The protocol version; `None` while a server that detects it has not received a frame.
+    pub fn version(&self) -> Option<Version> {
+        self.handle.version()
+    }
+
+    /// A copy of the session's configuration.
+    pub fn config(&self) -> Config {
+        self.handle.config()
+    }
+
+    /// The transport's address here, if known: see [`with_addresses`](Self::with_addresses).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses.local()
+    }
+
+    /// The transport's address at the peer, if known: see [`with_addresses`](Self::with_addresses).
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.addresses.peer()
+    }
+}
+
+fn prepare(tcp: &TcpStream) -> io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+    tcp.set_nodelay(true)?;
+    Ok((Some(tcp.local_addr()?), Some(tcp.peer_addr()?)))
+}
+
+/// The streams that the peer opens; it ends with the session, whose [`close_reason`](Session::close_reason) says why.
+///
+/// It keeps the session as a [`Session`] does.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming {
+    incoming: poll::Incoming,
+    addresses: Addresses,
+}
+
+impl AsyncIterator for Incoming {
+    type Item = Stream;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stream>> {
+        let budget = ready!(poll_proceed(cx));
+        let accepted = ready!(self.incoming.poll_next(cx));
+        budget.made_progress();
+        let stream = |handle| Stream::new(handle, self.addresses.clone());
+        Poll::Ready(accepted.ok().map(stream))
+    }
+}

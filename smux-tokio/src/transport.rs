@@ -1,0 +1,108 @@
+//! A tokio transport, clock and timer for the driver.
+
+use std::{
+    fmt,
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use smux_proto::{
+    CloseReason, Config, Side,
+    poll::{self, Clock, SessionHandle, Transport, TransportRead, TransportWrite},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+
+/// Moves a session's bytes until the session has ended; then drops the transport and resolves with the reason.
+///
+/// Poll it on a tokio runtime with its timer enabled. Dropping it before it resolves aborts the session.
+#[must_use = "a session does nothing unless its driver is polled: spawn it"]
+pub struct Driver<T>(poll::Driver<Io<T>>);
+
+pub(crate) fn start<T: AsyncRead + AsyncWrite>(
+    side: Side,
+    io: T,
+    config: Config,
+) -> (SessionHandle, Driver<T>) {
+    // tokio's clock, so that a test's paused time works.
+    let epoch = Instant::now();
+    let io = Io {
+        io: Box::pin(io),
+        epoch,
+        sleep: None,
+    };
+    let clock = Clock::new(move || epoch.elapsed());
+    let (handle, driver) = poll::connect(side, config, clock, io);
+    (handle, Driver(driver))
+}
+
+impl<T: AsyncRead + AsyncWrite> Future for Driver<T> {
+    type Output = CloseReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Driver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+struct Io<T> {
+    io: Pin<Box<T>>,
+    epoch: Instant,
+    /// Made when first polled: only then is there surely a runtime.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T: AsyncRead> TransportRead for Io<T> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(self.io.as_mut().poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl<T: AsyncWrite> TransportWrite for Io<T> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.as_mut().poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().poll_shutdown(cx)
+    }
+
+    fn is_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite> Transport for Io<T> {
+    fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()> {
+        let Some(deadline) = self.epoch.checked_add(until) else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
