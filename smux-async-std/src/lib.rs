@@ -1,0 +1,125 @@
+//! smux over `futures-io`, for smol and async-std: many streams over one connection, compatible with Go's
+//! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
+//!
+//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it is
+//! `AsyncRead + AsyncWrite` again.
+//!
+//! With the feature `smol`:
+//!
+#![cfg_attr(feature = "smol", doc = "```")]
+#![cfg_attr(not(feature = "smol"), doc = "```ignore")]
+//! use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+//! use smux_async_std::{Config, smol::{connect, server_tcp}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # smol::block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let client = connect(listener.local_addr()?, Config::v2()).await?;
+//! let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+//!
+//! let mut ours = client.open().await?;
+//! ours.write_all(b"hello").await?;
+//! ours.close().await?; // no more from us; we can still read
+//!
+//! let mut theirs = server.accept().await?;
+//! let mut text = String::new();
+//! theirs.read_to_string(&mut text).await?;
+//! assert_eq!(text, "hello");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Runtimes
+//!
+//! The session itself needs no runtime. Its socket and its timer are woken by [`async_io`], which smol and async-std both
+//! are built on and which runs a thread of its own where nobody else runs it.
+//!
+//! | feature | module | its constructors spawn on |
+//! |---|---|---|
+//! | none | – | nothing: [`Session::client_with_driver`] gives you a [`Driver`] for your executor |
+//! | `smol` | `smol` | smol's global executor |
+//! | `async-std` | `async_std` | async-std's executor; async-std is discontinued |
+//!
+//! Neither feature is on by default, they go together, and neither changes anything else. The same program with
+//! `async-std`:
+//!
+#![cfg_attr(feature = "async-std", doc = "```")]
+#![cfg_attr(not(feature = "async-std"), doc = "```ignore")]
+//! use async_std::{io::{ReadExt, WriteExt}, net::TcpListener};
+//! use smux_async_std::{Config, async_std::{connect, server_tcp}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async_std::task::block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let client = connect(listener.local_addr()?, Config::v2()).await?;
+//! let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+//!
+//! let mut ours = client.open().await?;
+//! ours.write_all(b"hello").await?;
+//! ours.finish();
+//!
+//! let mut theirs = server.accept().await?;
+//! let mut text = String::new();
+//! theirs.read_to_string(&mut text).await?;
+//! assert_eq!(text, "hello");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Both ends alike
+//!
+//! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
+//! version 2 a stream that nobody reads does not hold up the others.
+//!
+//! # Writing, flushing, ending
+//!
+//! * A write returns once its bytes are queued. It waits when the peer's window or the send queue is full.
+//! * `flush` returns once what the stream had queued is written to the transport, and the transport is flushed. It is not
+//!   needed for progress: the driver sends at once what is queued, and flushes whenever nothing is left to send.
+//! * `close`, of `AsyncWriteExt`, ends the stream's data and flushes; where that trait has none, as in async-std, call
+//!   [`Stream::finish`], then `flush`. Reading goes on.
+//! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works on any thread.
+//! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to wait for that, or to
+//!   end a program after it, use [`Session::close`].
+//!
+//! # Cancel safety
+//!
+//! Every future of this crate can be dropped at any moment: nothing that was received is lost, and a
+//! write whose future was dropped before it completed has queued nothing. Of `write_all_bytes` and `copy_to`, which make
+//! many steps, those that were made stay made. (The `write_all` and `copy` of the runtimes do not say how far they came.)
+//!
+//! # Errors
+//!
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
+//! [`CloseReason`], which everything that waits or is called later gets.
+//!
+//! What the wire cannot do: reset a stream with a code, tell a refused stream from an empty one, keep message
+//! boundaries, or spare streams the carrier's head-of-line blocking.
+
+mod io;
+#[cfg(any(feature = "async-std", feature = "smol"))]
+mod runtime;
+mod session;
+mod shutdown;
+mod split;
+mod stream;
+mod transport;
+
+pub use bytes::Bytes;
+#[cfg(feature = "async-std")]
+pub use runtime::async_std;
+#[cfg(feature = "smol")]
+pub use runtime::smol;
+pub use session::{Incoming, Session};
+pub use shutdown::ShutdownOnClose;
+pub use smux_proto::{
+    CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
+    OpenError, ProtocolError, SessionStats, Side, StreamError, StreamId, StreamStats,
+    TransportError, Version,
+};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+pub use stream::Stream;
+pub use transport::Driver;

@@ -1,0 +1,142 @@
+//! The halves of a stream, for two tasks.
+
+use std::{error::Error, fmt, io};
+
+use bytes::Bytes;
+use futures_io::AsyncWrite;
+use smux_proto::{
+    StreamError, StreamId,
+    poll::{self, Addresses, ReadHandle, StreamHandle, WriteHandle},
+};
+
+use crate::{io::copy_to, stream::Stream};
+
+/// The reading half of a [`Stream`].
+///
+/// Dropping it alone does nothing: what arrives stays queued, and in version 2 the peer stops once its window is full. The
+/// stream closes when the writing half is dropped too.
+#[derive(Debug)]
+pub struct OwnedReadHalf {
+    half: ReadHandle,
+    addresses: Addresses,
+}
+
+/// The writing half of a [`Stream`].
+///
+/// Dropping it alone ends our data behind what is queued, as `close` does; the reading half can go on. When both are dropped, the
+/// stream closes.
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    half: WriteHandle,
+    addresses: Addresses,
+}
+
+impl OwnedReadHalf {
+    pub(crate) fn new(half: ReadHandle, addresses: Addresses) -> Self {
+        Self { half, addresses }
+    }
+
+    pub(crate) fn handle(&self) -> &StreamHandle {
+        self.half.stream()
+    }
+
+    /// The stream's number, unique within its session.
+    pub fn id(&self) -> StreamId {
+        self.handle().id()
+    }
+
+    /// As [`Stream::read_bytes`].
+    ///
+    /// # Errors
+    /// As of any read.
+    pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
+        Ok(self.handle().read_bytes(max).await?)
+    }
+
+    /// As [`Stream::copy_to`].
+    ///
+    /// # Errors
+    /// As of any read, or of `writer`.
+    pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        copy_to(self.handle(), writer).await
+    }
+
+    /// As [`Stream::peer_finished`].
+    pub fn peer_finished(&self) -> bool {
+        self.handle().peer_finished()
+    }
+
+    /// Joins the two halves of one stream.
+    ///
+    /// # Errors
+    /// Gives the halves back if they belong to different streams.
+    pub fn reunite(self, write: OwnedWriteHalf) -> Result<Stream, ReuniteError> {
+        let (ours, theirs) = (self.addresses, write.addresses);
+        match self.half.reunite(write.half) {
+            Ok(handle) => Ok(Stream::new(handle, ours)),
+            Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
+                Self::new(read, ours),
+                OwnedWriteHalf::new(write, theirs),
+            )),
+        }
+    }
+}
+
+impl OwnedWriteHalf {
+    pub(crate) fn new(half: WriteHandle, addresses: Addresses) -> Self {
+        Self { half, addresses }
+    }
+
+    pub(crate) fn handle(&self) -> &StreamHandle {
+        self.half.stream()
+    }
+
+    /// The stream's number, unique within its session.
+    pub fn id(&self) -> StreamId {
+        self.handle().id()
+    }
+
+    /// As [`Stream::write_bytes`].
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
+        Ok(self.handle().write_bytes(data).await?)
+    }
+
+    /// As [`Stream::write_all_bytes`].
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
+        Ok(self.handle().write_all_bytes(data).await?)
+    }
+
+    /// As [`Stream::finish`].
+    pub fn finish(&mut self) {
+        self.handle().finish();
+    }
+
+    /// As [`Stream::stopped`].
+    ///
+    /// # Errors
+    /// If the session ends before.
+    pub async fn stopped(&mut self) -> Result<(), StreamError> {
+        self.handle().stopped().await
+    }
+}
+
+/// Halves of different streams cannot be joined. It holds both.
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves belong to different streams")
+    }
+}
+
+impl Error for ReuniteError {}

@@ -1,0 +1,123 @@
+//! A stream over `futures-io`.
+
+use std::{io, net::SocketAddr};
+
+use bytes::Bytes;
+use futures_io::AsyncWrite;
+use smux_proto::{
+    StreamError, StreamId, StreamStats,
+    poll::{Addresses, StreamHandle},
+};
+
+use crate::{
+    io::copy_to,
+    split::{OwnedReadHalf, OwnedWriteHalf},
+};
+
+/// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
+///
+/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has finished, reading fails
+/// instead, so nobody takes a truncated stream for a whole one.
+///
+/// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was not read is
+/// discarded, and the peer's writes fail from then on, if it can tell. A stream keeps its session open.
+#[derive(Debug)]
+pub struct Stream {
+    handle: StreamHandle,
+    addresses: Addresses,
+}
+
+impl Stream {
+    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
+        Self { handle, addresses }
+    }
+
+    pub(crate) fn handle(&self) -> &StreamHandle {
+        &self.handle
+    }
+
+    /// The stream's number, unique within its session.
+    pub fn id(&self) -> StreamId {
+        self.handle.id()
+    }
+
+    /// A copy of the stream's counters.
+    pub fn stats(&self) -> StreamStats {
+        self.handle.stats()
+    }
+
+    /// The transport's address here, if known.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses.local()
+    }
+
+    /// The transport's address at the peer, if known.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.addresses.peer()
+    }
+
+    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
+    ///
+    /// # Errors
+    /// As of any read.
+    pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
+        Ok(self.handle.read_bytes(max).await?)
+    }
+
+    /// Writes all that the peer sends to `writer`, flushes it, and returns how many bytes it were.
+    ///
+    /// Cancel-safe if `writer` is: bytes count as read once it has taken them.
+    ///
+    /// # Errors
+    /// As of any read, or of `writer`.
+    pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        copy_to(&self.handle, writer).await
+    }
+
+    /// Whether the peer has ended its data. Some of it may still be unread.
+    pub fn peer_finished(&self) -> bool {
+        self.handle.peer_finished()
+    }
+
+    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much that was; 0 only for
+    /// empty `data`. Cancel-safe.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
+        Ok(self.handle.write_bytes(data).await?)
+    }
+
+    /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
+        Ok(self.handle.write_all_bytes(data).await?)
+    }
+
+    /// Ends our data behind what is queued. It does not wait until that is sent, as `close` does.
+    pub fn finish(&mut self) {
+        self.handle.finish();
+    }
+
+    /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
+    ///
+    /// # Errors
+    /// If the session ends before.
+    pub async fn stopped(&mut self) -> Result<(), StreamError> {
+        self.handle.stopped().await
+    }
+
+    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let (read, write) = self.handle.into_split();
+        (
+            OwnedReadHalf::new(read, self.addresses.clone()),
+            OwnedWriteHalf::new(write, self.addresses),
+        )
+    }
+}

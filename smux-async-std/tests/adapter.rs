@@ -1,0 +1,263 @@
+//! What the conformance suite does not ask: TCP, sockets that do not shut, writers that take one slice, drivers.
+
+use std::{
+    future::Future,
+    io::{self, IoSliceMut},
+    net::TcpListener,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use async_io::{Async, Timer};
+use smol::{
+    block_on,
+    future::{or, poll_once, yield_now, zip},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    stream::StreamExt,
+};
+use smux_async_std::{
+    CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, ReuniteError, Session,
+    ShutdownOnClose, Stream,
+};
+use smux_conformance::suite::carrier::{Behaviour, Memory, tcp_pair};
+
+const _: () = {
+    const fn check<T: Send + Sync + Unpin>() {}
+    check::<Session>();
+    check::<Incoming>();
+    check::<Stream>();
+    check::<OwnedReadHalf>();
+    check::<OwnedWriteHalf>();
+    check::<Driver<Memory>>();
+};
+
+/// Fails instead of hanging. Generous, since machines can be slow; nothing waits for it.
+fn within<T>(future: impl Future<Output = T>) -> T {
+    block_on(or(future, async {
+        Timer::after(Duration::from_secs(60)).await;
+        panic!("it hangs")
+    }))
+}
+
+/// Whoever waits for this limit hangs.
+fn no_close_timeout() -> Config {
+    let builder = Config::builder().close_timeout(Duration::from_secs(3600));
+    builder.build().expect("valid")
+}
+
+fn pair() -> (Session, Session) {
+    let (near, far) = Memory::pair(Behaviour::default(), Behaviour::default());
+    (
+        smux_async_std::smol::client(near, Config::v2()),
+        smux_async_std::smol::server(far, Config::v2()),
+    )
+}
+
+async fn stream(client: &Session, server: &Session) -> (Stream, Stream) {
+    let ours = client.open().await.expect("open");
+    let theirs = server.accept().await.expect("accept");
+    (ours, theirs)
+}
+
+/// A client from `connect` and a server from `server_tcp`, over sockets of that runtime.
+macro_rules! tcp_helpers {
+    ($test:ident, $runtime:path, $TcpStream:ty) => {
+        #[test]
+        fn $test() {
+            use $runtime as runtime;
+
+            let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+            let address = listener.local_addr().expect("it is bound");
+            within(async {
+                let client = runtime::connect(address, no_close_timeout()).await;
+                let client = client.expect("connect");
+                let (tcp, peer) = listener.accept().expect("accept");
+                let tcp = <$TcpStream>::try_from(tcp).expect("a socket");
+                let socket = tcp.clone();
+                let server = runtime::server_tcp(tcp, no_close_timeout()).expect("a server");
+                assert!(socket.nodelay().expect("a socket"));
+                drop(socket);
+
+                assert_eq!(client.peer_addr(), Some(address));
+                assert_eq!(client.local_addr(), Some(peer));
+                let (ours, theirs) = stream(&client, &server).await;
+                assert_eq!(ours.peer_addr(), Some(address));
+                assert_eq!(theirs.peer_addr(), Some(peer));
+
+                // The server hears of it only if the client's socket is shut.
+                assert_eq!(client.close().await, CloseReason::Local);
+                assert_eq!(server.closed().await, CloseReason::PeerClosed);
+            });
+        }
+    };
+}
+tcp_helpers!(tcp_on_smol, smux_async_std::smol, smol::net::TcpStream);
+tcp_helpers!(
+    tcp_on_async_std,
+    smux_async_std::async_std,
+    async_std::net::TcpStream
+);
+
+#[test]
+fn a_socket_is_shut_when_its_session_closes() {
+    let (near, far) = tcp_pair();
+    let start = |tcp, start: fn(_, _) -> _| {
+        let tcp = Async::new(tcp).expect("a socket");
+        let io = ShutdownOnClose::new(tcp, |tcp: &Async<std::net::TcpStream>, how| {
+            tcp.get_ref().shutdown(how)
+        });
+        start(io, no_close_timeout())
+    };
+    let (client, client_driver) = start(near, Session::client_with_driver);
+    let (server, server_driver) = start(far, Session::server_with_driver);
+    let drivers = thread::spawn(|| within(zip(client_driver, server_driver)));
+    assert_eq!(within(client.close()), CloseReason::Local);
+    assert_eq!(within(server.closed()), CloseReason::PeerClosed);
+    let reasons = drivers.join().expect("no panic");
+    assert_eq!(reasons, (CloseReason::Local, CloseReason::PeerClosed));
+}
+
+#[test]
+fn dropping_the_driver_aborts_the_session() {
+    let (near, _far) = Memory::pair(Behaviour::default(), Behaviour::default());
+    let (session, mut driver) = Session::client_with_driver(near, Config::v2());
+    let mut stream = block_on(session.open()).expect("open");
+    assert_eq!(block_on(poll_once(&mut driver)), None);
+    let mut reading = pin!(stream.read_bytes(10));
+    assert!(block_on(poll_once(&mut reading)).is_none());
+    drop(driver);
+    let error = within(reading).expect_err("it is aborted");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    assert_eq!(within(session.closed()), CloseReason::Aborted);
+    assert!(within(session.open()).is_err());
+}
+
+/// Its writer has only what every writer has, and says what it was given.
+#[derive(Clone, Default)]
+struct OneSlice(Arc<Mutex<Vec<usize>>>);
+
+impl AsyncRead for OneSlice {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for OneSlice {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().expect("no panic").push(buf.len());
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_writer_of_one_slice_gets_whole_frames() {
+    let io = OneSlice::default();
+    let config = Config::builder()
+        .max_frame_size(2000)
+        .build()
+        .expect("valid");
+    let (session, driver) = Session::client_with_driver(io.clone(), config);
+    let work = async {
+        let mut stream = session.open().await.expect("open");
+        stream.write_all(&[7; 50_000]).await.expect("write");
+        stream.flush().await.expect("flush");
+    };
+    within(or(work, async {
+        driver.await;
+    }));
+    let writes = io.0.lock().expect("no panic");
+    assert_eq!(writes.iter().sum::<usize>(), 8 + 25 * 8 + 50_000);
+    // The first write tells. What follows are 25 payloads of a slice each, and their headers.
+    assert!(writes.len() < 10, "{writes:?}");
+}
+
+#[test]
+fn a_vectored_read_fills_one_buffer_after_the_other() {
+    let (client, server) = pair();
+    within(async {
+        let (mut ours, mut theirs) = stream(&client, &server).await;
+        ours.write_all(b"hello world").await.expect("write");
+        ours.close().await.expect("close");
+        let (mut a, mut b, mut c) = ([0; 3], [0; 4], [0; 10]);
+        // All of it has arrived when the end has.
+        while !theirs.peer_finished() {
+            yield_now().await;
+        }
+        let mut bufs = [&mut a[..], &mut [], &mut b, &mut c].map(IoSliceMut::new);
+        let count = theirs.read_vectored(&mut bufs).await.expect("read");
+        assert_eq!(
+            (count, &a, &b, &c),
+            (11, b"hel", b"lo w", b"orld\0\0\0\0\0\0")
+        );
+        let mut bufs = [IoSliceMut::new(&mut a)];
+        assert_eq!(theirs.read_vectored(&mut bufs).await.expect("the end"), 0);
+    });
+}
+
+#[test]
+fn copying_ends_with_the_peer_s_data() {
+    let (client, server) = pair();
+    within(async {
+        let (mut ours, mut theirs) = stream(&client, &server).await;
+        let sent: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
+        let writing = async {
+            ours.write_all(&sent).await.expect("write");
+            ours.close().await.expect("close");
+        };
+        let mut copied = Vec::new();
+        let (count, ()) = zip(theirs.copy_to(&mut copied), writing).await;
+        assert_eq!(count.expect("copy"), 1_000_000);
+        assert!(copied == sent);
+    });
+}
+
+#[test]
+fn halves_are_joined_again_if_they_belong_together() {
+    let (client, server) = pair();
+    within(async {
+        let (a, mut a_peer) = stream(&client, &server).await;
+        let (b, _b_peer) = stream(&client, &server).await;
+        let (a_read, a_write) = a.into_split();
+        let (b_read, b_write) = b.into_split();
+        let ReuniteError(a_read, b_write) = a_read.reunite(b_write).expect_err("two streams");
+        b_read.reunite(b_write).expect("one stream");
+        let mut a = a_read.reunite(a_write).expect("one stream");
+        a.write_all(b"not finished").await.expect("write");
+        let mut text = [0; 12];
+        a_peer.read_exact(&mut text).await.expect("read");
+        assert_eq!(&text, b"not finished");
+        assert!(!a_peer.peer_finished());
+    });
+}
+
+#[test]
+fn incoming_ends_with_the_session() {
+    let (client, server) = pair();
+    within(async {
+        let mut incoming = server.incoming();
+        let ours = client.open().await.expect("open");
+        let theirs = incoming.next().await.expect("a stream");
+        assert_eq!(theirs.id(), ours.id());
+        client.close().await;
+        assert!(incoming.next().await.is_none());
+    });
+}
