@@ -1,0 +1,78 @@
+//! smux on threads and blocking I/O: many streams over one connection, compatible with Go's
+//! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
+//!
+//! A [`Session`] runs over a [`TcpStream`](std::net::TcpStream), a Unix socket, or any reader and writer that can be
+//! [shut down](Parts). A [`Stream`] of it is [`Read`](std::io::Read) and [`Write`](std::io::Write), with timeouts.
+//!
+//! ```
+//! use std::{io::{Read, Write}, net::{Shutdown, TcpListener}};
+//! use smux_blocking::{Config, Session};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let client = Session::connect(listener.local_addr()?, Config::v2())?;
+//! let server = Session::server(listener.accept()?.0, Config::v2())?;
+//!
+//! let mut ours = client.open()?;
+//! ours.write_all(b"hello")?;
+//! ours.shutdown(Shutdown::Write)?; // no more from us; we can still read
+//!
+//! let mut theirs = server.accept()?;
+//! let mut text = String::new();
+//! theirs.read_to_string(&mut text)?;
+//! assert_eq!(text, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Both ends alike
+//!
+//! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
+//! version 2 a stream that nobody reads does not hold up the others.
+//!
+//! # Threads
+//!
+//! A session has three threads, however many streams there are: one reads from the transport, one writes to it, and one
+//! keeps time, since the others may be blocked. They sleep while nothing happens and end with the session; to wait for
+//! that, call [`Session::close`] or [`Session::closed`]. On Linux each takes about 10 KiB of memory and 40 µs to start.
+//!
+//! Whatever waits here waits on its own thread, and any thread may use any handle. For many thousands of
+//! sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.
+//!
+//! # Timeouts
+//!
+//! [`Stream::set_read_timeout`], [`Stream::set_write_timeout`] and [`Session::set_accept_timeout`] limit each call, and can be
+//! changed while a thread waits in it. What has arrived is never held back by a timeout, and a call that timed out
+//! has done nothing: try again, or give up. See [`TimeoutElapsed`] for how to tell it from a session that ended.
+//!
+//! # Slow transports
+//!
+//! How far a blocking write has come is only seen when it returns. A transport that takes longer than the
+//! [keep-alive timeout](KeepAlive) for one write of up to 128 KiB counts as dead: configure a
+//! longer timeout for links below about 5 kB/s.
+//!
+//! # Errors
+//!
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
+//! [`CloseReason`], which everything that waits or is called later gets.
+//!
+//! What the wire cannot do: reset a stream with a code, tell a refused stream from an empty one, keep message
+//! boundaries, or spare streams the carrier's head-of-line blocking.
+
+mod session;
+mod stream;
+mod threads;
+mod transport;
+mod wait;
+
+pub use bytes::Bytes;
+pub use session::{Incoming, Session};
+pub use smux_proto::{
+    CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
+    OpenError, ProtocolError, SessionStats, Side, StreamError, StreamId, StreamStats,
+    TransportError, Version,
+};
+pub use stream::Stream;
+pub use transport::{Parts, Socket, Transport};
+pub use wait::TimeoutElapsed;

@@ -1,0 +1,213 @@
+//! A session on threads.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+
+use smux_proto::{
+    CloseReason, Config, OpenError, SessionStats, Side, Version, poll::SessionHandle,
+};
+
+use crate::{
+    stream::Stream,
+    threads,
+    transport::{Addresses, Transport},
+    wait::{TimedWaiter, Waiter},
+};
+
+/// Many streams over one connection. Clones are handles on the same session, for any number of threads.
+///
+/// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
+/// open go on. When they are gone too, the session closes as by [`close`](Self::close). Dropping never waits.
+#[derive(Clone)]
+pub struct Session {
+    handle: SessionHandle,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    accept: TimedWaiter,
+    /// For what is rarely waited for: opening, and the end.
+    other: Waiter,
+    addresses: Addresses,
+}
+
+impl Session {
+    /// The connecting side's session over `transport`, moved by three threads that end with the session.
+    ///
+    /// # Errors
+    /// If the transport is not connected any more, or there are no more threads.
+    pub fn client(transport: impl Transport, config: Config) -> io::Result<Self> {
+        Self::start(Side::Client, transport, config)
+    }
+
+    /// The accepting side's session over `transport`, moved by three threads that end with the session.
+    ///
+    /// # Errors
+    /// If the transport is not connected any more, or there are no more threads.
+    pub fn server(transport: impl Transport, config: Config) -> io::Result<Self> {
+        Self::start(Side::Server, transport, config)
+    }
+
+    /// Connects over TCP. Sets `TCP_NODELAY`.
+    ///
+    /// # Errors
+    /// Those of [`TcpStream::connect`] and [`client`](Self::client).
+    pub fn connect(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
+        Self::client(TcpStream::connect(address)?, config)
+    }
+
+    fn start(side: Side, transport: impl Transport, config: Config) -> io::Result<Self> {
+        let parts = transport.into_parts()?;
+        let shared = Arc::new(Shared {
+            accept: TimedWaiter::new(),
+            other: Waiter::new(),
+            addresses: parts.addresses,
+        });
+        let handle = threads::spawn(side, config, parts)?;
+        Ok(Self { handle, shared })
+    }
+
+    /// Opens a stream. The peer learns of it together with what is written first; no answer is awaited.
+    ///
+    /// It waits only while the limit of outbound streams is reached, or until a server that detects the protocol
+    /// version knows it.
+    ///
+    /// # Errors
+    /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    pub fn open(&self) -> Result<Stream, OpenError> {
+        let handle = self.shared.other.block_on_future(self.handle.open())?;
+        Ok(Stream::new(handle, self.shared.addresses))
+    }
+
+    /// Accepts the next stream that the peer opened. Several threads may wait here.
+    ///
+    /// # Errors
+    /// The [`CloseReason`] once the session has ended and the streams that arrived before are accepted;
+    /// [`TimeoutElapsed`](crate::TimeoutElapsed) after the [accept timeout](Self::set_accept_timeout).
+    pub fn accept(&self) -> io::Result<Stream> {
+        let handle = self.shared.accept.block_on_future(self.handle.accept())?;
+        Ok(Stream::new(handle, self.shared.addresses))
+    }
+
+    /// How long each [`accept`](Self::accept) may take, on all handles. `None`, as in the beginning: however long it takes.
+    ///
+    /// It also holds for threads that wait already; for them the time counts from now.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if it is zero.
+    pub fn set_accept_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.shared.accept.set_timeout(timeout)
+    }
+
+    /// How long an [`accept`](Self::accept) may take.
+    pub fn accept_timeout(&self) -> Option<Duration> {
+        self.shared.accept.timeout()
+    }
+
+    /// The streams that the peer opens, one after the other.
+    pub fn incoming(&self) -> Incoming {
+        Incoming {
+            session: self.clone(),
+        }
+    }
+
+    /// Closes the session: sends what is queued, shuts the transport's write side, and waits for the peer to do the same,
+    /// all within the configured [`close_timeout`](Config::close_timeout). Streams fail from now on, but what has
+    /// arrived can still be read.
+    ///
+    /// Returns [`CloseReason::Local`], or what had ended the session before.
+    pub fn close(&self) -> CloseReason {
+        self.shared.other.block_on_future(self.handle.close())
+    }
+
+    /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    pub fn drain(&self, limit: Duration) -> CloseReason {
+        self.shared.other.block_on_future(self.handle.drain(limit))
+    }
+
+    /// Ends the session at once. What is queued is lost. It does not wait.
+    pub fn abort(&self) {
+        self.handle.abort();
+    }
+
+    /// Waits until the session has ended, for whatever reason, and its transport is dropped.
+    pub fn closed(&self) -> CloseReason {
+        self.shared.other.block_on_future(self.handle.closed())
+    }
+
+    /// Whether the session has ended or is closing.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// Why the session has ended or is closing.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.handle.close_reason()
+    }
+
+    /// How many streams there are: open, half-closed, being closed, and waiting to be accepted.
+    pub fn streams(&self) -> usize {
+        self.handle.streams()
+    }
+
+    /// A copy of the session's counters.
+    pub fn stats(&self) -> SessionStats {
+        self.handle.stats()
+    }
+
+    /// Whether this is the client or the server.
+    pub fn side(&self) -> Side {
+        self.handle.side()
+    }
+
+    /// The protocol version; `None` while a server that detects it has not received a frame.
+    pub fn version(&self) -> Option<Version> {
+        self.handle.version()
+    }
+
+    /// A copy of the session's configuration.
+    pub fn config(&self) -> Config {
+        self.handle.config()
+    }
+
+    /// The transport's address here, if known: of TCP, and of [`Parts`](crate::Parts) that were given one.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.addresses.0
+    }
+
+    /// The transport's address at the peer, if known.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.addresses.1
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("handle", &self.handle)
+            .field("addresses", &self.shared.addresses)
+            .finish()
+    }
+}
+
+/// The streams that the peer opens. The iterator ends with the session, whose
+/// [`close_reason`](Session::close_reason) says why, and after an [accept timeout](Session::set_accept_timeout): then
+/// it can go on.
+///
+/// It keeps the session as a [`Session`] does.
+#[derive(Debug)]
+pub struct Incoming {
+    session: Session,
+}
+
+impl Iterator for Incoming {
+    type Item = Stream;
+
+    fn next(&mut self) -> Option<Stream> {
+        self.session.accept().ok()
+    }
+}

@@ -1,0 +1,283 @@
+//! A stream on threads.
+
+use std::{
+    fmt,
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use smux_proto::{StreamId, StreamStats, poll::StreamHandle};
+
+use crate::{transport::Addresses, wait::TimedWaiter};
+
+/// What `copy_to` takes at a time, at most.
+const COPY: usize = 64 * 1024;
+
+/// A stream of a [`Session`](crate::Session): reads and writes as a socket does, also through `&Stream`, so that one thread can read
+/// while another writes. Any number of threads may use it in either direction.
+///
+/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has finished, reading fails
+/// instead, so nobody takes a truncated stream for a whole one.
+///
+/// A write returns once its bytes are queued; it waits while the peer's window or the send queue is full. A flush
+/// returns once what is queued is written, and the transport flushed; nothing needs a flush to be sent.
+///
+/// Dropping it, with all its [clones](Self::try_clone), closes the stream: what is queued is sent, then its end; what has arrived and was
+/// not read is discarded, and the peer's writes fail from then on, if it can tell. It never waits. A stream keeps its session open.
+pub struct Stream {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    handle: StreamHandle,
+    read: TimedWaiter,
+    write: TimedWaiter,
+    read_shut: AtomicBool,
+    addresses: Addresses,
+}
+
+impl Stream {
+    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
+        let shared = Shared {
+            handle,
+            read: TimedWaiter::new(),
+            write: TimedWaiter::new(),
+            read_shut: AtomicBool::new(false),
+            addresses,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Another handle on the same stream, with the same timeouts.
+    ///
+    /// # Errors
+    /// None, for now.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    /// The stream's number, unique within its session.
+    pub fn id(&self) -> StreamId {
+        self.shared.handle.id()
+    }
+
+    /// A copy of the stream's counters.
+    pub fn stats(&self) -> StreamStats {
+        self.shared.handle.stats()
+    }
+
+    /// The transport's address here, if known.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.addresses.0
+    }
+
+    /// The transport's address at the peer, if known.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.addresses.1
+    }
+
+    /// How long each read may take. `None`, as in the beginning: however long it takes.
+    ///
+    /// A read that takes longer fails with [`TimeoutElapsed`](crate::TimeoutElapsed) in an error of kind
+    /// [`io::ErrorKind::TimedOut`], on every platform. It never fails while there is something to read, and takes nothing
+    /// with it. The timeout holds for all clones, and also for threads that wait already; for them the time counts from now.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if it is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.shared.read.set_timeout(timeout)
+    }
+
+    /// How long each write, flush and shutdown may take. As [`set_read_timeout`](Self::set_read_timeout).
+    ///
+    /// A write that fails has queued nothing. What was queued before, also by a flush or shutdown that failed, is still sent.
+    /// Mind that [`Write::write_all`] does not tell how much it wrote before it failed.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if it is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.shared.write.set_timeout(timeout)
+    }
+
+    /// How long each read may take.
+    pub fn read_timeout(&self) -> Option<Duration> {
+        self.shared.read.timeout()
+    }
+
+    /// How long each write, flush and shutdown may take.
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.shared.write.timeout()
+    }
+
+    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data.
+    ///
+    /// # Errors
+    /// As of any read.
+    pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
+        let Shared { handle, read, .. } = &*self.shared;
+        read.block_on(|cx| {
+            if self.is_read_shut() {
+                return Poll::Ready(Ok(Bytes::new()));
+            }
+            handle.poll_read_bytes(cx, max)
+        })
+    }
+
+    /// Writes all that the peer sends to `writer`, flushes it, and returns how many bytes it were.
+    ///
+    /// # Errors
+    /// As of any read, or of `writer`; what `writer` was being given is lost then.
+    pub fn copy_to(&self, writer: &mut (impl Write + ?Sized)) -> io::Result<u64> {
+        let mut copied = 0;
+        loop {
+            let bytes = self.read_bytes(COPY)?;
+            if bytes.is_empty() {
+                writer.flush()?;
+                return Ok(copied);
+            }
+            writer.write_all(&bytes)?;
+            copied += bytes.len() as u64;
+        }
+    }
+
+    /// Whether the peer has ended its data. Some of it may still be unread.
+    pub fn peer_finished(&self) -> bool {
+        self.shared.handle.peer_finished()
+    }
+
+    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much that was; 0 only for
+    /// empty `data`.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
+        let Shared { handle, write, .. } = &*self.shared;
+        write.block_on(|cx| handle.poll_write_bytes(cx, data))
+    }
+
+    /// Queues all of `data` without a copy.
+    ///
+    /// # Errors
+    /// As of any write; `data` keeps what was not taken.
+    pub fn write_all_bytes(&self, data: &mut Bytes) -> io::Result<()> {
+        while !data.is_empty() {
+            self.write_bytes(data)?;
+        }
+        Ok(())
+    }
+
+    /// Ends our data behind what is queued. It does not wait until that is sent, as [`shutdown`](Self::shutdown) does.
+    ///
+    /// Writes fail from now on, also those that wait already.
+    pub fn finish(&self) {
+        self.shared.handle.finish();
+    }
+
+    /// Ends one direction or both, for all clones.
+    ///
+    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on.
+    /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already. The wire cannot tell the peer: what
+    ///   it goes on sending stays in the receive buffer until the stream is dropped.
+    /// * [`Shutdown::Both`]: both. Threads that read or write this stream return; the stream is closed once it is
+    ///   dropped with all its clones.
+    ///
+    /// # Errors
+    /// As of a flush.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            self.shared.read_shut.store(true, SeqCst);
+            self.shared.read.wake();
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) {
+            self.finish();
+            (&*self).flush()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the peer has closed the stream and will read no more, which not every peer tells.
+    ///
+    /// # Errors
+    /// If the session ends before, and after the write timeout.
+    pub fn stopped(&self) -> io::Result<()> {
+        let Shared { handle, write, .. } = &*self.shared;
+        write.block_on(|cx| handle.poll_stopped(cx))
+    }
+
+    /// Whether the peer has closed the stream and will read no more.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.handle.is_stopped()
+    }
+
+    fn is_read_shut(&self) -> bool {
+        self.shared.read_shut.load(SeqCst)
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Shared { handle, read, .. } = &*self.shared;
+        read.block_on(|cx| {
+            if self.is_read_shut() {
+                return Poll::Ready(Ok(0));
+            }
+            handle.poll_read(cx, &mut &mut *buf)
+        })
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let Shared { handle, write, .. } = &*self.shared;
+        write.block_on(|cx| handle.poll_write(cx, data))
+    }
+
+    fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Shared { handle, write, .. } = &*self.shared;
+        write.block_on(|cx| handle.poll_write_vectored(cx, data))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Shared { handle, write, .. } = &*self.shared;
+        write.block_on(|cx| handle.poll_flush(cx))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        (&*self).write(data)
+    }
+
+    fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! How a thread waits for what the poll layer makes a task wait for.
+
+use std::{
+    error::Error,
+    fmt, io,
+    pin::pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+/// What a call that took longer than its timeout fails with, inside an error of kind [`io::ErrorKind::TimedOut`].
+///
+/// A session whose peer fell silent ends with an error of the same kind. This tells the two apart:
+///
+/// ```
+/// use std::io;
+///
+/// fn may_try_again(error: &io::Error) -> bool {
+///     error.get_ref().is_some_and(|inner| inner.is::<smux_blocking::TimeoutElapsed>())
+/// }
+/// # assert!(!may_try_again(&io::ErrorKind::TimedOut.into()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeoutElapsed;
+
+impl fmt::Display for TimeoutElapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call took longer than its timeout")
+    }
+}
+
+impl Error for TimeoutElapsed {}
+
+impl From<TimeoutElapsed> for io::Error {
+    fn from(elapsed: TimeoutElapsed) -> Self {
+        Self::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+/// One kind of thing to wait for, by any number of threads.
+///
+/// The poll layer keeps one waker per stream and direction. All threads that wait here register the same one, so none
+/// takes another's place: it wakes them all, and those that find nothing wait again.
+pub(crate) struct Waiter {
+    signal: Arc<Signal>,
+    /// Made of `signal`, once.
+    waker: Waker,
+}
+
+impl Waiter {
+    pub(crate) fn new() -> Self {
+        let signal = Arc::new(Signal::default());
+        Self {
+            waker: Waker::from(Arc::clone(&signal)),
+            signal,
+        }
+    }
+
+    /// Lets all who wait look again.
+    pub(crate) fn wake(&self) {
+        self.signal.raise();
+    }
+
+    /// Polls until it is ready.
+    pub(crate) fn block_on<R>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+        loop {
+            if let Some(result) = self.block_until(&mut poll, || None) {
+                return result;
+            }
+        }
+    }
+
+    /// Waits for `future`.
+    pub(crate) fn block_on_future<R>(&self, future: impl Future<Output = R>) -> R {
+        let mut future = pin!(future);
+        self.block_on(|cx| future.as_mut().poll(cx))
+    }
+
+    /// Polls until it is ready, or else until the deadline, which is asked for anew before each wait.
+    pub(crate) fn block_until<R>(
+        &self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+        mut deadline: impl FnMut() -> Option<Instant>,
+    ) -> Option<R> {
+        let mut cx = Context::from_waker(&self.waker);
+        loop {
+            // Noted before the poll: what is raised during it ends the wait at once.
+            let seen = self.signal.raised();
+            if let Poll::Ready(result) = poll(&mut cx) {
+                return Some(result);
+            }
+            if !self.signal.wait(seen, deadline()) {
+                return None;
+            }
+        }
+    }
+}
+
+/// A waker for threads.
+#[derive(Default)]
+struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// How often it was raised. It would take centuries to wrap.
+    raised: u64,
+    waiting: usize,
+}
+
+impl Signal {
+    fn raised(&self) -> u64 {
+        self.lock().raised
+    }
+
+    fn raise(&self) {
+        let mut state = self.lock();
+        state.raised += 1;
+        let anybody = state.waiting > 0;
+        drop(state);
+        // Each notification is a system call.
+        if anybody {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until it was raised more often than `seen`. `false`: the deadline came first.
+    fn wait(&self, seen: u64, deadline: Option<Instant>) -> bool {
+        let mut state = self.lock();
+        state.waiting += 1;
+        while state.raised == seen {
+            let Some(deadline) = deadline else {
+                state = ignore_poison(self.changed.wait(state));
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (state, _) = ignore_poison(self.changed.wait_timeout(state, left));
+        }
+        state.waiting -= 1;
+        state.raised != seen
+    }
+
+    /// Nothing panics while it is locked.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        ignore_poison(self.state.lock())
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.raise();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.raise();
+    }
+}
+
+fn ignore_poison<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A [`Waiter`] with a timeout that can be changed while threads wait.
+pub(crate) struct TimedWaiter {
+    waiter: Waiter,
+    timeout: Mutex<Timeout>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Timeout {
+    limit: Option<Duration>,
+    /// It counts from the beginning of a call, or from here if that is later.
+    set_at: Option<Instant>,
+}
+
+impl TimedWaiter {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiter: Waiter::new(),
+            timeout: Mutex::default(),
+        }
+    }
+
+    /// Lets all who wait look again.
+    pub(crate) fn wake(&self) {
+        self.waiter.wake();
+    }
+
+    /// Fails if the limit is zero, as the timeouts of [`std::net::TcpStream`] do.
+    pub(crate) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        if limit.is_some_and(|limit| limit.is_zero()) {
+            let text = "a timeout of zero: use None for no timeout";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let set_at = Some(Instant::now());
+        *ignore_poison(self.timeout.lock()) = Timeout { limit, set_at };
+        self.wake();
+        Ok(())
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        ignore_poison(self.timeout.lock()).limit
+    }
+
+    /// Polls until it is ready or the timeout is over. What is ready comes first: a timeout never hides it.
+    pub(crate) fn block_on<R, E: Into<io::Error>>(
+        &self,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R, E>>,
+    ) -> io::Result<R> {
+        // Most calls need not wait: they do not ask for the time.
+        let mut began = None;
+        let deadline = || {
+            let began = *began.get_or_insert_with(Instant::now);
+            let Timeout { limit, set_at } = *ignore_poison(self.timeout.lock());
+            Some(began).max(set_at)?.checked_add(limit?)
+        };
+        match self.waiter.block_until(poll, deadline) {
+            Some(result) => result.map_err(E::into),
+            None => Err(TimeoutElapsed.into()),
+        }
+    }
+
+    /// Waits for `future`, until the timeout is over.
+    pub(crate) fn block_on_future<R, E: Into<io::Error>>(
+        &self,
+        future: impl Future<Output = Result<R, E>>,
+    ) -> io::Result<R> {
+        let mut future = pin!(future);
+        self.block_on(|cx| future.as_mut().poll(cx))
+    }
+}

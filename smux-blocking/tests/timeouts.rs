@@ -1,0 +1,202 @@
+//! Timeouts: of reads, writes, flushes and accepts, also changed while a thread waits.
+
+mod common;
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{assert_elapsed, blocked, configs, pair, pair_with_valve, stream, until, within};
+use smux_blocking::{CloseReason, Config, TimeoutElapsed};
+
+const SHORT: Option<Duration> = Some(Duration::from_millis(50));
+const LONG: Option<Duration> = Some(Duration::from_secs(3600));
+
+#[test]
+fn a_read_that_timed_out_takes_nothing_with_it() {
+    within(|| {
+        for config in configs() {
+            let (client, server) = pair(&config);
+            let (mut ours, mut theirs) = stream(&client, &server);
+            ours.set_read_timeout(SHORT).expect("not zero");
+            assert_eq!(ours.read_timeout(), SHORT);
+            let begin = Instant::now();
+            assert_elapsed(&ours.read(&mut [0; 8]).expect_err("nothing there"));
+            assert!(Some(begin.elapsed()) >= SHORT);
+            ours.set_read_timeout(LONG).expect("not zero");
+            theirs.write_all(b"late").expect("write");
+            let mut data = [0; 4];
+            ours.read_exact(&mut data).expect("read");
+            assert_eq!(&data, b"late");
+        }
+    });
+}
+
+#[test]
+fn a_timeout_never_hides_what_has_arrived() {
+    within(|| {
+        let (client, server) = pair(&Config::default());
+        let (mut ours, mut theirs) = stream(&client, &server);
+        let shortest = Some(Duration::from_nanos(1));
+        theirs.set_read_timeout(shortest).expect("not zero");
+        server.set_accept_timeout(shortest).expect("not zero");
+        ours.write_all(b"data").expect("write");
+        until("it has arrived", || server.stats().receive_buffered == 4);
+        let mut data = [0; 4];
+        theirs.read_exact(&mut data).expect("read");
+        assert_eq!(&data, b"data");
+        ours.shutdown(Shutdown::Write).expect("shutdown");
+        until("the end has arrived", || theirs.peer_finished());
+        assert_eq!(theirs.read(&mut data).expect("end"), 0);
+        let _next = client.open().expect("open");
+        until("it has arrived", || server.streams() == 2);
+        server.accept().expect("accept");
+    });
+}
+
+#[test]
+fn zero_is_no_timeout() {
+    within(|| {
+        let (client, server) = pair(&Config::default());
+        let (ours, _theirs) = stream(&client, &server);
+        let zero = Some(Duration::ZERO);
+        for refused in [
+            ours.set_read_timeout(zero),
+            ours.set_write_timeout(zero),
+            server.set_accept_timeout(zero),
+        ] {
+            assert_eq!(refused.expect_err("zero").kind(), ErrorKind::InvalidInput);
+        }
+        assert_eq!(ours.read_timeout(), None);
+        assert_eq!(ours.write_timeout(), None);
+        assert_eq!(server.accept_timeout(), None);
+        // Further away than the clock reaches is no timeout either.
+        ours.set_write_timeout(Some(Duration::MAX)).expect("valid");
+        (&ours).write_all(b"x").expect("write");
+        (&ours).flush().expect("flush");
+    });
+}
+
+#[test]
+fn a_read_timeout_that_is_shortened_ends_a_read_under_way() {
+    within(|| {
+        let (client, server) = pair(&Config::default());
+        let (ours, _theirs) = stream(&client, &server);
+        for before in [None, LONG] {
+            ours.set_read_timeout(before).expect("not zero");
+            thread::scope(|scope| {
+                let reader = blocked(scope, || (&ours).read(&mut [0; 8]));
+                let begin = Instant::now();
+                ours.set_read_timeout(SHORT).expect("not zero");
+                let error = reader.join().expect("no panic").expect_err("elapsed");
+                assert_elapsed(&error);
+                assert!(Some(begin.elapsed()) >= SHORT, "it counts from the change");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_read_timeout_that_is_lengthened_lets_a_read_under_way_wait() {
+    within(|| {
+        let (client, server) = pair(&Config::default());
+        let (ours, mut theirs) = stream(&client, &server);
+        let (clock, _other) = stream(&client, &server);
+        for after in [LONG, None] {
+            ours.set_read_timeout(Some(Duration::from_secs(2)))
+                .expect("not zero");
+            thread::scope(|scope| {
+                let reader = blocked(scope, || (&ours).read(&mut [0; 8]));
+                ours.set_read_timeout(after).expect("not zero");
+                // Longer than the reader was to wait at first.
+                let longer = Some(Duration::from_millis(2200));
+                clock.set_read_timeout(longer).expect("not zero");
+                assert_elapsed(&(&clock).read(&mut [0]).expect_err("nothing there"));
+                assert!(!reader.is_finished());
+                theirs.write_all(b"data").expect("write");
+                assert_eq!(reader.join().expect("no panic").expect("data"), 4);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_write_that_timed_out_has_queued_nothing() {
+    within(|| {
+        for config in configs() {
+            let (client, server, valve) = pair_with_valve(&config);
+            let ours = client.open().expect("open");
+            let written = valve.fill(&ours);
+            ours.finish();
+            valve.open();
+            let mut theirs = server.accept().expect("accept");
+            let mut data = Vec::new();
+            assert_eq!(theirs.read_to_end(&mut data).expect("read"), written);
+        }
+    });
+}
+
+#[test]
+fn a_write_timeout_that_is_shortened_ends_a_call_under_way() {
+    within(|| {
+        let (client, _server, valve) = pair_with_valve(&Config::default());
+        let ours = client.open().expect("open");
+        valve.fill(&ours);
+        ours.set_write_timeout(LONG).expect("not zero");
+        let calls: [fn(&smux_blocking::Stream) -> std::io::Result<()>; 3] = [
+            |mut stream| stream.write(b"more").map(drop),
+            |mut stream| stream.flush(),
+            |stream| stream.shutdown(Shutdown::Write),
+        ];
+        for call in calls {
+            thread::scope(|scope| {
+                let writer = blocked(scope, || call(&ours));
+                ours.set_write_timeout(SHORT).expect("not zero");
+                assert_elapsed(&writer.join().expect("no panic").expect_err("elapsed"));
+                ours.set_write_timeout(LONG).expect("not zero");
+            });
+        }
+    });
+}
+
+#[test]
+fn accept_has_a_timeout_and_incoming_goes_on_after_it() {
+    within(|| {
+        let (client, server) = pair(&Config::default());
+        server.set_accept_timeout(LONG).expect("not zero");
+        thread::scope(|scope| {
+            let acceptor = blocked(scope, || server.accept().map(drop));
+            server.set_accept_timeout(SHORT).expect("not zero");
+            assert_elapsed(&acceptor.join().expect("no panic").expect_err("elapsed"));
+        });
+        let mut incoming = server.incoming();
+        assert!(incoming.next().is_none());
+        assert!(!server.is_closed());
+        server.set_accept_timeout(None).expect("none");
+        let ours = client.open().expect("open");
+        assert_eq!(incoming.next().expect("a stream").id(), ours.id());
+    });
+}
+
+#[test]
+fn a_silent_peer_is_told_from_a_timeout() {
+    within(|| {
+        let (near, _silent) = common::tcp_pair();
+        let config = Config::builder()
+            .keep_alive_interval(Duration::from_millis(50))
+            .keep_alive_timeout(Duration::from_millis(200))
+            .build()
+            .expect("valid");
+        let client = smux_blocking::Session::client(near, config).expect("client");
+        let mut stream = client.open().expect("open");
+        stream.set_read_timeout(LONG).expect("not zero");
+        let error = stream.read(&mut [0]).expect_err("dead");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let inner = error.get_ref().expect("an inner error");
+        assert!(!inner.is::<TimeoutElapsed>(), "{error:?}");
+        assert_eq!(client.closed(), CloseReason::KeepAliveTimeout);
+    });
+}

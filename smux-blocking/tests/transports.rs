@@ -1,0 +1,311 @@
+//! What becomes of transports, good and bad.
+
+mod common;
+
+use std::{
+    io::{self, BufWriter, Cursor, ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use common::{blocked, stream, until, within};
+use smux_blocking::{CloseReason, Config, Parts, Session, Transport};
+
+fn keep_alive(interval: u64, timeout: u64) -> Config {
+    let config = Config::builder()
+        .keep_alive_interval(Duration::from_millis(interval))
+        .keep_alive_timeout(Duration::from_millis(timeout));
+    config.build().expect("valid")
+}
+
+/// A transport of which tests see what becomes of it.
+#[derive(Clone, Default)]
+struct Probe {
+    dropped: Arc<AtomicUsize>,
+    shut: Arc<Mutex<Vec<Shutdown>>>,
+}
+
+struct Probed<T> {
+    io: T,
+    probe: Probe,
+}
+
+impl Probe {
+    fn around<R, W>(
+        &self,
+        reader: R,
+        writer: W,
+        shutdown: impl Fn(Shutdown) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Parts<Probed<R>, Probed<W>> {
+        let calls = Arc::clone(&self.shut);
+        Parts::new(self.probed(reader), self.probed(writer), move |how| {
+            calls.lock().expect("no panic").push(how);
+            shutdown(how)
+        })
+    }
+
+    fn probed<T>(&self, io: T) -> Probed<T> {
+        let probe = self.clone();
+        Probed { io, probe }
+    }
+}
+
+impl<R: Read> Read for Probed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.io.read(buf)
+    }
+}
+
+impl<W: Write> Write for Probed<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.io.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.io.flush()
+    }
+}
+
+impl<T> Drop for Probed<T> {
+    fn drop(&mut self) {
+        self.probe.dropped.fetch_add(1, SeqCst);
+    }
+}
+
+/// Over TCP.
+fn probed(tcp: TcpStream) -> (Probe, impl Transport) {
+    let probe = Probe::default();
+    let reader = tcp.try_clone().expect("clone");
+    let writer = BufWriter::with_capacity(1 << 20, tcp.try_clone().expect("clone"));
+    let parts = probe.around(reader, writer, move |how| tcp.shutdown(how));
+    (probe, parts)
+}
+
+#[test]
+fn a_session_has_ended_when_its_transport_is_dropped() {
+    within(|| {
+        let (near, far) = common::tcp_pair();
+        let (probe, parts) = probed(near);
+        let client = Session::client(parts, Config::default()).expect("client");
+        let server = Session::server(far, Config::default()).expect("server");
+        assert_eq!(client.close(), CloseReason::Local);
+        assert_eq!(probe.dropped.load(SeqCst), 2);
+        let shut = probe.shut.lock().expect("no panic").clone();
+        assert_eq!(shut, [Shutdown::Write, Shutdown::Both]);
+        assert_eq!(server.closed(), CloseReason::PeerClosed);
+    });
+}
+
+#[test]
+fn a_buffering_transport_is_flushed() {
+    within(|| {
+        let (near, far) = common::tcp_pair();
+        let (_, parts) = probed(near);
+        let client = Session::client(parts, Config::default()).expect("client");
+        let server = Session::server(far, Config::default()).expect("server");
+        let (mut ours, mut theirs) = stream(&client, &server);
+        for sent in 0..10 {
+            ours.write_all(&[sent]).expect("write");
+            let mut received = [0];
+            theirs.read_exact(&mut received).expect("read");
+            assert_eq!(received, [sent]);
+        }
+    });
+}
+
+/// Gives a NOP now and then, so that the peer does not seem silent, until it is shut.
+struct Nops(Receiver<()>);
+
+impl Read for Nops {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.0.recv_timeout(Duration::from_millis(20)) {
+            Err(RecvTimeoutError::Timeout) => Cursor::new([1, 3, 0, 0, 0, 0, 0, 0]).read(buf),
+            _ => Ok(0),
+        }
+    }
+}
+
+/// Never takes a byte, until it is shut.
+struct Stuck(Receiver<()>);
+
+impl Write for Stuck {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        let Err(_) = self.0.recv() else {
+            unreachable!("nothing is sent")
+        };
+        Err(ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_transport_that_takes_no_bytes_is_noticed_while_both_its_threads_are_blocked() {
+    within(|| {
+        let (reader_open, reader_end) = mpsc::channel();
+        let (writer_open, writer_end) = mpsc::channel();
+        let open = Mutex::new(Some((reader_open, writer_open)));
+        let probe = Probe::default();
+        let parts = probe.around(Nops(reader_end), Stuck(writer_end), move |_| {
+            *open.lock().expect("no panic") = None;
+            Ok(())
+        });
+        let client = Session::client(parts, keep_alive(50, 300)).expect("client");
+        let mut stream = client.open().expect("open");
+        stream.write_all(b"never sent").expect("queued");
+        let error = stream.flush().expect_err("stuck");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(client.closed(), CloseReason::WriteTimeout);
+        assert_eq!(probe.dropped.load(SeqCst), 2);
+        assert_eq!(*probe.shut.lock().expect("no panic"), [Shutdown::Both]);
+    });
+}
+
+#[test]
+fn a_transport_that_fails_ends_the_session() {
+    within(|| {
+        struct Failing;
+        impl Write for Failing {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::HostUnreachable.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (open, end) = mpsc::channel();
+        let open = Mutex::new(Some(open));
+        let parts = Parts::new(Nops(end), Failing, move |_| {
+            *open.lock().expect("no panic") = None;
+            Ok(())
+        });
+        let client = Session::client(parts, Config::default()).expect("client");
+        let _stream = client.open().expect("open");
+        let reason = client.closed();
+        assert!(matches!(reason, CloseReason::Transport(_)), "{reason:?}");
+        assert_eq!(io::Error::from(reason).kind(), ErrorKind::HostUnreachable);
+    });
+}
+
+#[test]
+fn a_transport_that_panics_ends_the_session() {
+    within(|| {
+        struct Panicking;
+        impl Read for Panicking {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("a broken transport, on purpose")
+            }
+        }
+        let probe = Probe::default();
+        let parts = probe.around(Panicking, io::sink(), |_| Ok(()));
+        let client = Session::client(parts, Config::default()).expect("client");
+        assert_eq!(client.closed(), CloseReason::Aborted);
+        assert_eq!(probe.dropped.load(SeqCst), 2);
+    });
+}
+
+#[test]
+fn a_call_that_is_interrupted_is_tried_again() {
+    within(|| {
+        /// Interrupted every other time.
+        struct Interrupted<T>(T, bool);
+        impl<T> Interrupted<T> {
+            fn turn(&mut self) -> io::Result<&mut T> {
+                self.1 = !self.1;
+                if self.1 {
+                    return Err(ErrorKind::Interrupted.into());
+                }
+                Ok(&mut self.0)
+            }
+        }
+        impl<T: Read> Read for Interrupted<T> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.turn()?.read(buf)
+            }
+        }
+        impl<T: Write> Write for Interrupted<T> {
+            fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+                self.turn()?.write(data)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                self.turn()?.flush()
+            }
+        }
+        let (near_reader, far_writer) = io::pipe().expect("pipe");
+        let (far_reader, near_writer) = io::pipe().expect("pipe");
+        let (reader, writer) = (
+            Interrupted(near_reader, false),
+            Interrupted(near_writer, false),
+        );
+        let near = Parts::new(reader, writer, |_| Ok(()));
+        let far = Parts::new(far_reader, far_writer, |_| Ok(()));
+        let client = Session::client(near, Config::default()).expect("client");
+        let server = Session::server(far, Config::default()).expect("server");
+        let (mut ours, mut theirs) = stream(&client, &server);
+        ours.write_all(b"there").expect("write");
+        let mut text = [0; 5];
+        theirs.read_exact(&mut text).expect("read");
+        theirs.write_all(b"back!").expect("write");
+        ours.read_exact(&mut text).expect("read");
+        assert_eq!(&text, b"back!");
+        assert_eq!(client.close(), CloseReason::Local);
+    });
+}
+
+/// Does not return from the write of a bare header before it is told.
+struct Late {
+    writer: TcpStream,
+    told: Receiver<()>,
+}
+
+impl Write for Late {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let count = self.writer.write(data)?;
+        if data.len() == 8 {
+            // An error says the same: the sender is gone.
+            let _ = self.told.recv();
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_written_before_the_session_ended_counts_as_flushed() {
+    within(|| {
+        let (near, mut far) = common::tcp_pair();
+        let (tell, told) = mpsc::channel();
+        let writer = Late {
+            writer: near.try_clone().expect("clone"),
+            told,
+        };
+        let reader = near.try_clone().expect("clone");
+        let parts = Parts::new(reader, writer, move |how| near.shutdown(how));
+        let client = Session::client(parts, Config::default()).expect("client");
+        let ours = client.open().expect("open");
+        // SYN
+        far.read_exact(&mut [0; 8]).expect("read");
+        tell.send(()).expect("the writer waits");
+        thread::scope(|scope| {
+            let flush = blocked(scope, || ours.shutdown(Shutdown::Write));
+            // FIN
+            far.read_exact(&mut [0; 8]).expect("read");
+            far.shutdown(Shutdown::Write).expect("shutdown");
+            until("the session has ended", || client.is_closed());
+            assert!(!flush.is_finished(), "nobody knows that it is written");
+            drop(tell);
+            flush.join().expect("no panic").expect("flushed");
+        });
+    });
+}
