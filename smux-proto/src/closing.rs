@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
+    common::Common,
     error::{CloseReason, TransportError},
     keep_alive::Due,
     session::Session,
@@ -27,14 +28,17 @@ pub(crate) enum Phase {
 
 impl Session {
     /// Lets the open streams end and refuses new ones, here and of the peer; then closes the session,
-    /// after `limit` in any case.
+    /// after `limit` in any case. Again can only shorten the limit.
     pub fn drain(&mut self, now: Duration, limit: Duration) {
         let now = self.advance(now);
-        if self.phase == Phase::Open {
-            self.phase = Phase::Draining(now.saturating_add(limit));
-            self.common.wake_opener();
-            self.close_if_drained(now);
+        let until = now.saturating_add(limit);
+        match self.phase {
+            Phase::Open => self.phase = Phase::Draining(until),
+            Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
+            Phase::Closing(_) | Phase::Shut(_) | Phase::Terminated => return,
         }
+        self.common.wake_opener();
+        self.close_if_drained(now);
     }
 
     /// Ends the session. What is queued still leaves; then the transport's write side is to be
@@ -83,10 +87,26 @@ impl Session {
         }
     }
 
+    /// Gives unused memory back to the allocator.
+    fn trim(&mut self) {
+        self.backlog.shrink_to_fit();
+        let Common {
+            segments,
+            scheduler,
+            windows,
+            events,
+            ..
+        } = &mut self.common;
+        segments.trim();
+        scheduler.trim();
+        windows.trim();
+        events.trim();
+    }
+
     fn handle_liveness(&mut self, now: Duration) {
         let reading = self.wants_input();
         match self.common.liveness.handle_timeout(now, reading) {
-            Some(Due::Nop) => self.common.segments.trim(),
+            Some(Due::Nop) => self.trim(),
             Some(Due::PeerSilent) => self.terminate(CloseReason::KeepAliveTimeout),
             Some(Due::WriteStuck) => self.terminate(CloseReason::WriteTimeout),
             None => {}

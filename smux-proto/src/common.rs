@@ -155,7 +155,9 @@ impl Common {
         {
             return;
         }
-        if self.queued >= self.config.max_session_send_queue() {
+        // Whoever has waited longer for the session's queue goes first: a stream that has just made room
+        // by its turn would take it again and again.
+        if self.queued >= self.config.max_session_send_queue() || self.scheduler.has_blocked() {
             self.scheduler.block(key, stream);
         } else {
             self.wake_writer(key, stream);
@@ -191,6 +193,9 @@ impl Common {
         let partial = self.partial(stream.id);
         if stream.has(Flag::PeerFinished) {
             self.end_window(key, table);
+        } else if stream.has(Flag::InHungry) {
+            // An update would only repeat that there is no window.
+            self.windows.feed(table, &mut self.scheduler);
         } else if stream.has(Flag::InWindows)
             && !stream.has(Flag::OwesUpd)
             && stream.recv.update_due(partial)

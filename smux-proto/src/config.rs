@@ -21,8 +21,8 @@ const WINDOW_FLOOR: usize = 64;
 pub struct KeepAlive {
     /// A NOP leaves when nothing else has left for this long.
     pub interval: Duration,
-    /// The session ends when nothing has arrived for this long although it was reading, or
-    /// when a pending write has made no progress for this long.
+    /// The session ends when nothing has arrived for this long although it was reading, or, while it is not
+    /// reading because its receive buffer is full, when a pending write has made no progress for this long.
     pub timeout: Duration,
 }
 
@@ -242,8 +242,8 @@ setters! {
     max_session_send_queue: usize,
     /// Refused streams whose refusal has not left, because the peer does not read; beyond it the session ends.
     max_owed_refusals: usize,
-    /// Useless frames (repeated SYN or FIN, empty data, data after FIN, stale updates), less the
-    /// useful ones, that a peer may send before the session ends.
+    /// Useless frames (SYN that is repeated, refused or of our parity, repeated FIN, empty data, data after
+    /// FIN, stale updates), less the frames of useful data, that a peer may send before the session ends.
     max_glitches: u32,
     /// How long [`Session::close`](crate::Session::close) may take to flush and to see the peer's end.
     close_timeout: Duration,

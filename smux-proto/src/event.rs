@@ -26,7 +26,8 @@ pub enum Event {
     Finished(StreamId),
     /// The peer closed this stream: it reads no more, writing fails from now on.
     Stopped(StreamId),
-    /// The session has a [close reason](crate::Session::close_reason): whoever waits for anything must look again. Comes once, after all others.
+    /// The session has a [close reason](crate::Session::close_reason): whoever waits for anything must look again.
+    /// Comes once; of a stream that is flushed afterwards, [`Event::Writable`] may follow.
     Closed,
 }
 
@@ -40,6 +41,11 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    /// Gives unused memory back to the allocator.
+    pub(crate) fn trim(&mut self) {
+        self.streams.trim();
+    }
+
     pub(crate) const fn acceptable(&mut self) {
         self.acceptable = true;
     }

@@ -336,14 +336,20 @@ impl Session {
 
     /// With the budget empty, ends the stream that holds most beyond its window, if there is one.
     fn retire_worst(&mut self) {
-        let excess = |key: &Key| {
-            let stream = self.table.get(*key)?;
+        let excess = |stream: &crate::stream::Stream| {
             let unread = stream.recv.queue.len() as u64;
-            Some(stream.recv.overrun().min(unread))
+            stream.recv.overrun().min(unread)
         };
-        self.overrunners
-            .retain(|key| excess(key).is_some_and(|excess| excess > 0));
-        let Some(key) = self.overrunners.iter().copied().max_by_key(excess) else {
+        let table = &mut self.table;
+        self.overrunners.retain(|&key| {
+            let Some(stream) = table.get_mut(key) else {
+                return false;
+            };
+            // One that was read may overrun again, and is then noted again.
+            excess(stream) > 0 || !stream.clear(Flag::Overran)
+        });
+        let overrunners = self.overrunners.iter().copied();
+        let Some(key) = overrunners.max_by_key(|&key| table.get(key).map(excess)) else {
             return;
         };
         self.common.stats.streams_retired += 1;
@@ -379,7 +385,7 @@ impl Session {
 
     /// Counts a useless frame; useful ones count against it.
     fn glitch(&mut self) -> Result<(), ProtocolError> {
-        self.glitches += 1;
+        self.glitches = self.glitches.saturating_add(1);
         if self.glitches > self.common.config.max_glitches() {
             return Err(ProtocolError::TooManyGlitches);
         }

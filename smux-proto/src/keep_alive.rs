@@ -4,6 +4,9 @@ use core::time::Duration;
 
 use crate::config::KeepAlive;
 
+/// A deadline that is noticed later than this is looked at once more before it counts.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What the clocks of a session say is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -72,6 +75,10 @@ impl Liveness {
         self.nop_due = false;
     }
 
+    pub(crate) const fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
     pub(crate) const fn nop_due(&self) -> bool {
         self.nop_due
     }
@@ -88,9 +95,25 @@ impl Liveness {
                 self.heard(now);
                 return None;
             }
+            Due::PeerSilent | Due::WriteStuck if self.was_late(now, at) => return None,
             Due::PeerSilent | Due::WriteStuck => {}
         }
         Some(due)
+    }
+
+    /// Whoever drives the session was away when this was due, so signs of life may lie unread in the transport:
+    /// grants a moment to find them.
+    fn was_late(&mut self, now: Duration, due: Duration) -> bool {
+        let Some(KeepAlive { interval, timeout }) = self.keep_alive else {
+            return false;
+        };
+        let grace = interval.min(GRACE);
+        if now.saturating_sub(due) < grace {
+            return false;
+        }
+        self.heard = (now + grace).saturating_sub(timeout);
+        self.writing = self.writing.map(|(bytes, _)| (bytes, self.heard));
+        true
     }
 
     pub(crate) fn next_timeout(&self, reading: bool) -> Option<Duration> {
@@ -101,9 +124,11 @@ impl Liveness {
         let KeepAlive { interval, timeout } = self.keep_alive?;
         // While we do not read, silence says nothing about the peer.
         let silent = reading.then(|| (Due::PeerSilent, self.heard.saturating_add(timeout)));
-        let stuck = self
-            .writing
-            .map(|(_, since)| (Due::WriteStuck, since.saturating_add(timeout)));
+        // A peer that is heard of lives, and just does not read for a while.
+        let stuck = self.writing.map(|(_, since)| {
+            let since = since.max(self.heard);
+            (Due::WriteStuck, since.saturating_add(timeout))
+        });
         // A batch under way is a sign of life in itself, and a NOP would only queue behind it.
         let nop = (!self.nop_due && self.writing.is_none())
             .then(|| (Due::Nop, self.left.saturating_add(interval)));

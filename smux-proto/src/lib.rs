@@ -15,7 +15,8 @@
 //!        open, accept, stream(id).read … ──►                    └ poll_event ─────► whom to wake
 //! ```
 //!
-//! Two sessions and a pipe in memory; with sockets in its place, this is all there is to an event loop:
+//! Two sessions and a pipe in memory. With sockets and deadlines in addition, that is an event loop: the example
+//! `event_loop` is one to copy.
 //!
 //! ```
 //! use core::{task::Poll, time::Duration};
@@ -27,9 +28,11 @@
 //! fn carry(now: Duration, from: &mut Session, to: &mut Session) {
 //!     let mut batch = Transmit::new();
 //!     while from.poll_transmit(now, &mut batch) {
-//!         // All is taken: a session refuses input only while its receive buffer is full.
 //!         let taken = to.handle_input(now, batch.chunk()).expect("a well-behaved peer");
 //!         batch.advance(taken);
+//!         if taken == 0 {
+//!             break; // its receive buffer is full: the rest goes when its streams have been read
+//!         }
 //!     }
 //! }
 //!
@@ -59,8 +62,8 @@
 //!
 //! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
 //! `max_session_send_queue` bytes to send; buffers are at most twice as large as what they hold, plus 64 bytes per
-//! stream. Unused buffers are kept up to 1 MiB and freed when the session idles. An idle stream takes at most 200
-//! bytes. Nothing is allocated per frame once buffers are warm. Every limit stands in the table at [`Config`].
+//! stream. Unused buffers are kept up to 1 MiB and freed when a keep-alive finds the session idle. An idle stream takes some
+//! 200 bytes. Nothing is allocated per frame once buffers are warm. Every limit stands in the table at [`Config`].
 //!
 //! # Errors
 //!

@@ -50,6 +50,11 @@ impl Ring {
         }
     }
 
+    /// Gives unused memory back to the allocator.
+    pub(crate) fn trim(&mut self) {
+        self.keys.shrink_to_fit();
+    }
+
     pub(crate) fn clear(&mut self) {
         self.keys = VecDeque::new();
         self.stale = 0;

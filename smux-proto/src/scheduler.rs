@@ -28,6 +28,14 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
+    /// Gives unused memory back to the allocator.
+    pub(crate) fn trim(&mut self) {
+        for ring in [&mut self.control, &mut self.data, &mut self.blocked] {
+            ring.trim();
+        }
+        self.refusals.shrink_to_fit();
+    }
+
     pub(crate) fn has_frames(&self) -> bool {
         !(self.control.is_empty() && self.data.is_empty() && self.refusals.is_empty())
     }
@@ -51,6 +59,11 @@ impl Scheduler {
             stream.set(Flag::InBlocked);
             self.blocked.push(key);
         }
+    }
+
+    /// Whether somebody may wait for room in the session's queue.
+    pub(crate) fn has_blocked(&self) -> bool {
+        !self.blocked.is_empty()
     }
 
     /// Notes a refusal and tells how many are owed now.

@@ -5,6 +5,7 @@
 //! once the arena and its pool are warm, and an idle stream holds no buffer at all.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::{Buf, Bytes};
 
@@ -16,6 +17,8 @@ const POOL_LIMIT: usize = 1 << 20;
 const MIN_SEGMENT: usize = 64;
 /// Largest segment, unless frames are smaller than it or up to twice as large.
 pub(crate) const SEGMENT: usize = 1 << 15;
+/// Shorter pieces are copied: an entry in the arena would cost more than a copy.
+const SHARED: usize = 128;
 /// "No segment".
 const NIL: u32 = u32::MAX;
 
@@ -46,7 +49,6 @@ impl Queue {
 }
 
 /// Part of a queue: a pooled buffer, or bytes that the user handed over.
-#[derive(Debug)]
 pub(crate) enum Segment {
     Pooled { buffer: Vec<u8>, start: usize },
     Shared(Bytes),
@@ -68,17 +70,25 @@ impl Segment {
     }
 }
 
-#[derive(Debug)]
 struct Node {
     segment: Segment,
     next: u32,
 }
 
 /// The segments of all queues of a session.
-#[derive(Debug)]
 pub(crate) struct Segments {
     nodes: slab::Slab<Node>,
     pool: BufferPool,
+}
+
+/// Without the data, which is the user's and does not belong in logs.
+impl fmt::Debug for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segments")
+            .field("segments", &self.nodes.len())
+            .field("unused_bytes", &self.pool.held())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Segments {
@@ -119,8 +129,12 @@ impl Segments {
         queue.len += length(added);
     }
 
-    /// Appends bytes without a copy.
-    pub(crate) fn push_shared(&mut self, queue: &mut Queue, data: Bytes) {
+    /// Appends bytes, without a copy unless they are few. `limit` as in [`push`](Self::push).
+    pub(crate) fn push_shared(&mut self, queue: &mut Queue, data: Bytes, limit: usize) {
+        if data.len() < SHARED {
+            self.push(queue, &data, limit);
+            return;
+        }
         queue.len += length(data.len());
         self.link(queue, Segment::Shared(data));
     }
@@ -141,14 +155,10 @@ impl Segments {
         let count = count.min(node.segment.as_slice().len());
         queue.len -= length(count);
         node.segment.advance(count);
-        let left = node.segment.as_slice().len();
-        if left == 0 {
+        if node.segment.as_slice().is_empty() {
             self.drop_front(queue);
-        } else if let Segment::Pooled { buffer, .. } = &node.segment
-            && left < buffer.capacity() / 2
-            && buffer.capacity() > MIN_SEGMENT
-        {
-            self.shrink_front(queue, left);
+        } else {
+            self.shrink_front(queue);
         }
     }
 
@@ -183,6 +193,7 @@ impl Segments {
         if max <= rest {
             copy.extend_from_slice(&node.segment.as_slice()[..max]);
             node.segment.advance(max);
+            self.shrink_front(queue);
             return Some(Segment::Pooled {
                 buffer: copy,
                 start: 0,
@@ -228,12 +239,19 @@ impl Segments {
         take(&mut self.pool, size)
     }
 
-    fn shrink_front(&mut self, queue: &Queue, left: usize) {
-        let smaller = take(&mut self.pool, left.max(MIN_SEGMENT));
+    /// Moves the first segment to a smaller buffer if less than half of its own is in use.
+    fn shrink_front(&mut self, queue: &Queue) {
         let Some(Node { segment, .. }) = self.nodes.get_mut(queue.head as usize) else {
             return;
         };
-        let mut buffer = smaller;
+        let left = segment.as_slice().len();
+        let Segment::Pooled { buffer, .. } = segment else {
+            return;
+        };
+        if left >= buffer.capacity() / 2 || buffer.capacity() <= MIN_SEGMENT {
+            return;
+        }
+        let mut buffer = take(&mut self.pool, left.max(MIN_SEGMENT));
         buffer.extend_from_slice(segment.as_slice());
         let old = core::mem::replace(segment, Segment::Pooled { buffer, start: 0 });
         if let Segment::Pooled { buffer, .. } = old {

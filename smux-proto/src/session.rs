@@ -196,7 +196,8 @@ impl Session {
             || !self.decoder.is_between_frames()
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) has something to do once its batch is written.
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to do: frames to hand out, or to be told
+    /// that the batch it filled last has been written.
     pub fn wants_transmit(&self) -> bool {
         match self.phase {
             Phase::Shut(_) | Phase::Terminated => false,
@@ -204,7 +205,9 @@ impl Session {
             Phase::Draining(_) if self.table.len() == 0 => true,
             Phase::Open | Phase::Draining(_) => {
                 self.common.version.is_some()
-                    && (self.common.liveness.nop_due() || self.common.scheduler.has_frames())
+                    && (self.common.liveness.nop_due()
+                        || self.common.liveness.is_writing()
+                        || self.common.scheduler.has_frames())
             }
         }
     }

@@ -126,6 +126,10 @@ impl Stream {
         total.saturating_sub(self.fins)
     }
 
+    pub(crate) const fn has_sent_fin(&self) -> bool {
+        self.fins > 0
+    }
+
     pub(crate) const fn sent_fin(&mut self) {
         self.fins += 1;
     }

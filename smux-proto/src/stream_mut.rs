@@ -145,11 +145,15 @@ impl<'a> StreamMut<'a> {
     pub fn write_bytes(&mut self, data: &mut Bytes) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |common, stream, count| {
             let bytes = data.split_to(count);
-            common.segments.push_shared(&mut stream.send.queue, bytes);
+            let limit = common.send_segment();
+            common
+                .segments
+                .push_shared(&mut stream.send.queue, bytes, limit);
         })
     }
 
-    /// Whether all that was written, and FIN if the stream is finished, has been handed out for writing:
+    /// Whether all that was written, and FIN if the stream is finished and its FIN does not have to wait
+    /// for the peer's, has been handed out for writing:
     /// it had left once the first `n` bytes of the session's output had, where `n` is the number returned
     /// (compare [`Session::bytes_emitted`](crate::Session::bytes_emitted)). The number stays the same until more is written.
     ///
@@ -176,7 +180,10 @@ impl<'a> StreamMut<'a> {
     /// Without [half-close](crate::ConfigBuilder::half_close) the FIN waits for the peer's, or for [`close`](Self::close).
     pub fn finish(&mut self) {
         let (stream, common) = (&mut self.table[self.key], &mut *self.common);
-        if common.reason.is_none() && !stream.has(Flag::Finished) {
+        if common.reason.is_some() {
+            // No FIN will leave any more: a flush must not succeed unless one has.
+            stream.send.cut_off |= !stream.has_sent_fin();
+        } else if !stream.has(Flag::Finished) {
             stream.set(Flag::Finished);
             common.scheduler.owe_data(self.key, stream);
             // A write that was pending has to see that it came too late.
@@ -227,14 +234,17 @@ impl<'a> StreamMut<'a> {
         if !stream.recv.queue.is_empty() {
             return None;
         }
-        Some(if stream.has(Flag::PeerFinished) {
-            Poll::Ready(Ok(()))
-        } else if stream.has(Flag::Retired) || self.common.reason.is_some() {
-            Poll::Ready(Err(ended(stream, self.common)))
-        } else {
-            stream.set(Flag::ReadWaits);
-            Poll::Pending
-        })
+        // What a retired stream had received is gone, so its end is not the peer's.
+        Some(
+            if stream.has(Flag::PeerFinished) && !stream.has(Flag::Retired) {
+                Poll::Ready(Ok(()))
+            } else if stream.has(Flag::Retired) || self.common.reason.is_some() {
+                Poll::Ready(Err(ended(stream, self.common)))
+            } else {
+                stream.set(Flag::ReadWaits);
+                Poll::Pending
+            },
+        )
     }
 
     fn write_with(

@@ -62,6 +62,10 @@ impl Table {
         self.serial = self.serial.wrapping_add(1);
         stream.serial = self.serial;
         let (id, serial) = (stream.id, stream.serial);
+        // Doubling would leave up to half of the table unused.
+        if self.streams.len() == self.streams.capacity() {
+            self.streams.reserve_exact((self.streams.len() / 8).max(4));
+        }
         // The stream limits keep the table far below 2^32 entries.
         let slot = u32::try_from(self.streams.insert(stream)).unwrap_or(u32::MAX);
         let (streams, hash) = (&self.streams, &self.hash);

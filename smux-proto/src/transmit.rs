@@ -1,6 +1,7 @@
 //! A batch of outgoing frames.
 
 use alloc::{collections::VecDeque, vec::Vec};
+use core::fmt;
 
 use bytes::Buf;
 
@@ -19,7 +20,7 @@ const COPIED: usize = 1024;
 /// contiguous [`chunk`](Buf::chunk), or, with feature `std`, as slices for a vectored write. Bytes count as
 /// sent once [`advance`](Buf::advance) has passed them. Give the same batch to `poll_transmit`
 /// again, so that its buffers are used again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Transmit {
     /// Headers and small payloads, in order.
     copied: Vec<u8>,
@@ -29,7 +30,6 @@ pub struct Transmit {
     spent: Vec<Vec<u8>>,
 }
 
-#[derive(Debug)]
 enum Chunk {
     /// A range of `copied`.
     Copied {
@@ -37,6 +37,15 @@ enum Chunk {
         end: usize,
     },
     Segment(Segment),
+}
+
+/// Without the data, which is the user's and does not belong in logs.
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transmit")
+            .field("remaining", &self.remaining)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Transmit {

@@ -5,7 +5,7 @@
 //! update with a smaller window. The window of a stream is the budget divided by the number of
 //! streams (rounded up to a power of two), between the floor and `max_stream_buffer`. When streams
 //! are added, older and larger windows are cut to the new size one after the other, about one for
-//! each new stream, so that the work per stream is constant.
+//! each new stream, so that the work per stream is constant; but never below what is unread.
 //!
 //! While all peers keep to what they were told, the session therefore never stalls. Peers learn of
 //! an early update only a round trip after their SYN, so the guarantee has a condition:
@@ -25,6 +25,8 @@ use crate::{
 
 /// Older windows looked at for a stream that wants more than is free, beyond what its floor takes.
 const EFFORT: usize = 2;
+/// Older windows looked at in any case: a peer must not make one frame cost more than this.
+const MOST_LOOKS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Windows {
@@ -36,6 +38,8 @@ pub(crate) struct Windows {
     holders: Ring,
     /// Streams that got no window for now.
     hungry: Ring,
+    /// The target with which a walk over all holders found nothing to cut.
+    nothing_above: Option<usize>,
     count: usize,
 }
 
@@ -48,8 +52,15 @@ impl Windows {
             granted: 0,
             holders: Ring::default(),
             hungry: Ring::default(),
+            nothing_above: None,
             count: 0,
         }
+    }
+
+    /// Gives unused memory back to the allocator.
+    pub(crate) fn trim(&mut self) {
+        self.holders.trim();
+        self.hungry.trim();
     }
 
     /// The sum of all windows.
@@ -86,6 +97,8 @@ impl Windows {
             }
         }
         self.holders.push(key);
+        self.note_grant(window);
+        self.feed(table, scheduler);
     }
 
     /// Gives what came free to the streams that wait for it.
@@ -105,6 +118,7 @@ impl Windows {
                 stream.recv.grant(width(window));
                 stream.set(Flag::OwesUpd);
                 scheduler.owe_control(key, stream);
+                self.note_grant(window);
             }
         }
     }
@@ -123,6 +137,7 @@ impl Windows {
             self.obtain(old, table, scheduler)
         };
         self.granted += window;
+        self.note_grant(window);
         if let Some(stream) = table.get_mut(key) {
             stream.recv.grant(width(window));
         }
@@ -164,6 +179,13 @@ impl Windows {
         });
     }
 
+    /// A window above what the last fruitless walk looked for makes another worth while.
+    fn note_grant(&mut self, window: usize) {
+        if self.nothing_above.is_some_and(|target| window > target) {
+            self.nothing_above = None;
+        }
+    }
+
     const fn free(&self) -> usize {
         self.budget.saturating_sub(self.granted)
     }
@@ -179,10 +201,14 @@ impl Windows {
     fn obtain(&mut self, old: usize, table: &mut Table, scheduler: &mut Scheduler) -> usize {
         let target = self.target();
         let least = self.floor.max(old.min(target));
+        // Where a walk found nothing to cut, another would find nothing either, unless the target is lower
+        // or somebody has been granted more since.
+        let pointless = self.nothing_above.is_some_and(|seen| target >= seen);
+        let looks = if pointless { 0 } else { MOST_LOOKS };
         let mut looked = 0;
         for _ in 0..self.holders.len() {
             let enough = if looked < EFFORT { target } else { least };
-            if self.free() >= enough {
+            if self.free() >= enough || looked >= looks {
                 break;
             }
             let Some(key) = self.holders.pop() else { break };
@@ -194,18 +220,30 @@ impl Windows {
             }
             looked += 1;
             self.holders.push(key);
-            let excess = (stream.recv.window() as usize).saturating_sub(target);
-            if excess > 0 && !stream.has(Flag::PeerFinished) {
-                self.granted -= excess;
-                stream.recv.grant(width(target));
-                stream.set(Flag::OwesUpd);
+            if self.cut(stream, target) {
                 scheduler.owe_control(key, stream);
             }
+        }
+        if looked == self.holders.len() && self.free() < least {
+            self.nothing_above = Some(target);
         }
         match self.free().min(target) {
             window if window < self.floor => 0,
             window => window,
         }
+    }
+
+    /// Cuts a window to the target. What is unread fills memory and is not free, whatever the peer is told.
+    fn cut(&mut self, stream: &mut Stream, target: usize) -> bool {
+        let keep = target.max(stream.recv.queue.len());
+        let excess = (stream.recv.window() as usize).saturating_sub(keep);
+        if excess == 0 || stream.has(Flag::PeerFinished) {
+            return false;
+        }
+        self.granted -= excess;
+        stream.recv.grant(width(keep));
+        stream.set(Flag::OwesUpd);
+        true
     }
 }
 

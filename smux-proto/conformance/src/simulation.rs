@@ -58,11 +58,14 @@ fn pick<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
 fn config(rng: &mut Rng) -> Config {
     let budget = pick(rng, &[1, 500, 5_000, 100_000, 4 << 20, 4 << 20]);
     let stream = rng.usize(1..=budget.min(100_000));
-    let queue = pick(rng, &[1, 100, 5_000, 131_072, 131_072]);
+    let frame = pick(rng, &[1, 100, 5_000, 32_768, 65_535]);
+    // What goes byte by byte should not be much.
+    let queues = if budget.min(frame) < 100 { 0..3 } else { 0..5 };
+    let queue = pick(rng, &[1, 100, 5_000, 131_072, 131_072][queues]);
     let builder = Config::builder()
         .version(pick(rng, &[Version::V1, Version::V2]))
         .half_close(rng.u8(..) < 200)
-        .max_frame_size(pick(rng, &[1, 100, 5_000, 32_768, 65_535]))
+        .max_frame_size(frame)
         .max_receive_buffer(budget)
         .max_stream_buffer(stream)
         .max_stream_send_queue(queue)

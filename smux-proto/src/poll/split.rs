@@ -4,8 +4,9 @@ use std::{error::Error, fmt, sync::Arc};
 
 use super::stream::StreamHandle;
 
-/// The reading part of a stream. Dropping it alone does nothing: what arrives stays queued, and once the window is
-/// full the peer stops. The stream closes when the writing part is dropped too.
+/// The reading part of a stream. Dropping it alone does nothing: what arrives stays queued. In version 2 the peer stops
+/// once the window is full; in version 1, which has no windows, the whole session stops once its receive buffer is
+/// full, so read to the end there or drop both parts. The stream closes when the writing part is dropped too.
 #[derive(Debug)]
 pub struct ReadHandle {
     stream: Arc<StreamHandle>,

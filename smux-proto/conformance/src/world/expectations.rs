@@ -10,8 +10,9 @@ use crate::{
     pipe::{Link, Pipe},
 };
 
-/// Moves after which the sessions are taken to talk for ever.
-const MAX_MOVES: usize = 1_000_000;
+/// Moves after which the sessions are taken to talk for ever, and how many more for each byte that is on its way.
+const MAX_MOVES: usize = 100_000;
+const MAX_MOVES_FOR_BYTE: usize = 50;
 /// Largest payload of a frame: by so much the receive budget may be exceeded.
 const MAX_FRAME: usize = 65_535;
 
@@ -125,7 +126,10 @@ impl World {
                 ..Link::default()
             };
         }
-        for _ in 0..MAX_MOVES {
+        let sessions = self.stats().into_iter();
+        let on_its_way = sessions.map(|stats| stats.send_queued + stats.receive_buffered);
+        let bytes = on_its_way.sum::<usize>() + self.pair.upstream.held + self.pair.downstream.held;
+        for _ in 0..MAX_MOVES + MAX_MOVES_FOR_BYTE * bytes {
             let mut moved = false;
             for side in SIDES {
                 moved |= self.send(side) | self.receive(side);

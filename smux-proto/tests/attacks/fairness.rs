@@ -1,0 +1,143 @@
+//! Attacks 41 to 43: many streams, big streams.
+
+use std::task::Poll;
+
+use smux_conformance::frame::{Kind, counting, psh, syn};
+use smux_proto::Event;
+
+use crate::{BOTH, accept, assert_serves, client, config, ids, measure, server, stats, wire};
+
+/// Idle streams cost the busy one nothing that could be counted: no allocation, no event, no frame.
+#[test]
+fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
+    for version in BOTH {
+        let cost = |idle: usize| {
+            let mut peer = server(
+                config(version)
+                    .accept_backlog(20_000)
+                    .max_receive_buffer(64 << 20),
+            );
+            peer.send(ids(idle).map(syn));
+            for _ in 0..idle {
+                peer.accept();
+            }
+            let busy = accept(&mut peer, 60_001);
+            let frame = psh(60_001, counting(10_000)).encode(version);
+            let round = |peer: &mut smux_conformance::script::Script| {
+                assert_eq!(peer.send_bytes(&frame), Ok(frame.len()));
+                assert_eq!(peer.session.poll_event(), Some(Event::Readable(busy)));
+                assert_eq!(peer.session.poll_event(), None);
+                let mut buffer = [0; 10_000];
+                assert_eq!(peer.try_read(busy, &mut buffer), Poll::Ready(Ok(10_000)));
+                peer.write(busy, &buffer[..10]);
+                peer.discard_output();
+            };
+            (0..100).for_each(|_| round(&mut peer));
+            let memory = measure(|| (0..100).for_each(|_| round(&mut peer)));
+            (memory.count_total, stats(&peer).frames_sent)
+        };
+        let (alone, crowded) = (cost(0), cost(10_000));
+        assert_eq!(alone.0, 0);
+        assert_eq!(crowded.0, 0);
+        // Early updates of the crowd aside, what left is the same.
+        assert_eq!(crowded.1.psh, alone.1.psh);
+    }
+}
+
+/// Control frames do not queue behind data at all, and a small stream waits for one frame of each other at most.
+#[test]
+fn attack_42_bulk_does_not_delay_others() {
+    for version in BOTH {
+        let mut peer = client(config(version).max_stream_send_queue(1 << 20));
+        let bulk = peer.open();
+        peer.write(bulk, &vec![7; 262_144]);
+        peer.set_transport_room(1_000);
+        peer.pump();
+        let small = peer.open();
+        peer.write(small, b"small");
+        peer.finish(small);
+        peer.open();
+        peer.set_transport_room(None);
+        let frames = peer.take_frames();
+        let position = |kind, id: u32| {
+            let before = frames
+                .iter()
+                .take_while(|frame| (frame.kind, frame.id) != (kind, id));
+            before.map(|frame| frame.payload.len()).sum::<usize>()
+        };
+        // The batch that was on its way when they came holds two frames of bulk.
+        let on_its_way = 2 * 32_768;
+        assert!(position(Kind::Syn, 7) <= on_its_way);
+        assert!(position(Kind::Psh, small.get()) <= on_its_way + 32_768);
+        assert!(position(Kind::Fin, small.get()) <= on_its_way + 32_768 + 5);
+    }
+}
+
+/// Backlogged streams get the same share, whatever sizes they write.
+#[test]
+fn attack_42_shares_are_equal_in_bytes() {
+    for version in BOTH {
+        let mut peer = client(config(version));
+        let streams: Vec<_> = (0..10).map(|_| peer.open()).collect();
+        for (index, &id) in streams.iter().enumerate() {
+            let piece = if index == 0 { 65_536 } else { 512 };
+            for data in counting(131_072).chunks(piece) {
+                peer.write(id, data);
+            }
+        }
+        peer.set_transport_room(655_360);
+        let bytes = peer.take_bytes();
+        let mut shares = [0; 10];
+        let mut rest = bytes.as_slice();
+        while let Some((_, frame, behind)) = smux_conformance::frame::decode(rest) {
+            if let Some(index) = streams.iter().position(|id| id.get() == frame.id) {
+                shares[index] += frame.payload.len();
+            }
+            rest = behind;
+        }
+        let (least, most) = (shares.iter().min(), shares.iter().max());
+        assert!(
+            most.zip(least)
+                .is_some_and(|(most, least)| most - least <= 32_768),
+            "{shares:?}"
+        );
+    }
+}
+
+/// Thousands of frames in one read are one wake-up for each stream; what leaves comes in batches of bounded size.
+#[test]
+fn attack_43_frames_for_thousands_of_streams_in_one_read() {
+    const STREAMS: usize = 4_000;
+    for version in BOTH {
+        let mut peer = server(config(version).max_receive_buffer(64 << 20));
+        peer.send(ids(STREAMS).map(syn));
+        let streams: Vec<_> = (0..STREAMS).map(|_| peer.accept()).collect();
+        peer.events();
+        peer.discard_output();
+        let round = wire(version, ids(STREAMS).map(|id| psh(id, "ping")));
+        let burst = round.repeat(5);
+        assert_eq!(peer.send_bytes(&burst), Ok(burst.len()));
+        let events = peer.events();
+        assert_eq!(
+            events,
+            streams
+                .iter()
+                .map(|&id| Event::Readable(id))
+                .collect::<Vec<_>>()
+        );
+        for &id in &streams {
+            assert_eq!(peer.read(id).len(), 20);
+            peer.write(id, b"pong");
+        }
+        let mut batch = smux_proto::Transmit::new();
+        let mut batches = 0;
+        while peer.session.poll_transmit(peer.now(), &mut batch) {
+            let size = bytes::Buf::remaining(&batch);
+            assert!(size <= 65_536 + 32_768 + 16, "{size} bytes in a batch");
+            bytes::Buf::advance(&mut batch, size);
+            batches += 1;
+        }
+        assert!(batches <= 4, "{batches} batches for {STREAMS} small frames");
+        assert_serves(&mut peer, streams[0]);
+    }
+}
