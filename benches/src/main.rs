@@ -1,0 +1,51 @@
+//! Compares multiplexers: see `--help` and the README.
+
+mod cli;
+mod compare;
+mod ends;
+mod graph;
+mod mux;
+mod peers;
+mod relay;
+mod runtime;
+mod syscalls;
+mod work;
+
+use std::{process, thread, time::Duration};
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        None => compare::run(&cli.compare),
+        Some(Command::Graph(options)) => graph::run(&options),
+        Some(Command::Syscalls(options)) => syscalls::run(&options),
+        Some(Command::Child {
+            peer,
+            workload,
+            shape,
+            seconds,
+        }) => {
+            end_after(LONGEST + 10 * Duration::from_secs_f64(seconds));
+            let figures = peer.run(workload.work, shape, Duration::from_secs_f64(seconds))?;
+            println!("{}", serde_json::to_string(&figures)?);
+            // Tasks and threads of the peer may still run; nobody waits for them.
+            process::exit(0)
+        }
+    }
+}
+
+/// What a run may take beyond ten times what it measures. Whoever started it ends it earlier, if it still can.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A run that hangs must not outlive the comparison, whoever has been killed meanwhile.
+fn end_after(limit: Duration) {
+    thread::spawn(move || {
+        work::sleep(limit);
+        process::exit(1)
+    });
+}

@@ -1,0 +1,255 @@
+//! Who is compared, and with which settings.
+
+mod async_smux;
+mod h2;
+mod limit;
+mod muxado;
+mod picomux;
+mod smux_async_std;
+mod smux_blocking;
+mod smux_iberryful;
+mod smux_tokio;
+mod std_tcp;
+mod tcp;
+mod tokio_smux;
+mod tokio_yamux;
+mod yamux;
+
+pub(crate) use self::{smux_tokio::SmuxTokio, tcp::TokioTcp};
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    runtime::Shape,
+    work::{self, Figures, Work},
+};
+
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    /// What was set, and what else to know.
+    pub(crate) settings: &'static str,
+    run: Run,
+    /// Why it cannot do this work.
+    skip: fn(Work) -> Option<&'static str>,
+}
+
+enum Run {
+    Here(fn(Work, Shape, Duration) -> Result<Figures>),
+    /// In the Go program, which is asked by the peer's name.
+    Go,
+}
+
+impl Peer {
+    /// One run, in this process.
+    pub(crate) fn run(&self, work: Work, shape: Shape, time: Duration) -> Result<Figures> {
+        match self.run {
+            Run::Here(run) => run(work, shape, time),
+            Run::Go => bail!("a peer of the Go program"),
+        }
+    }
+
+    pub(crate) fn is_go(&self) -> bool {
+        matches!(self.run, Run::Go)
+    }
+
+    /// Why it cannot do this work in this shape.
+    pub(crate) fn skip(&self, work: Work, shape: Shape) -> Option<&'static str> {
+        let no_runtime = self.name.contains("blocking") || self.name == "tcp-std" || self.is_go();
+        if shape == Shape::Single && no_runtime {
+            return Some("needs threads");
+        }
+        if shape != Shape::One && self.name.starts_with("smux-async-std") {
+            return Some("async-std has one executor in a process");
+        }
+        if shape == Shape::Single && self.name == "yamux" && matches!(work, Work::Bulk { .. }) {
+            return Some("stops when both ends share a thread");
+        }
+        (self.skip)(work)
+    }
+}
+
+fn nothing(_: Work) -> Option<&'static str> {
+    None
+}
+
+/// Descriptors, and the kernel's memory, which is not the process's.
+fn connections(work: Work) -> Option<&'static str> {
+    matches!(work, Work::Idle { .. }).then_some("a connection's memory is the kernel's")
+}
+
+fn frames(work: Work) -> Option<&'static str> {
+    let known = matches!(
+        work,
+        Work::Bulk { .. }
+            | Work::Messages { .. }
+            | Work::RoundTrips { .. }
+            | Work::Exchange { .. }
+            | Work::OpenClose {}
+    );
+    (!known).then_some("this work is about more than frames")
+}
+
+fn silent_open(work: Work) -> Option<&'static str> {
+    matches!(work, Work::OpenClose {} | Work::AcceptClose {})
+        .then_some("the peer learns of a stream with its first data")
+}
+
+/// The Go program has no relay.
+fn go(work: Work) -> Option<&'static str> {
+    matches!(work, Work::Link { .. }).then_some("not done in Go")
+}
+
+fn go_connections(work: Work) -> Option<&'static str> {
+    go(work).or_else(|| connections(work))
+}
+
+/// What every table's ratios refer to.
+pub(crate) const BASELINE: &str = "tcp-tokio";
+
+pub(crate) const PEERS: &[Peer] = &[
+    Peer {
+        name: BASELINE,
+        settings: "no multiplexer: a connection for every stream; TCP_NODELAY, as everywhere below",
+        run: Run::Here(work::run::<TokioTcp>),
+        skip: connections,
+    },
+    Peer {
+        name: "tcp-std",
+        settings: "no runtime: a connection and a thread at each end for every stream, whatever the shape",
+        run: Run::Here(work::run::<std_tcp::StdTcp>),
+        skip: connections,
+    },
+    Peer {
+        name: "limit",
+        settings: "the same frames as smux v1 over one connection of tokio, without a multiplexer: \
+                   what is sent is known in advance, and received payload goes nowhere",
+        run: Run::Here(limit::run),
+        skip: frames,
+    },
+    Peer {
+        name: "smux-tokio-v1",
+        settings: "`Config::default()`",
+        run: Run::Here(work::run::<SmuxTokio<1>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-tokio-v2",
+        settings: "`Config::v2()`",
+        run: Run::Here(work::run::<SmuxTokio<2>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-smol-v1",
+        settings: "`smux-async-std` on smol; `Config::default()`",
+        run: Run::Here(work::run::<smux_async_std::SmuxSmol<1>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-smol-v2",
+        settings: "`smux-async-std` on smol; `Config::v2()`",
+        run: Run::Here(work::run::<smux_async_std::SmuxSmol<2>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-async-std-v1",
+        settings: "`smux-async-std` on async-std, whose executor has two threads; `Config::default()`",
+        run: Run::Here(work::run::<smux_async_std::SmuxAsyncStd<1>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-async-std-v2",
+        settings: "`smux-async-std` on async-std, whose executor has two threads; `Config::v2()`",
+        run: Run::Here(work::run::<smux_async_std::SmuxAsyncStd<2>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-blocking-v1",
+        settings: "`Config::default()`; a thread for every stream at each end, whatever the shape",
+        run: Run::Here(work::run::<smux_blocking::SmuxBlocking<1>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux-blocking-v2",
+        settings: "`Config::v2()`; a thread for every stream at each end, whatever the shape",
+        run: Run::Here(work::run::<smux_blocking::SmuxBlocking<2>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "async_smux",
+        settings: "0.4, defaults",
+        run: Run::Here(work::run::<async_smux::AsyncSmux>),
+        skip: nothing,
+    },
+    Peer {
+        name: "h2",
+        settings: "0.4; windows of 1 MiB a stream and 16 MiB a connection, frames of 64 KiB, `data_frame_budget` of 1 GiB",
+        run: Run::Here(work::run::<h2::H2>),
+        skip: nothing,
+    },
+    Peer {
+        name: "tokio_smux",
+        settings: "0.2, defaults; messages of 32 KiB",
+        run: Run::Here(work::run::<tokio_smux::TokioSmux>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux",
+        settings: "0.2, defaults (version 1)",
+        run: Run::Here(work::run::<smux_iberryful::SmuxIberryful>),
+        skip: nothing,
+    },
+    Peer {
+        name: "yamux",
+        settings: "0.14 (libp2p), defaults, and streams as many as the work needs",
+        run: Run::Here(work::run::<yamux::Yamux>),
+        skip: silent_open,
+    },
+    Peer {
+        name: "tokio-yamux",
+        settings: "0.3, defaults, and streams as many as the work needs; who writes also looks for what arrives, without which it stops",
+        run: Run::Here(work::run::<tokio_yamux::TokioYamux>),
+        skip: nothing,
+    },
+    Peer {
+        name: "muxado",
+        settings: "0.5, defaults, and streams as many as the work needs",
+        run: Run::Here(work::run::<muxado::Muxado>),
+        skip: silent_open,
+    },
+    Peer {
+        name: "picomux",
+        settings: "0.3, defaults; its tasks run on a runtime of its own, whatever the shape",
+        run: Run::Here(work::run::<picomux::Picomux>),
+        skip: nothing,
+    },
+    Peer {
+        name: "go-tcp",
+        settings: "Go, no multiplexer; as all of Go, two threads (GOMAXPROCS), whatever the shape",
+        run: Run::Go,
+        skip: go_connections,
+    },
+    Peer {
+        name: "go-smux-v1",
+        settings: "xtaci/smux 1.5.57, `DefaultConfig()`",
+        run: Run::Go,
+        skip: go,
+    },
+    Peer {
+        name: "go-smux-v2",
+        settings: "xtaci/smux 1.5.57, version 2, with the buffers of our `Config::v2()`: 16 MiB a session, 1 MiB a stream",
+        run: Run::Go,
+        skip: go,
+    },
+    Peer {
+        name: "go-yamux",
+        settings: "hashicorp/yamux 0.1.2, `DefaultConfig()`",
+        run: Run::Go,
+        skip: go,
+    },
+];
+
+pub(crate) fn find(name: &str) -> Option<&'static Peer> {
+    PEERS.iter().find(|peer| peer.name == name)
+}
