@@ -40,6 +40,8 @@
 
 mod addresses;
 mod driver;
+#[cfg(test)]
+mod interleavings;
 mod ops;
 mod pumps;
 mod read_pump;
@@ -47,6 +49,7 @@ mod session;
 mod shared;
 mod split;
 mod stream;
+mod sync;
 mod timer_pump;
 mod transport;
 mod wakers;

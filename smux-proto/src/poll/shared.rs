@@ -1,12 +1,13 @@
 //! The state that handles and pumps share, and the one place that locks it and wakes.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use super::{
+    sync::{Mutex, MutexGuard},
     transport::Clock,
     wakers::{BlockedStreams, Direction, FlushQueue, WaitQueue, WakeList},
 };

@@ -1,0 +1,134 @@
+//! Opening, accepting and the last handle, on several tasks.
+
+use std::{future::poll_fn, time::Duration, vec::Vec};
+
+use shuttle::future::{block_on, spawn};
+
+use super::{Version, explore, given_up, pair, read_to_end, tight, write_all};
+use crate::{CloseReason, poll::SessionHandle};
+
+#[test]
+fn an_accept_that_is_given_up_takes_no_stream_with_it() {
+    explore(|movers| {
+        block_on(async {
+            let [(client, client_runs), (server, server_runs)] =
+                pair(movers, &tight(Version::V1), 50);
+            let impatient = spawn({
+                let server = server.clone();
+                async move { given_up(server.accept()).await.is_some() }
+            });
+            let patient = spawn({
+                let server = server.clone();
+                async move { server.accept().await.map(|stream| stream.id()) }
+            });
+            let stream = client.open().await.expect("the session goes on");
+            if impatient.await.expect("ends without panic") {
+                server.abort();
+                let accepted = patient.await.expect("ends without panic");
+                assert_eq!(accepted, Err(CloseReason::Aborted));
+            } else {
+                let accepted = patient.await.expect("ends without panic");
+                assert_eq!(accepted, Ok(stream.id()));
+            }
+            drop((client, server, stream));
+            client_runs.ended().await;
+            server_runs.ended().await;
+        });
+    });
+}
+
+/// Accepts streams and reads each to its end, until the session ends.
+async fn serve(server: SessionHandle) -> Vec<Vec<u8>> {
+    let mut received = Vec::new();
+    let mut incoming = server.incoming();
+    while let Ok(stream) = poll_fn(|cx| incoming.poll_next(cx)).await {
+        let (read, _write) = stream.into_split();
+        received.push(read_to_end(&read).await.expect("all of it"));
+    }
+    received
+}
+
+#[test]
+fn whoever_waits_for_a_free_place_gets_one() {
+    explore(|movers| {
+        block_on(async {
+            let config = tight(Version::V1).to_builder().max_outbound_streams(1);
+            let config = config.build().expect("valid");
+            let [(client, client_runs), (server, server_runs)] = pair(movers, &config, 50);
+            let serving = spawn(serve(server));
+            let impatient = spawn({
+                let client = client.clone();
+                async move { given_up(client.open()).await.is_some() }
+            });
+            let openers: Vec<_> = (0..2)
+                .map(|_| {
+                    let client = client.clone();
+                    spawn(async move { client.open().await.map(drop) })
+                })
+                .collect();
+            for opener in openers {
+                assert_eq!(opener.await.expect("ends without panic"), Ok(()));
+            }
+            let opened = 2 + usize::from(impatient.await.expect("ends without panic"));
+            drop(client);
+            let received = serving.await.expect("ends without panic");
+            assert_eq!(received.len(), opened);
+            client_runs.ended().await;
+            server_runs.ended().await;
+        });
+    });
+}
+
+#[test]
+fn the_last_handle_closes_the_session_whichever_it_is() {
+    explore(|movers| {
+        block_on(async {
+            let [(client, client_runs), (server, server_runs)] =
+                pair(movers, &tight(Version::V1), 50);
+            let stream = client.open().await.expect("the session goes on");
+            let there = server.accept().await.expect("the session goes on");
+            let (read, write) = stream.into_split();
+            let (their_read, their_write) = there.into_split();
+            let tasks = [
+                spawn(async { drop(client) }),
+                spawn(async { drop(server) }),
+                spawn(async { drop(read) }),
+                spawn(async { drop(their_write) }),
+                spawn(async move {
+                    write_all(&write, b"last words")
+                        .await
+                        .expect("there is room")
+                }),
+                spawn(async move {
+                    let words = read_to_end(&their_read).await;
+                    assert_eq!(words, Ok(b"last words".to_vec()));
+                }),
+            ];
+            for task in tasks {
+                task.await.expect("ends without panic");
+            }
+            client_runs.ended().await;
+            server_runs.ended().await;
+        });
+    });
+}
+
+#[test]
+fn a_drain_ends_with_the_last_stream() {
+    explore(|movers| {
+        block_on(async {
+            let [(client, client_runs), (server, server_runs)] =
+                pair(movers, &tight(Version::V1), 50);
+            let stream = client.open().await.expect("the session goes on");
+            let serving = spawn(serve(server));
+            let dropping = spawn(async { drop(stream) });
+            let reason = client.drain(Duration::from_secs(3600)).await;
+            assert_eq!(reason, CloseReason::Local);
+            drop(client);
+            dropping.await.expect("ends without panic");
+            assert_eq!(serving.await.expect("ends without panic").len(), 1);
+            client_runs.ended().await;
+            server_runs.ended().await;
+        });
+    });
+}
