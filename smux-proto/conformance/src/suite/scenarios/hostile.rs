@@ -92,7 +92,8 @@ pub fn two_versions_meet<H: Host>(case: &Case<H>) {
     };
     let (ours, theirs) = case.pair_with(case.plain(), built(case.config().version(other)));
     let mut stream = ours.open().expect("opened");
-    stream.write_all(b"hello").expect("queued");
+    // The SYN is enough for the other end to give up, so this may come too late.
+    let _ = stream.write_all(b"hello");
     let theirs_says = theirs.closed();
     let expected = ProtocolError::Version {
         expected: Some(other),
