@@ -119,6 +119,18 @@ fn a_buffering_transport_is_flushed() {
     });
 }
 
+/// Gives nothing, until it is shut.
+struct Silent(Receiver<()>);
+
+impl Read for Silent {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        let Err(_) = self.0.recv() else {
+            unreachable!("nothing is sent")
+        };
+        Ok(0)
+    }
+}
+
 /// Gives a NOP now and then, so that the peer does not seem silent, until it is shut.
 struct Nops(Receiver<()>);
 
@@ -154,7 +166,7 @@ fn a_transport_that_takes_no_bytes_is_noticed_while_both_its_threads_are_blocked
         let (writer_open, writer_end) = mpsc::channel();
         let open = Mutex::new(Some((reader_open, writer_open)));
         let probe = Probe::default();
-        let parts = probe.around(Nops(reader_end), Stuck(writer_end), move |_| {
+        let parts = probe.around(Silent(reader_end), Stuck(writer_end), move |_| {
             *open.lock().expect("no panic") = None;
             Ok(())
         });
@@ -163,7 +175,7 @@ fn a_transport_that_takes_no_bytes_is_noticed_while_both_its_threads_are_blocked
         stream.write_all(b"never sent").expect("queued");
         let error = stream.flush().expect_err("stuck");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        assert_eq!(client.closed(), CloseReason::WriteTimeout);
+        assert_eq!(client.closed(), CloseReason::KeepAliveTimeout);
         assert_eq!(probe.dropped.load(SeqCst), 2);
         assert_eq!(*probe.shut.lock().expect("no panic"), [Shutdown::Both]);
     });

@@ -1,5 +1,7 @@
 //! How the conformance suite runs on either runtime.
 
+pub(crate) mod tls;
+
 use std::{
     io::{self, Read, Write},
     time::Duration,
@@ -16,10 +18,8 @@ use smux_conformance::suite::host::{HostSession, HostStream};
 macro_rules! runtime {
     ($constructors:path, $TcpStream:ty, $UnixStream:ty) => {
         use smol::io::{AsyncRead, AsyncWrite};
-        #[cfg(unix)]
-        use smux_async_std::ShutdownOnClose;
-        use smux_async_std::{Config, Session, Side};
-        use smux_conformance::suite::host::Adapter;
+        use smux_async_std::{Config, Session, ShutdownOnClose, Side};
+        use smux_conformance::suite::{carrier::tcp_pair, host::Adapter};
         use $constructors as constructors;
 
         struct Runtime(fn() -> (Carrier, Carrier));
@@ -55,6 +55,30 @@ macro_rules! runtime {
                 (
                     self.connect(Side::Client, client, near),
                     self.connect(Side::Server, server, far),
+                )
+            }
+        }
+
+        /// TLS over TCP: what is written must be flushed, and its end is a message of its own.
+        struct OverTls(Runtime);
+
+        impl Adapter for OverTls {
+            type Session = common::Blocking<Session>;
+
+            fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Self::Session {
+                self.0.connect(side, config, carrier)
+            }
+
+            fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
+                let (near, far) = tcp_pair();
+                let [near, far] = [near, far].map(|tcp| {
+                    let tcp = <$TcpStream>::try_from(tcp).expect("a socket");
+                    ShutdownOnClose::new(tcp, <$TcpStream>::shutdown)
+                });
+                let (near, far) = common::tls::handshake(near, far);
+                (
+                    common::Blocking(start(Side::Client, client, near)),
+                    common::Blocking(start(Side::Server, server, far)),
                 )
             }
         }
