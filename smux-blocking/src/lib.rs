@@ -48,9 +48,9 @@
 //!
 //! # Slow transports
 //!
-//! How far a blocking write has come is only seen when it returns. A transport that takes longer than the
-//! [keep-alive timeout](KeepAlive) for one write of up to 128 KiB counts as dead: configure a
-//! longer timeout for links below about 5 kB/s.
+//! How far a blocking write has come is only seen when it returns. If meanwhile nothing arrives, or nothing is read
+//! because the receive buffer is full, a transport that takes longer than the [keep-alive timeout](KeepAlive)
+//! for one write of up to 128 KiB counts as dead: configure a longer timeout for links below about 5 kB/s.
 //!
 //! # Errors
 //!

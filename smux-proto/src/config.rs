@@ -285,6 +285,7 @@ impl ConfigBuilder {
     }
 
     /// Smallest window announced (version 2): 1 byte to `max_stream_buffer`; 64 unless set.
+    /// A peer is told 0 instead as long as unread data of finished streams leaves no room for it.
     ///
     /// Windows sum to at most `max_receive_buffer`, so at most `max_receive_buffer / window_floor`
     /// streams are open at a time in version 2; more are treated as beyond the stream limits.

@@ -82,9 +82,10 @@ pub enum CloseReason {
     Protocol(ProtocolError),
     /// Nothing was received for the keep-alive timeout.
     KeepAliveTimeout,
-    /// A write to the transport made no progress for the keep-alive timeout.
+    /// A write to the transport made no progress for the keep-alive timeout, and nothing was received in that time
+    /// since the receive buffer was full.
     WriteTimeout,
-    /// The transport failed.
+    /// The transport failed. What it still held unread is lost, also if only writing failed.
     Transport(TransportError),
 }
 
