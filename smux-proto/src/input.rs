@@ -8,7 +8,7 @@ use crate::{
     frame::{Command, Header, StreamId, Version, WindowUpdate},
     send::Update,
     session::Session,
-    stream::Flag,
+    stream::{Flag, Stream},
     stream_mut,
     table::Key,
 };
@@ -24,9 +24,9 @@ pub(crate) struct Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Header,
-    /// Payload of a PSH: bytes still to come. To a stream that is gone they are skipped.
+    /// Payload of a PSH: bytes still to come. Those that no stream takes are skipped.
     Payload {
-        id: StreamId,
+        to: Option<Key>,
         left: usize,
     },
     Update {
@@ -117,16 +117,20 @@ impl Session {
                     self.begin_frame(bytes)?;
                 }
             }
-            State::Payload { id, left } => {
+            State::Payload { to, left } => {
                 let (now, later) = rest.split_at(left.min(rest.len()));
                 *rest = later;
-                self.receive(id, now);
-                if now.len() == left {
-                    self.decoder.state = State::Header;
-                    self.end_of_data(id);
-                } else {
+                if let Some(key) = to {
+                    self.receive(key, now);
+                }
+                if now.len() < left {
                     let left = left - now.len();
-                    self.decoder.state = State::Payload { id, left };
+                    self.decoder.state = State::Payload { to, left };
+                    return Ok(());
+                }
+                self.decoder.state = State::Header;
+                if let Some(key) = to {
+                    self.end_of_data(key);
                 }
             }
             State::Update { id } => {
@@ -262,10 +266,15 @@ impl Session {
             self.common.stats.ignored.empty_psh += 1;
             return self.glitch();
         }
-        self.decoder.state = State::Payload { id, left: length };
-        let stream = self.table.find(id).map(|key| &self.table[key]);
+        let key = self.table.find(id);
+        let stream = key.map(|key| &self.table[key]);
+        let takes = stream.is_some_and(Stream::takes_data);
+        self.decoder.state = State::Payload {
+            to: key.filter(|_| takes),
+            left: length,
+        };
         match stream {
-            Some(stream) if stream.takes_data() => {
+            Some(_) if takes => {
                 self.common.arriving = Some((id, 0));
                 self.glitches = self.glitches.saturating_sub(1);
             }
@@ -279,16 +288,15 @@ impl Session {
         Ok(())
     }
 
-    /// Gives payload to its stream as it arrives.
-    fn receive(&mut self, id: StreamId, data: &[u8]) {
-        let Some((_, arrived)) = &mut self.common.arriving else {
+    /// Gives payload to its stream as it arrives, if that has not gone meanwhile.
+    fn receive(&mut self, key: Key, data: &[u8]) {
+        if let Some((_, arrived)) = &mut self.common.arriving {
+            *arrived += data.len() as u64;
+        }
+        let Some(stream) = self.table.get_mut(key) else {
             return;
         };
-        *arrived += data.len() as u64;
-        let Some(key) = self.table.find(id) else {
-            return;
-        };
-        let (stream, common) = (&mut self.table[key], &mut self.common);
+        let common = &mut self.common;
         if !stream.takes_data() {
             return;
         }
@@ -304,13 +312,11 @@ impl Session {
     }
 
     /// A frame of data is complete: what was read of it meanwhile can be acknowledged now.
-    fn end_of_data(&mut self, id: StreamId) {
-        if self.common.arriving.take().is_none() || !self.common.is_v2() {
+    fn end_of_data(&mut self, key: Key) {
+        self.common.arriving = None;
+        if !self.common.is_v2() || self.table.get(key).is_none() {
             return;
         }
-        let Some(key) = self.table.find(id) else {
-            return;
-        };
         self.common.update_window(key, &mut self.table);
         let stream = &mut self.table[key];
         if stream.takes_data() && stream.recv.overrun() > 0 {
@@ -336,7 +342,7 @@ impl Session {
 
     /// With the budget empty, ends the stream that holds most beyond its window, if there is one.
     fn retire_worst(&mut self) {
-        let excess = |stream: &crate::stream::Stream| {
+        let excess = |stream: &Stream| {
             let unread = stream.recv.queue.len() as u64;
             stream.recv.overrun().min(unread)
         };
