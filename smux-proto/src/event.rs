@@ -70,6 +70,11 @@ impl Events {
         }
     }
 
+    /// Whether there are any, or entries of streams that have gone.
+    pub(crate) fn may_be_any(&self) -> bool {
+        self.acceptable || self.openable || self.closed || !self.streams.is_empty()
+    }
+
     pub(crate) fn poll(&mut self, table: &mut Table) -> Option<Event> {
         if core::mem::take(&mut self.acceptable) {
             return Some(Event::Acceptable);

@@ -188,6 +188,11 @@ impl Session {
         self.common.events.poll(&mut self.table)
     }
 
+    /// Whether [`poll_event`](Self::poll_event) may have something to tell.
+    pub fn has_events(&self) -> bool {
+        self.common.events.may_be_any()
+    }
+
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
     /// the bytes where they are until streams have been read.
     pub fn wants_input(&self) -> bool {

@@ -147,8 +147,10 @@ impl Clone for SessionHandle {
 
 impl Drop for SessionHandle {
     fn drop(&mut self) {
-        let now = self.shared.now();
-        self.shared.with(|state| state.drop_session_handle(now));
+        if self.shared.with(State::drop_session_handle) {
+            let now = self.shared.now();
+            self.shared.with(|state| state.session.close(now));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state that handles and pumps share, and the one place that locks it and wakes.
 
 use std::{
+    mem::take,
     sync::PoisonError,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -31,6 +32,7 @@ impl Shared {
                 stream_handles: 0,
                 live_pumps: 3,
                 wake_everyone: false,
+                deadline_moved: false,
             }),
             clock,
         }
@@ -44,15 +46,34 @@ impl Shared {
     ///
     /// Wakers that `act` takes out of the state must leave it in its result, so that they are dropped without the lock.
     pub(super) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
-        let mut wakes = WakeList::default();
+        self.with_streams(|state| {
+            state.deadline_moved = true;
+            act(state)
+        })
+    }
+
+    /// As [`with`](Self::with) for `act`s that only read from and write to streams, which concerns nobody most of the time.
+    ///
+    /// They bring no deadline forward, except that of a peer's silence when they make room in a full receive buffer; then
+    /// the read pump is woken, and looks at deadlines itself.
+    pub(super) fn with_streams<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = act(&mut state);
+        if state.concerns_somebody() {
+            self.wake(state);
+        }
+        result
+    }
+
+    #[inline(never)]
+    fn wake<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        let mut wakes = WakeList::default();
         loop {
             let more = state.collect(&mut wakes);
             drop(state);
             wakes.wake_all();
             if !more {
-                return result;
+                return;
             }
             state = self.lock();
         }
@@ -65,14 +86,19 @@ impl Shared {
         act: impl FnOnce(&mut State) -> Poll<R>,
         place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
     ) -> Poll<R> {
-        let (poll, replaced) = self.with(|state| {
-            let poll = act(state);
-            let replaced = match poll {
-                Poll::Ready(_) => None,
-                Poll::Pending => place(state, cx.waker()),
-            };
-            (poll, replaced)
-        });
+        let (poll, replaced) = self.with(|state| or_wait(state, cx, act, place));
+        drop(replaced);
+        poll
+    }
+
+    /// As [`poll`](Self::poll), for `act`s as of [`with_streams`](Self::with_streams).
+    pub(super) fn poll_streams<R>(
+        &self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut State) -> Poll<R>,
+        place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
+    ) -> Poll<R> {
+        let (poll, replaced) = self.with_streams(|state| or_wait(state, cx, act, place));
         drop(replaced);
         poll
     }
@@ -88,6 +114,21 @@ impl Shared {
     }
 }
 
+/// The waker that the new one replaces is to be dropped without the lock.
+fn or_wait<R>(
+    state: &mut State,
+    cx: &Context<'_>,
+    act: impl FnOnce(&mut State) -> Poll<R>,
+    place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
+) -> (Poll<R>, Option<Waker>) {
+    let poll = act(state);
+    let replaced = match poll {
+        Poll::Ready(_) => None,
+        Poll::Pending => place(state, cx.waker()),
+    };
+    (poll, replaced)
+}
+
 /// All that the lock protects.
 pub(super) struct State {
     pub(super) session: Session,
@@ -101,6 +142,8 @@ pub(super) struct State {
     live_pumps: u8,
     /// The session or its driver has ended and not everybody knows.
     wake_everyone: bool,
+    /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
+    deadline_moved: bool,
 }
 
 /// Tasks that wait for the session as a whole.
@@ -122,6 +165,33 @@ pub(super) struct PumpWakers {
 }
 
 impl State {
+    /// Whether [`collect`](Self::collect) may have anybody to wake.
+    fn concerns_somebody(&self) -> bool {
+        self.deadline_moved
+            || self.wake_everyone
+            || self.session.has_events()
+            || self.flushes.is_due()
+            || self.read_pump_is_due()
+            || self.write_pump_is_due()
+    }
+
+    fn read_pump_is_due(&self) -> bool {
+        self.pumps.read.is_some() && (self.session.is_terminated() || self.session.wants_input())
+    }
+
+    fn write_pump_is_due(&self) -> bool {
+        self.pumps.write.is_some()
+            && (self.session.is_terminated()
+                || self.session.wants_transmit()
+                || self.session.wants_shutdown())
+    }
+
+    fn timer_pump_is_due(&self) -> bool {
+        self.pumps.timer.is_some()
+            && (self.session.is_terminated()
+                || is_earlier(self.session.poll_timeout(), self.pumps.armed))
+    }
+
     /// Takes the wakers that are due. True: there may be more.
     fn collect(&mut self, wakes: &mut WakeList) -> bool {
         while wakes.has_room()
@@ -135,7 +205,7 @@ impl State {
             wakes.extend(self.blocked.take(id, Direction::Write));
         }
         let more = !wakes.has_room();
-        if std::mem::take(&mut self.wake_everyone) {
+        if take(&mut self.wake_everyone) {
             self.broadcast(wakes);
         }
         self.collect_pumps(wakes);
@@ -165,17 +235,14 @@ impl State {
     }
 
     fn collect_pumps(&mut self, wakes: &mut WakeList) {
-        let Self { session, pumps, .. } = self;
-        let ended = session.is_terminated();
-        if pumps.read.is_some() && (ended || session.wants_input()) {
-            wakes.extend(pumps.read.take());
+        if self.read_pump_is_due() {
+            wakes.extend(self.pumps.read.take());
         }
-        if pumps.write.is_some() && (ended || session.wants_transmit() || session.wants_shutdown())
-        {
-            wakes.extend(pumps.write.take());
+        if self.write_pump_is_due() {
+            wakes.extend(self.pumps.write.take());
         }
-        if pumps.timer.is_some() && (ended || is_earlier(session.poll_timeout(), pumps.armed)) {
-            wakes.extend(pumps.timer.take());
+        if take(&mut self.deadline_moved) && self.timer_pump_is_due() {
+            wakes.extend(self.pumps.timer.take());
         }
     }
 
@@ -252,23 +319,23 @@ impl State {
         self.session_handles += 1;
     }
 
-    pub(super) fn drop_session_handle(&mut self, now: Duration) {
+    /// True: nothing of the session can be used any more, so it is to be closed.
+    pub(super) fn drop_session_handle(&mut self) -> bool {
         self.session_handles -= 1;
         if self.session_handles == 0 {
             self.session.stop_accepting();
-            self.close_if_unused(now);
         }
+        self.is_unused()
     }
 
-    pub(super) fn drop_stream_handle(&mut self, now: Duration) {
+    /// True: nothing of the session can be used any more, so it is to be closed.
+    pub(super) fn drop_stream_handle(&mut self) -> bool {
         self.stream_handles -= 1;
-        self.close_if_unused(now);
+        self.is_unused()
     }
 
-    fn close_if_unused(&mut self, now: Duration) {
-        if self.session_handles == 0 && self.stream_handles == 0 {
-            self.session.close(now);
-        }
+    fn is_unused(&self) -> bool {
+        self.session_handles == 0 && self.stream_handles == 0
     }
 
     /// `done`: this pump has nothing left to do, whatever the session still does.

@@ -124,7 +124,7 @@ impl StreamHandle {
     /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let id = self.id;
-        self.shared.poll(
+        self.shared.poll_streams(
             cx,
             |state| {
                 let mark = ready!(state.with_stream(id, |stream| stream.poll_sent()))?;
@@ -151,7 +151,7 @@ impl StreamHandle {
     /// If the session ends before.
     pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let id = self.id;
-        self.shared.poll(
+        self.shared.poll_streams(
             cx,
             |state| state.poll_stopped(id),
             |state, waker| state.blocked.register(id, Direction::Write, waker),
@@ -188,7 +188,7 @@ impl StreamHandle {
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let id = self.id;
-        self.shared.poll(
+        self.shared.poll_streams(
             cx,
             |state| state.with_stream(id, act),
             |state, waker| state.blocked.register(id, direction, waker),
@@ -197,7 +197,7 @@ impl StreamHandle {
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
         self.shared
-            .with(|state| Some(act(&mut state.session.stream(self.id)?)))
+            .with_streams(|state| Some(act(&mut state.session.stream(self.id)?)))
     }
 }
 
@@ -224,15 +224,18 @@ fn write_slices(
 
 impl Drop for StreamHandle {
     fn drop(&mut self) {
-        let now = self.shared.now();
-        let wakers = self.shared.with(|state| {
+        let (unused, wakers) = self.shared.with_streams(|state| {
             if let Some(stream) = state.session.stream(self.id) {
                 stream.close();
             }
-            state.drop_stream_handle(now);
-            state.blocked.forget(self.id)
+            let unused = state.drop_stream_handle();
+            (unused, state.blocked.forget(self.id))
         });
         drop(wakers);
+        if unused {
+            let now = self.shared.now();
+            self.shared.with(|state| state.session.close(now));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, mem, task::Waker, vec::Vec};
 
+use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use slab::Slab;
@@ -11,42 +12,33 @@ use crate::StreamId;
 /// Wakers to wake once the lock is released.
 #[derive(Default)]
 pub(super) struct WakeList {
-    inline: [Option<Waker>; Self::INLINE],
-    len: usize,
+    inline: ArrayVec<Waker, { Self::INLINE }>,
     /// Only for the rare events that wake all waiters of a kind.
     more: Vec<Waker>,
 }
 
 impl WakeList {
-    const INLINE: usize = 16;
+    const INLINE: usize = 64;
     /// Kept free for what each round wakes besides streams: the three pumps.
     const RESERVED: usize = 3;
 
     /// Whether there is room for one more stream without allocating.
     pub(super) fn has_room(&self) -> bool {
-        self.len < Self::INLINE - Self::RESERVED
+        self.inline.remaining_capacity() > Self::RESERVED
     }
 
     pub(super) fn push(&mut self, waker: Waker) {
-        match self.inline.get_mut(self.len) {
-            Some(slot) => {
-                *slot = Some(waker);
-                self.len += 1;
-            }
-            None => self.more.push(waker),
+        if let Err(full) = self.inline.try_push(waker) {
+            self.more.push(full.element());
         }
     }
 
     /// Wakes all and leaves the list empty. Call it without the lock.
     pub(super) fn wake_all(&mut self) {
-        for slot in &mut self.inline[..mem::take(&mut self.len)] {
-            if let Some(waker) = slot.take() {
-                waker.wake();
-            }
-        }
-        for waker in self.more.drain(..) {
-            waker.wake();
-        }
+        self.inline
+            .drain(..)
+            .chain(self.more.drain(..))
+            .for_each(Waker::wake);
     }
 }
 
@@ -91,7 +83,7 @@ impl StreamWakers {
     }
 }
 
-/// Streams on which somebody waits; an idle stream costs nothing here.
+/// Streams on which somebody has waited. An entry stays until its stream is gone: it will be wanted again.
 #[derive(Default)]
 pub(super) struct BlockedStreams(HashMap<StreamId, StreamWakers, RandomState>);
 
@@ -107,12 +99,7 @@ impl BlockedStreams {
     }
 
     pub(super) fn take(&mut self, id: StreamId, direction: Direction) -> Option<Waker> {
-        let wakers = self.0.get_mut(&id)?;
-        let waker = wakers.slot(direction).take();
-        if wakers.read.is_none() && wakers.write.is_none() {
-            self.0.remove(&id);
-        }
-        waker
+        self.0.get_mut(&id)?.slot(direction).take()
     }
 
     /// The stream is gone. Drop what is returned without the lock.
@@ -185,6 +172,13 @@ impl FlushQueue {
 
     pub(super) fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Whether somebody waits no longer.
+    pub(super) fn is_due(&self) -> bool {
+        self.waiting
+            .front()
+            .is_some_and(|&(mark, _)| mark <= self.flushed)
     }
 
     /// The next stream that waits no longer.
