@@ -1,7 +1,7 @@
 //! Input: from the transport to the session.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     ops::Range,
     task::{Context, Poll, ready},
     vec,
@@ -22,6 +22,60 @@ pub struct ReadPump {
     unread: Range<usize>,
     /// The session wanted no more input when last asked.
     stalled: bool,
+    /// The last read filled the buffer.
+    filled: bool,
+    pace: Pace,
+}
+
+/// Divides input into pieces that wake about a crowd of tasks each, and lets a crowd run before the next piece.
+///
+/// One read may bring something for hundreds of tasks. Delivered at once, all of them would run before the first
+/// answer leaves, and the peer would sit idle meanwhile; in turns, both ends work at the same time. That more than doubles the
+/// rate of 100 concurrent round trips. Bulk data wakes few, so its pieces are whole reads.
+struct Pace {
+    /// Bytes to deliver under one lock.
+    piece: usize,
+    /// Something was delivered since others were last let run.
+    delivered: bool,
+    /// The session's count of streams woken, as of the last look.
+    woken: u64,
+}
+
+impl Pace {
+    /// Half of it is enough to let others run; a piece that wakes more is too large.
+    const CROWD: u64 = 32;
+    /// Smaller pieces would cost more in locking than they win.
+    const SMALLEST: usize = 1024;
+
+    fn new() -> Self {
+        Self {
+            piece: BUFFER,
+            delivered: false,
+            woken: 0,
+        }
+    }
+
+    /// Bytes of the next piece; `None` if those whom the last one has woken should run first.
+    fn next(&mut self, woken: u64) -> Option<usize> {
+        let crowd = woken.wrapping_sub(mem::replace(&mut self.woken, woken));
+        if !mem::take(&mut self.delivered) {
+            return self.deliver();
+        }
+        if crowd > Self::CROWD {
+            self.piece = (self.piece / 2).max(Self::SMALLEST);
+        } else if crowd < Self::CROWD / 4 {
+            self.piece = (self.piece * 2).min(BUFFER);
+        }
+        if crowd < Self::CROWD / 2 {
+            return self.deliver();
+        }
+        None
+    }
+
+    fn deliver(&mut self) -> Option<usize> {
+        self.delivered = true;
+        Some(self.piece)
+    }
 }
 
 impl ReadPump {
@@ -31,6 +85,8 @@ impl ReadPump {
             buffer: vec![0; BUFFER],
             unread: 0..0,
             stalled: false,
+            filled: false,
+            pace: Pace::new(),
         }
     }
 
@@ -38,15 +94,18 @@ impl ReadPump {
     /// room; now and then it is pending and wakes itself, to let others run.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
-            if self.pump.done {
-                return Poll::Ready(());
-            }
-            if self.stalled || !self.unread.is_empty() {
+            while self.stalled || !self.unread.is_empty() {
                 ready!(self.deliver(cx));
-                continue;
+            }
+            // After a full buffer those who read from streams have their turn, while it is in the processor's cache.
+            if self.pump.done || mem::take(&mut self.filled) {
+                break;
             }
             let read = ready!(transport.poll_read(cx, &mut self.buffer));
             self.received(read);
+        }
+        if self.pump.done {
+            return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -61,6 +120,7 @@ impl ReadPump {
             }
             Ok(count) if count <= self.buffer.len() => {
                 self.unread = 0..count;
+                self.filled = count == self.buffer.len();
                 return;
             }
             Ok(_) => self.pump.fail(miscounted()),
@@ -73,12 +133,17 @@ impl ReadPump {
     fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let shared = &self.pump.shared;
         let now = shared.now();
-        let unread = &self.buffer[self.unread.clone()];
+        let Self { pace, unread, .. } = self;
         let mut consumed = 0;
         let mut done = false;
         let wanted = shared.poll(
             cx,
             |state| {
+                let Some(piece) = pace.next(state.streams_woken) else {
+                    // The session wants input, so whoever waits for that is woken at once, behind the others.
+                    return Poll::Pending;
+                };
+                let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
                 if !unread.is_empty() {
                     // An error is the session's close reason, and all that follows is discarded.
                     consumed = state

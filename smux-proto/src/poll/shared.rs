@@ -33,6 +33,7 @@ impl Shared {
                 live_pumps: 3,
                 wake_everyone: false,
                 deadline_moved: false,
+                streams_woken: 0,
             }),
             clock,
         }
@@ -144,6 +145,8 @@ pub(super) struct State {
     wake_everyone: bool,
     /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
     deadline_moved: bool,
+    /// How often a stream's tasks were woken, whoever they are.
+    pub(super) streams_woken: u64,
 }
 
 /// Tasks that wait for the session as a whole.
@@ -197,6 +200,7 @@ impl State {
         while wakes.has_room()
             && let Some(event) = self.session.poll_event()
         {
+            self.streams_woken += 1;
             self.dispatch(event, wakes);
         }
         while wakes.has_room()
