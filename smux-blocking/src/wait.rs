@@ -41,7 +41,7 @@ impl From<TimeoutElapsed> for io::Error {
 
 /// One kind of thing to wait for, by any number of threads.
 ///
-/// The poll layer keeps one waker per stream and direction. All threads that wait here register the same one, so none
+/// The poll layer keeps one waker per stream and thing to wait for. All threads that wait here register the same one, so none
 /// takes another's place: it wakes them all, and those that find nothing wait again.
 pub(crate) struct Waiter {
     signal: Arc<Signal>,

@@ -27,8 +27,8 @@
 //!   wait (opening, accepting, the end of the session) all are woken, so a waiter that was cancelled takes nothing with it.
 //! * **A pump is woken once** until it runs again, and only for a reason: output where there was none, room to read
 //!   where there was none, an earlier deadline, the end.
-//! * **Wakers of streams**: one for reading and one for writing. Of several tasks that wait for the
-//!   same direction of the same stream only the last one that polled is woken.
+//! * **Wakers of streams**: one for reading, one for writing and one for the peer's stop. Of several tasks that wait for
+//!   the same on the same stream only the last one that polled is woken.
 //! * **In steady state nothing is allocated.**
 //!
 //! # Who keeps what alive

@@ -10,7 +10,7 @@ use std::{
 use super::{
     sync::{Mutex, MutexGuard},
     transport::Clock,
-    wakers::{BlockedStreams, Direction, FlushQueue, WaitQueue, WakeList},
+    wakers::{BlockedStreams, FlushQueue, Interest, WaitQueue, WakeList},
 };
 use crate::{CloseReason, Event, OpenError, Session, StreamError, StreamId, StreamMut};
 
@@ -206,7 +206,7 @@ impl State {
         while wakes.has_room()
             && let Some(id) = self.flushes.pop()
         {
-            wakes.extend(self.blocked.take(id, Direction::Write));
+            wakes.extend(self.blocked.take(id, Interest::Write));
         }
         let more = !wakes.has_room();
         if take(&mut self.wake_everyone) {
@@ -221,10 +221,12 @@ impl State {
             Event::Acceptable => wakes.extend(self.waiting.accept.take_all()),
             Event::Openable => wakes.extend(self.waiting.open.take_all()),
             Event::Readable(id) | Event::Finished(id) => {
-                wakes.extend(self.blocked.take(id, Direction::Read));
+                wakes.extend(self.blocked.take(id, Interest::Read));
             }
-            Event::Writable(id) | Event::Stopped(id) => {
-                wakes.extend(self.blocked.take(id, Direction::Write));
+            Event::Writable(id) => wakes.extend(self.blocked.take(id, Interest::Write)),
+            Event::Stopped(id) => {
+                wakes.extend(self.blocked.take(id, Interest::Write));
+                wakes.extend(self.blocked.take(id, Interest::Stop));
             }
             Event::Closed => self.wake_everyone = true,
         }

@@ -12,14 +12,14 @@ use bytes::{BufMut, Bytes};
 use super::{
     shared::Shared,
     split::{self, ReadHandle, WriteHandle},
-    wakers::Direction,
+    wakers::Interest,
 };
 use crate::{StreamError, StreamId, StreamMut, StreamStats};
 
 /// A stream of a session.
 ///
-/// All methods take `&self`, so that two tasks can share a stream, one to read and one to write. Each direction remembers
-/// one waker: of two tasks that wait for the same direction, only the one that polled last is woken.
+/// All methods take `&self`, so that tasks can share a stream: one to read, one to write or flush, one to wait until the
+/// peer [stops](Self::poll_stopped). Each of the three remembers one waker: of two tasks that wait for the same, only the one that polled last is woken.
 ///
 /// A method that returned `Poll::Pending` has done nothing, so giving up on it loses nothing.
 ///
@@ -54,7 +54,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         buf: &mut impl BufMut,
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Direction::Read, |stream| stream.read_buf(buf))
+        self.poll(cx, Interest::Read, |stream| stream.read_buf(buf))
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as [`poll_read`](Self::poll_read).
@@ -63,7 +63,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         max: usize,
     ) -> Poll<Result<Bytes, StreamError>> {
-        self.poll(cx, Direction::Read, |stream| stream.read_bytes(max))
+        self.poll(cx, Interest::Read, |stream| stream.read_bytes(max))
     }
 
     /// As [`poll_read`](Self::poll_read), but the bytes stay unread until [`consume`](Self::consume).
@@ -73,7 +73,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         buf: &mut impl BufMut,
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Direction::Read, |stream| {
+        self.poll(cx, Interest::Read, |stream| {
             stream.peek().map_ok(|unread| {
                 let len = unread.len().min(buf.remaining_mut());
                 buf.put_slice(&unread[..len]);
@@ -97,7 +97,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Direction::Write, |stream| stream.write(data))
+        self.poll(cx, Interest::Write, |stream| stream.write(data))
     }
 
     /// As [`poll_write`](Self::poll_write), for the slices one after the other.
@@ -106,7 +106,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Direction::Write, |stream| write_slices(stream, data))
+        self.poll(cx, Interest::Write, |stream| write_slices(stream, data))
     }
 
     /// As [`poll_write`](Self::poll_write), without a copy: `data` is advanced by what was taken.
@@ -115,7 +115,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &mut Bytes,
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Direction::Write, |stream| stream.write_bytes(data))
+        self.poll(cx, Interest::Write, |stream| stream.write_bytes(data))
     }
 
     /// Waits until all that this stream had queued is written to the transport, and the transport flushed.
@@ -130,7 +130,7 @@ impl StreamHandle {
                 let mark = ready!(state.with_stream(id, |stream| stream.poll_sent()))?;
                 state.poll_flushed(id, mark)
             },
-            |state, waker| state.blocked.register(id, Direction::Write, waker),
+            |state, waker| state.blocked.register(id, Interest::Write, waker),
         )
     }
 
@@ -145,7 +145,7 @@ impl StreamHandle {
         self.act(|stream| stream.finish());
     }
 
-    /// Waits until the peer has closed the stream and will read no more. It waits in place of a writer.
+    /// Waits until the peer has closed the stream and will read no more.
     ///
     /// # Errors
     /// If the session ends before.
@@ -154,7 +154,7 @@ impl StreamHandle {
         self.shared.poll_streams(
             cx,
             |state| state.poll_stopped(id),
-            |state, waker| state.blocked.register(id, Direction::Write, waker),
+            |state, waker| state.blocked.register(id, Interest::Stop, waker),
         )
     }
 
@@ -184,14 +184,14 @@ impl StreamHandle {
     fn poll<R>(
         &self,
         cx: &mut Context<'_>,
-        direction: Direction,
+        interest: Interest,
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let id = self.id;
         self.shared.poll_streams(
             cx,
             |state| state.with_stream(id, act),
-            |state, waker| state.blocked.register(id, direction, waker),
+            |state, waker| state.blocked.register(id, interest, waker),
         )
     }
 

@@ -19,8 +19,9 @@ pub(super) struct WakeList {
 
 impl WakeList {
     const INLINE: usize = 64;
-    /// Kept free for what each round wakes besides streams: the three pumps.
-    const RESERVED: usize = 3;
+    /// Kept free for what each round wakes besides the one task of a stream: the three pumps, and the second
+    /// task if the peer has stopped the stream.
+    const RESERVED: usize = 4;
 
     /// Whether there is room for one more stream without allocating.
     pub(super) fn has_room(&self) -> bool {
@@ -60,58 +61,67 @@ pub(super) fn replace(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> 
     }
 }
 
-/// The two directions of a stream, which may belong to two tasks.
+/// What to wait for on a stream; each may be a task of its own.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Direction {
+pub(super) enum Interest {
     Read,
+    /// Room to write, or a flush.
     Write,
+    /// That the peer reads no more.
+    Stop,
 }
 
-/// The wakers of one stream.
+/// The wakers of one stream's reader and writer.
 #[derive(Default)]
 pub(super) struct StreamWakers {
     read: Option<Waker>,
     write: Option<Waker>,
 }
 
-impl StreamWakers {
-    fn slot(&mut self, direction: Direction) -> &mut Option<Waker> {
-        match direction {
-            Direction::Read => &mut self.read,
-            Direction::Write => &mut self.write,
-        }
-    }
-}
-
-/// Streams on which somebody has waited. An entry stays until its stream is gone: it will be wanted again.
+/// Streams on which somebody has waited.
 #[derive(Default)]
-pub(super) struct BlockedStreams(HashMap<StreamId, StreamWakers, RandomState>);
+pub(super) struct BlockedStreams {
+    /// An entry stays until its stream is gone: it will be wanted again.
+    io: HashMap<StreamId, StreamWakers, RandomState>,
+    /// For the peer's stop, which few wait for, and once: no other stream pays for it.
+    stop: HashMap<StreamId, Option<Waker>, RandomState>,
+}
 
 impl BlockedStreams {
     #[must_use]
     pub(super) fn register(
         &mut self,
         id: StreamId,
-        direction: Direction,
+        interest: Interest,
         waker: &Waker,
     ) -> Option<Waker> {
-        replace(self.0.entry(id).or_default().slot(direction), waker)
+        let slot = match interest {
+            Interest::Read => &mut self.io.entry(id).or_default().read,
+            Interest::Write => &mut self.io.entry(id).or_default().write,
+            Interest::Stop => self.stop.entry(id).or_default(),
+        };
+        replace(slot, waker)
     }
 
-    pub(super) fn take(&mut self, id: StreamId, direction: Direction) -> Option<Waker> {
-        self.0.get_mut(&id)?.slot(direction).take()
+    pub(super) fn take(&mut self, id: StreamId, interest: Interest) -> Option<Waker> {
+        match interest {
+            Interest::Read => self.io.get_mut(&id)?.read.take(),
+            Interest::Write => self.io.get_mut(&id)?.write.take(),
+            Interest::Stop => self.stop.remove(&id)?,
+        }
     }
 
     /// The stream is gone. Drop what is returned without the lock.
     #[must_use]
-    pub(super) fn forget(&mut self, id: StreamId) -> Option<StreamWakers> {
-        self.0.remove(&id)
+    pub(super) fn forget(&mut self, id: StreamId) -> impl Sized + use<> {
+        (self.io.remove(&id), self.stop.remove(&id))
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        mem::take(&mut self.0)
-            .into_values()
-            .flat_map(|wakers| [wakers.read, wakers.write])
+        let io = mem::take(&mut self.io).into_values();
+        let stop = mem::take(&mut self.stop).into_values();
+        io.flat_map(|wakers| [wakers.read, wakers.write])
+            .chain(stop)
             .flatten()
     }
 }

@@ -1,0 +1,89 @@
+//! What the driver does with the transport.
+
+use std::task::{Context, Poll, Waker};
+
+use smux_proto::{Command, Config, Header, StreamId, Version};
+
+use crate::wire::{Count, now, run, server};
+
+#[test]
+fn an_idle_driver_is_woken_once_for_many_writes() {
+    let (session, mut driver, wire) = server(Config::default());
+    let (wakes, waker) = Count::waker();
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(wakes.take(), 0);
+    let stream = now(session.open()).expect("open");
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        let written = stream.poll_write(&mut cx, b"small");
+        assert_eq!(written, Poll::Ready(Ok(5)));
+    }
+    assert_eq!(wakes.take(), 1);
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(wakes.take(), 0, "all of it left in that round");
+    assert_eq!(wire.ends(|ends| ends.output.len()), 8 + 8 + 500);
+}
+
+#[test]
+fn input_is_taken_while_output_is_stuck() {
+    let (session, mut driver, wire) = server(Config::default());
+    wire.ends(|ends| ends.takes_output = false);
+    let ours = now(session.open()).expect("open");
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(ours.poll_write(&mut cx, &[0; 1000]).is_ready());
+    assert!(run(&mut driver, Waker::noop()).is_pending());
+
+    wire.receive(Command::Syn, 3, b"");
+    wire.receive(Command::Psh, 3, b"hello");
+    assert!(run(&mut driver, Waker::noop()).is_pending());
+    let theirs = now(session.accept()).expect("accept");
+    let mut text = Vec::new();
+    assert_eq!(theirs.poll_read(&mut cx, &mut text), Poll::Ready(Ok(5)));
+    assert_eq!(text, b"hello");
+    assert_eq!(wire.ends(|ends| ends.output.len()), 0);
+}
+
+#[test]
+fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
+    let config = Config::builder()
+        .max_receive_buffer(100_000)
+        .max_stream_buffer(65_536)
+        .build()
+        .expect("valid");
+    let (session, mut driver, wire) = server(config);
+    wire.receive(Command::Syn, 3, b"");
+    for _ in 0..20 {
+        wire.receive(Command::Psh, 3, &[1; 20_000]);
+    }
+    let (wakes, waker) = Count::waker();
+    assert!(run(&mut driver, &waker).is_pending());
+    let reads = wire.ends(|ends| ends.reads);
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(wire.ends(|ends| ends.reads), reads, "it reads no more");
+    assert_eq!(wakes.take(), 0);
+
+    let theirs = now(session.accept()).expect("accept");
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut data = Vec::new();
+    while data.len() < 20 * 20_000 {
+        assert!(theirs.poll_read(&mut cx, &mut data).is_ready());
+        assert_eq!(wakes.take(), 1, "after {} bytes", data.len());
+        assert!(run(&mut driver, &waker).is_pending());
+    }
+    assert!(data.iter().all(|&byte| byte == 1));
+}
+
+#[test]
+fn a_driver_that_is_never_done_lets_others_run() {
+    let (_session, mut driver, wire) = server(Config::default());
+    let nop = Header {
+        version: Version::V1,
+        command: Command::Nop,
+        length: 0,
+        stream_id: StreamId::new(0),
+    };
+    wire.ends(|ends| ends.endless_input = Some(nop.encode()));
+    let (wakes, waker) = Count::waker();
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(wakes.take(), 1);
+}

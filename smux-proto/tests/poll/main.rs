@@ -1,0 +1,6 @@
+//! The poll layer without a runtime: polled by hand, over a transport made of two buffers.
+#![cfg(feature = "poll")]
+
+mod driver;
+mod wakers;
+mod wire;

@@ -1,0 +1,139 @@
+//! A transport made of two buffers, and a waker that counts.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use smux_proto::{
+    CloseReason, Command, Config, Header, Side, StreamId, Version,
+    poll::{Clock, Driver, SessionHandle, Transport, TransportRead, TransportWrite, connect},
+};
+
+/// Counts how often it is woken.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Count {
+    pub(crate) fn waker() -> (Arc<Self>, Waker) {
+        let count = Arc::new(Self::default());
+        (Arc::clone(&count), Waker::from(Arc::clone(&count)))
+    }
+
+    pub(crate) fn take(&self) -> usize {
+        self.0.swap(0, SeqCst)
+    }
+}
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// The test's side of a transport.
+#[derive(Default)]
+pub(crate) struct Ends {
+    pub(crate) input: VecDeque<u8>,
+    pub(crate) output: Vec<u8>,
+    pub(crate) reads: usize,
+    pub(crate) takes_output: bool,
+    pub(crate) endless_input: Option<[u8; 8]>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Wire(Arc<Mutex<Ends>>);
+
+impl Wire {
+    pub(crate) fn ends<R>(&self, act: impl FnOnce(&mut Ends) -> R) -> R {
+        act(&mut self.0.lock().expect("no test panics in here"))
+    }
+
+    pub(crate) fn receive(&self, command: Command, id: u32, payload: &[u8]) {
+        let header = Header {
+            version: Version::V1,
+            command,
+            length: u16::try_from(payload.len()).expect("one frame"),
+            stream_id: StreamId::new(id),
+        };
+        self.ends(|ends| {
+            ends.input.extend(header.encode());
+            ends.input.extend(payload);
+        });
+    }
+}
+
+impl TransportRead for Wire {
+    fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.ends(|ends| {
+            ends.reads += 1;
+            if let Some(frame) = ends.endless_input {
+                buf.chunks_exact_mut(8)
+                    .for_each(|chunk| chunk.copy_from_slice(&frame));
+                return Poll::Ready(Ok(buf.len() / 8 * 8));
+            }
+            let count = buf.len().min(ends.input.len());
+            if count == 0 {
+                return Poll::Pending;
+            }
+            buf.iter_mut()
+                .zip(ends.input.drain(..count))
+                .for_each(|(to, from)| *to = from);
+            Poll::Ready(Ok(count))
+        })
+    }
+}
+
+impl TransportWrite for Wire {
+    fn poll_write(&mut self, _: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.ends(|ends| {
+            if !ends.takes_output {
+                return Poll::Pending;
+            }
+            let before = ends.output.len();
+            bufs.iter().for_each(|buf| ends.output.extend(&buf[..]));
+            Poll::Ready(Ok(ends.output.len() - before))
+        })
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Transport for Wire {
+    fn poll_sleep(&mut self, _: &mut Context<'_>, _: Duration) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// A server, its driver, and the test's side of its transport.
+pub(crate) fn server(config: Config) -> (SessionHandle, Driver<Wire>, Wire) {
+    let wire = Wire::default();
+    wire.ends(|ends| ends.takes_output = true);
+    let clock = Clock::new(|| Duration::ZERO);
+    let (session, driver) = connect(Side::Server, config, clock, wire.clone());
+    (session, driver, wire)
+}
+
+pub(crate) fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("has to wait"),
+    }
+}
+
+pub(crate) fn run(driver: &mut Driver<Wire>, waker: &Waker) -> Poll<CloseReason> {
+    Pin::new(driver).poll(&mut Context::from_waker(waker))
+}
