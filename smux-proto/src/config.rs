@@ -22,7 +22,7 @@ pub struct KeepAlive {
     /// A NOP leaves when nothing else has left for this long.
     pub interval: Duration,
     /// The session ends when nothing has arrived for this long although it was reading, or, while it is not
-    /// reading because its receive buffer is full, when a pending write has made no progress for this long.
+    /// reading because its receive buffer is full, when a pending write or flush has made no progress for this long.
     pub timeout: Duration,
 }
 

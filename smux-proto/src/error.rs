@@ -82,8 +82,8 @@ pub enum CloseReason {
     Protocol(ProtocolError),
     /// Nothing was received for the keep-alive timeout.
     KeepAliveTimeout,
-    /// A write to the transport made no progress for the keep-alive timeout, and nothing was received in that time
-    /// since the receive buffer was full.
+    /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout, and nothing was
+    /// received in that time since the receive buffer was full.
     WriteTimeout,
     /// The transport failed. What it still held unread is lost, also if only writing failed.
     Transport(TransportError),

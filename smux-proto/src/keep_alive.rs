@@ -13,11 +13,11 @@ pub(crate) enum Due {
     Nop,
     /// The peer was silent although this side was reading.
     PeerSilent,
-    /// A write made no progress.
+    /// A write made no progress, or a flush did not end.
     WriteStuck,
 }
 
-/// The three clocks of a session's life: one for each direction, and one for a write under way.
+/// The three clocks of a session's life: one for each direction, and one for a write or a flush under way.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     keep_alive: Option<KeepAlive>,
@@ -27,6 +27,8 @@ pub(crate) struct Liveness {
     left: Duration,
     /// The bytes being written and since when there was no progress.
     writing: Option<(usize, Duration)>,
+    /// Since when a flush of the transport is under way.
+    flushing: Option<Duration>,
     nop_due: bool,
     /// Reading paused since a byte last arrived, so the silence was (partly) ours.
     paused: bool,
@@ -39,6 +41,7 @@ impl Liveness {
             heard: now,
             left: now,
             writing: None,
+            flushing: None,
             nop_due: false,
             paused: false,
         }
@@ -73,6 +76,24 @@ impl Liveness {
     pub(crate) const fn writing(&mut self, now: Duration, bytes: usize) {
         self.writing = Some((bytes, now));
         self.nop_due = false;
+    }
+
+    /// The transport begins to pass on what it has taken. That it had taken something was progress.
+    pub(crate) fn flush_begins(&mut self, now: Duration) {
+        if self.flushing.is_none() {
+            self.flushing = Some(now);
+            self.progressed(now);
+        }
+    }
+
+    pub(crate) fn flush_ends(&mut self, now: Duration) {
+        if self.flushing.take().is_some() {
+            self.progressed(now);
+        }
+    }
+
+    fn progressed(&mut self, now: Duration) {
+        self.writing = self.writing.map(|(bytes, _)| (bytes, now));
     }
 
     pub(crate) const fn is_writing(&self) -> bool {
@@ -112,7 +133,8 @@ impl Liveness {
             return false;
         }
         self.heard = (now + grace).saturating_sub(timeout);
-        self.writing = self.writing.map(|(bytes, _)| (bytes, self.heard));
+        self.progressed(self.heard);
+        self.flushing = self.flushing.map(|_| self.heard);
         true
     }
 
@@ -125,12 +147,13 @@ impl Liveness {
         // While we do not read, silence says nothing about the peer.
         let silent = reading.then(|| (Due::PeerSilent, self.heard.saturating_add(timeout)));
         // A peer that is heard of lives, and just does not read for a while.
-        let stuck = self.writing.map(|(_, since)| {
+        let output = self.flushing.or(self.writing.map(|(_, since)| since));
+        let stuck = output.map(|since| {
             let since = since.max(self.heard);
             (Due::WriteStuck, since.saturating_add(timeout))
         });
-        // A batch under way is a sign of life in itself, and a NOP would only queue behind it.
-        let nop = (!self.nop_due && self.writing.is_none())
+        // Output under way is a sign of life in itself, and a NOP would only queue behind it.
+        let nop = (!self.nop_due && output.is_none())
             .then(|| (Due::Nop, self.left.saturating_add(interval)));
         [silent, stuck, nop]
             .into_iter()

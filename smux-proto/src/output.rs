@@ -53,6 +53,21 @@ impl Session {
         out.has_remaining()
     }
 
+    /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a write without
+    /// progress, so that a transport that never passes on what it took is noticed. Again does nothing.
+    ///
+    /// Only transports that buffer need this.
+    pub fn handle_flush_begin(&mut self, now: Duration) {
+        let now = self.advance(now);
+        self.common.liveness.flush_begins(now);
+    }
+
+    /// The flush of the transport has ended. Without one that has begun it does nothing.
+    pub fn handle_flush_end(&mut self, now: Duration) {
+        let now = self.advance(now);
+        self.common.liveness.flush_ends(now);
+    }
+
     fn fill(&mut self, version: Version, out: &mut Transmit) {
         let mut writer = Writer { version, out };
         if matches!(self.phase, Phase::Shut(_)) {

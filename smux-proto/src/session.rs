@@ -28,7 +28,7 @@ use crate::{
 ///
 /// * `handle_*`: the world tells the session what happened. [`handle_input`](Self::handle_input),
 ///   [`handle_eof`](Self::handle_eof), [`handle_transport_error`](Self::handle_transport_error),
-///   [`handle_timeout`](Self::handle_timeout).
+///   [`handle_timeout`](Self::handle_timeout), [`handle_flush_begin`](Self::handle_flush_begin).
 /// * commands: what the application wants. [`open`](Self::open), [`accept`](Self::accept),
 ///   [`stream`](Self::stream), [`drain`](Self::drain), [`close`](Self::close) and others.
 /// * `poll_*`: the session tells the world what to do. [`poll_transmit`](Self::poll_transmit),

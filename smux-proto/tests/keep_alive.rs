@@ -228,6 +228,64 @@ fn a_stuck_keep_alive_is_noticed_with_a_full_receive_buffer() {
     assert_eq!(peer.reason(), CloseReason::WriteTimeout);
 }
 
+#[test]
+fn a_stuck_flush_is_noticed_with_a_full_receive_buffer() {
+    let mut peer = stalled();
+    let id = peer.accept();
+    peer.advance(seconds(100));
+    peer.write(id, b"taken by the transport, which never sends it");
+    peer.take_bytes();
+    peer.session.handle_flush_begin(peer.now());
+    peer.advance(seconds(20));
+    peer.session.handle_flush_begin(peer.now());
+    peer.advance(seconds(10) - MILLI);
+    assert!(!peer.session.is_closed());
+    peer.advance(MILLI);
+    assert_eq!(peer.reason(), CloseReason::WriteTimeout);
+}
+
+#[test]
+fn a_flush_that_ends_is_forgotten() {
+    let mut peer = stalled();
+    peer.session.handle_flush_begin(peer.now());
+    peer.advance(seconds(29));
+    peer.session.handle_flush_end(peer.now());
+    peer.advance(seconds(3_600));
+    assert!(!peer.session.is_closed());
+}
+
+#[test]
+fn a_flush_may_wait_for_a_peer_that_is_heard_of() {
+    let mut peer = Script::client(build(config()));
+    peer.session.handle_flush_begin(peer.now());
+    for _ in 0..10 {
+        peer.advance(seconds(29));
+        peer.send([nop()]);
+    }
+    assert!(!peer.session.is_closed());
+}
+
+/// Between two flushes that are slow the transport takes bytes, so a write under way is not stuck.
+#[test]
+fn flushes_that_end_are_progress_of_a_write() {
+    let mut peer = stalled();
+    let id = peer.accept();
+    peer.advance(seconds(100));
+    peer.take_bytes();
+    peer.set_transport_room(1);
+    peer.write(id, b"slow");
+    peer.pump();
+    for _ in 0..3 {
+        peer.session.handle_flush_begin(peer.now());
+        peer.advance(seconds(20));
+        peer.session.handle_flush_end(peer.now());
+    }
+    peer.advance(seconds(30) - MILLI);
+    assert!(!peer.session.is_closed());
+    peer.advance(MILLI);
+    assert_eq!(peer.reason(), CloseReason::WriteTimeout);
+}
+
 // ------------------------------------------------------------------ switched off, and odd clocks
 
 #[test]

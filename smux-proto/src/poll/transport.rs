@@ -24,7 +24,7 @@ pub trait TransportWrite {
 
     /// Sends on what the transport still holds of earlier writes. Called whenever nothing is left to write, and
     /// between writes if a stream waits for its flush. Nothing is written while it is pending, so it should
-    /// not wait for the peer.
+    /// not wait for the peer; for keep-alive it counts as a write without progress.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Ends the writing side, so that the peer reads the end of its input. Reading goes on.

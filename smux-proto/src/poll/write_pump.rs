@@ -128,9 +128,11 @@ impl WritePump {
     }
 
     fn flushed(&self, mark: u64) {
-        self.pump
-            .shared
-            .with(|state| state.flushes.set_flushed(mark));
+        let now = self.pump.shared.now();
+        self.pump.shared.with(|state| {
+            state.session.handle_flush_end(now);
+            state.flushes.set_flushed(mark);
+        });
     }
 }
 
@@ -157,12 +159,14 @@ fn next_output(
     }
     // A session that always has more to send would never flush otherwise.
     if unflushed && flushes.is_waited_for() {
+        session.handle_flush_begin(now);
         return Poll::Ready(Output::Flush(*written));
     }
     if session.poll_transmit(now, batch) {
         return Poll::Ready(Output::Write);
     }
     if unflushed {
+        session.handle_flush_begin(now);
         return Poll::Ready(Output::Flush(*written));
     }
     if session.wants_shutdown() {

@@ -1,8 +1,11 @@
 //! What the driver does with the transport.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use smux_proto::{Command, Config, Header, StreamId, Version};
+use smux_proto::{CloseReason, Command, Config, Header, StreamId, Version};
 
 use crate::wire::{Count, now, run, server};
 
@@ -86,4 +89,33 @@ fn a_driver_that_is_never_done_lets_others_run() {
     let (wakes, waker) = Count::waker();
     assert!(run(&mut driver, &waker).is_pending());
     assert_eq!(wakes.take(), 1);
+}
+
+/// The receive buffer is full, so that the peer's silence says nothing.
+#[test]
+fn a_transport_that_never_flushes_is_given_up() {
+    let config = Config::builder()
+        .max_receive_buffer(1000)
+        .max_stream_buffer(1000)
+        .build()
+        .expect("valid");
+    let (session, mut driver, wire) = server(config);
+    wire.receive(Command::Syn, 3, b"");
+    wire.receive(Command::Psh, 3, &[1; 1000]);
+    assert!(run(&mut driver, Waker::noop()).is_pending());
+    let stream = now(session.accept()).expect("accept");
+    wire.ends(|ends| ends.flush_hangs = true);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(stream.poll_write(&mut cx, b"held back").is_ready());
+    let (wakes, waker) = Count::waker();
+    for seconds in [0, 15, 29] {
+        wire.ends(|ends| ends.now = Duration::from_secs(seconds));
+        assert!(run(&mut driver, &waker).is_pending(), "after {seconds} s");
+    }
+    assert_eq!(wakes.take(), 0);
+    wire.ends(|ends| ends.now = Duration::from_secs(30));
+    assert_eq!(
+        run(&mut driver, &waker),
+        Poll::Ready(CloseReason::WriteTimeout)
+    );
 }

@@ -46,6 +46,9 @@ pub(crate) struct Ends {
     pub(crate) reads: usize,
     pub(crate) takes_output: bool,
     pub(crate) endless_input: Option<[u8; 8]>,
+    pub(crate) flush_hangs: bool,
+    /// The time.
+    pub(crate) now: Duration,
 }
 
 #[derive(Clone, Default)]
@@ -104,7 +107,10 @@ impl TransportWrite for Wire {
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        self.ends(|ends| match ends.flush_hangs {
+            true => Poll::Pending,
+            false => Poll::Ready(Ok(())),
+        })
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -113,8 +119,12 @@ impl TransportWrite for Wire {
 }
 
 impl Transport for Wire {
-    fn poll_sleep(&mut self, _: &mut Context<'_>, _: Duration) -> Poll<()> {
-        Poll::Pending
+    /// Wakes nobody: whoever sets the time runs the driver.
+    fn poll_sleep(&mut self, _: &mut Context<'_>, until: Duration) -> Poll<()> {
+        self.ends(|ends| match ends.now >= until {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
     }
 }
 
@@ -122,7 +132,8 @@ impl Transport for Wire {
 pub(crate) fn server(config: Config) -> (SessionHandle, Driver<Wire>, Wire) {
     let wire = Wire::default();
     wire.ends(|ends| ends.takes_output = true);
-    let clock = Clock::new(|| Duration::ZERO);
+    let time = wire.clone();
+    let clock = Clock::new(move || time.ends(|ends| ends.now));
     let (session, driver) = connect(Side::Server, config, clock, wire.clone());
     (session, driver, wire)
 }
