@@ -13,8 +13,8 @@ use crate::{io::copy_to, stream::Stream};
 
 /// The reading half of a [`Stream`].
 ///
-/// Dropping it alone does nothing: what arrives stays queued, and in version 2 the peer stops once its window is full. The
-/// stream closes when the writing half is dropped too.
+/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`]; the writing half can go on.
+/// When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,

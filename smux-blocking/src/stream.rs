@@ -4,11 +4,7 @@ use std::{
     fmt,
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    task::Poll,
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,7 +35,6 @@ struct Shared {
     handle: StreamHandle,
     read: TimedWaiter,
     write: TimedWaiter,
-    read_shut: AtomicBool,
     addresses: Addresses,
 }
 
@@ -49,7 +44,6 @@ impl Stream {
             handle,
             read: TimedWaiter::new(),
             write: TimedWaiter::new(),
-            read_shut: AtomicBool::new(false),
             addresses,
         };
         Self {
@@ -126,12 +120,7 @@ impl Stream {
     /// As of any read.
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
         let Shared { handle, read, .. } = &*self.shared;
-        read.block_on(|cx| {
-            if self.is_read_shut() {
-                return Poll::Ready(Ok(Bytes::new()));
-            }
-            handle.poll_read_bytes(cx, max)
-        })
+        read.block_on(|cx| handle.poll_read_bytes(cx, max))
     }
 
     /// Writes all that the peer sends to `writer`, flushes it, and returns how many bytes it were.
@@ -187,8 +176,9 @@ impl Stream {
     /// Ends one direction or both, for all clones.
     ///
     /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on.
-    /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already. The wire cannot tell the peer: what
-    ///   it goes on sending stays in the receive buffer until the stream is dropped.
+    /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already; what has arrived and what still
+    ///   arrives is discarded. The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
+    ///   stops once the window is used up, in version 1 it goes on into nothing.
     /// * [`Shutdown::Both`]: both. Threads that read or write this stream return; the stream is closed once it is
     ///   dropped with all its clones.
     ///
@@ -196,8 +186,7 @@ impl Stream {
     /// As of a flush.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if matches!(how, Shutdown::Read | Shutdown::Both) {
-            self.shared.read_shut.store(true, SeqCst);
-            self.shared.read.wake();
+            self.shared.handle.stop_reading();
         }
         if matches!(how, Shutdown::Write | Shutdown::Both) {
             self.finish();
@@ -219,21 +208,12 @@ impl Stream {
     pub fn is_stopped(&self) -> bool {
         self.shared.handle.is_stopped()
     }
-
-    fn is_read_shut(&self) -> bool {
-        self.shared.read_shut.load(SeqCst)
-    }
 }
 
 impl Read for &Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Shared { handle, read, .. } = &*self.shared;
-        read.block_on(|cx| {
-            if self.is_read_shut() {
-                return Poll::Ready(Ok(0));
-            }
-            handle.poll_read(cx, &mut &mut *buf)
-        })
+        read.block_on(|cx| handle.poll_read(cx, &mut &mut *buf))
     }
 }
 

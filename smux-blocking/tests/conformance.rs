@@ -132,7 +132,24 @@ impl HostStream for Hosted<Stream> {
 
     fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
         let reader = self.0.try_clone().expect("it never fails");
-        (Box::new(reader), Box::new(WriteHalf(self.0)))
+        (Box::new(ReadHalf(reader)), Box::new(WriteHalf(self.0)))
+    }
+}
+
+/// Ends its direction when dropped.
+struct ReadHalf(Stream);
+
+impl Read for ReadHalf {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Drop for ReadHalf {
+    fn drop(&mut self) {
+        self.0
+            .shutdown(Shutdown::Read)
+            .expect("it waits for nothing");
     }
 }
 

@@ -69,6 +69,7 @@ impl Common {
     pub(crate) fn discard_received(&mut self, stream: &mut Stream) {
         let bytes = self.segments.clear(&mut stream.recv.queue);
         self.budget.refund(bytes);
+        self.stats.payload_discarded += bytes as u64;
     }
 
     /// Drops what a stream has to send.

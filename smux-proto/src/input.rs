@@ -120,9 +120,7 @@ impl Session {
             State::Payload { to, left } => {
                 let (now, later) = rest.split_at(left.min(rest.len()));
                 *rest = later;
-                if let Some(key) = to {
-                    self.receive(key, now);
-                }
+                self.receive(to, now);
                 if now.len() < left {
                     let left = left - now.len();
                     self.decoder.state = State::Payload { to, left };
@@ -282,24 +280,26 @@ impl Session {
                 self.common.stats.ignored.after_fin += 1;
                 return self.glitch();
             }
+            Some(stream) if stream.has(Flag::ReadStopped) && !stream.has(Flag::Closed) => {
+                self.common.stats.ignored.reading_stopped += 1;
+            }
             // Usual after a local close: the peer cannot know yet.
             _ => self.common.stats.ignored.unknown_stream += 1,
         }
         Ok(())
     }
 
-    /// Gives payload to its stream as it arrives, if that has not gone meanwhile.
-    fn receive(&mut self, key: Key, data: &[u8]) {
+    /// Gives payload to its stream as it arrives. What nobody will read is dropped.
+    fn receive(&mut self, to: Option<Key>, data: &[u8]) {
         if let Some((_, arrived)) = &mut self.common.arriving {
             *arrived += data.len() as u64;
         }
-        let Some(stream) = self.table.get_mut(key) else {
+        let (table, common) = (&mut self.table, &mut self.common);
+        let taker = to.and_then(|key| Some((key, table.get_mut(key)?)));
+        let Some((key, stream)) = taker.filter(|(_, stream)| stream.takes_data()) else {
+            common.stats.payload_discarded += data.len() as u64;
             return;
         };
-        let common = &mut self.common;
-        if !stream.takes_data() {
-            return;
-        }
         let was_empty = stream.recv.queue.is_empty();
         common
             .segments

@@ -18,6 +18,9 @@ pub struct SessionStats {
     pub bytes_emitted: u64,
     /// Bytes of stream data that arrived, discarded ones included.
     pub payload_received: u64,
+    /// Bytes of stream data that arrived and that nobody reads: of closed, refused and unknown streams, and of
+    /// those on which reading was stopped.
+    pub payload_discarded: u64,
     /// Bytes of stream data handed out for writing.
     pub payload_sent: u64,
     /// Bytes received and not yet read: the part of `max_receive_buffer` in use.
@@ -85,6 +88,8 @@ pub struct IgnoredFrames {
     pub empty_psh: u64,
     /// PSH, FIN or UPD for a stream that is not (or no longer) known, or closed here. Usual after a local close.
     pub unknown_stream: u64,
+    /// PSH for a stream on which reading was stopped here.
+    pub reading_stopped: u64,
     /// PSH behind the stream's FIN.
     pub after_fin: u64,
     /// A third FIN of a stream, or more.

@@ -19,6 +19,8 @@
 //! * Without half-close a FIN means both at once: ours waits until the stream is closed or the peer's
 //!   has come, and the peer's stops our writing.
 //! * What has arrived stays readable, whatever ends afterwards.
+//! * Reading can be given up alone. The wire has no frame for it: what arrives is dropped and no UPD renews the
+//!   window any more; FINs leave as if it were read.
 
 use crate::{frame::StreamId, recv::Recv, send::Send, stats::StreamStats};
 
@@ -36,6 +38,8 @@ pub(crate) enum Flag {
     PeerFinished,
     /// The peer reads no more.
     Stopped,
+    /// The application reads no more: what arrives is dropped.
+    ReadStopped,
     /// Ended here since the peer overran its window.
     Retired,
     /// Counts among the streams that were ever beyond their window.
@@ -103,12 +107,18 @@ impl Stream {
 
     /// Whether data that arrives now is of use to anybody.
     pub(crate) const fn takes_data(&self) -> bool {
-        !(self.has(Flag::PeerFinished) || self.has(Flag::Closed) || self.has(Flag::Retired))
+        !(self.has(Flag::PeerFinished)
+            || self.has(Flag::ReadStopped)
+            || self.has(Flag::Closed)
+            || self.has(Flag::Retired))
     }
 
     /// Whether a read would not be pending.
     pub(crate) const fn is_readable(&self) -> bool {
-        !self.recv.queue.is_empty() || self.has(Flag::PeerFinished) || self.has(Flag::Retired)
+        !self.recv.queue.is_empty()
+            || self.has(Flag::PeerFinished)
+            || self.has(Flag::ReadStopped)
+            || self.has(Flag::Retired)
     }
 
     /// FINs to send once the queue is empty.

@@ -36,7 +36,8 @@ impl<'a> StreamMut<'a> {
         self.table[self.key].id
     }
 
-    /// Reads what has arrived, as much as fits. `Ok(0)` is the end of the stream, if `buf` is not empty.
+    /// Reads what has arrived, as much as fits. `Ok(0)` is the end of the stream (or [reading was
+    /// stopped](Self::stop_reading)), if `buf` is not empty.
     ///
     /// Pending until [`Event::Readable`](crate::Event::Readable) or [`Event::Finished`](crate::Event::Finished).
     ///
@@ -191,6 +192,21 @@ impl<'a> StreamMut<'a> {
         }
     }
 
+    /// Reads no more: what has arrived is dropped, and so is what still arrives; it takes no room of
+    /// `max_receive_buffer`. Reads give 0 bytes from now on. Writing goes on. Again does nothing.
+    ///
+    /// The wire has no frame to tell the peer of it before the stream is [closed](Self::close). In version 2 no UPD follows, so
+    /// that the peer's writer stops once its window is used up; in version 1 it goes on and its data is skipped.
+    pub fn stop_reading(&mut self) {
+        self.common.release_window(self.key, self.table);
+        let (stream, common) = (&mut self.table[self.key], &mut *self.common);
+        common.discard_received(stream);
+        stream.set(Flag::ReadStopped);
+        if stream.clear(Flag::ReadWaits) {
+            common.events.raise(self.key, stream, Flag::Readable);
+        }
+    }
+
     /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is dropped.
     ///
     /// If the peer has not finished, a second FIN tells it that nobody reads any more.
@@ -235,16 +251,15 @@ impl<'a> StreamMut<'a> {
             return None;
         }
         // What a retired stream had received is gone, so its end is not the peer's.
-        Some(
-            if stream.has(Flag::PeerFinished) && !stream.has(Flag::Retired) {
-                Poll::Ready(Ok(()))
-            } else if stream.has(Flag::Retired) || self.common.reason.is_some() {
-                Poll::Ready(Err(ended(stream, self.common)))
-            } else {
-                stream.set(Flag::ReadWaits);
-                Poll::Pending
-            },
-        )
+        let at_end = stream.has(Flag::PeerFinished) && !stream.has(Flag::Retired);
+        Some(if at_end || stream.has(Flag::ReadStopped) {
+            Poll::Ready(Ok(()))
+        } else if stream.has(Flag::Retired) || self.common.reason.is_some() {
+            Poll::Ready(Err(ended(stream, self.common)))
+        } else {
+            stream.set(Flag::ReadWaits);
+            Poll::Pending
+        })
     }
 
     fn write_with(

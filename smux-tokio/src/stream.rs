@@ -105,6 +105,15 @@ impl Stream {
         self.handle.finish();
     }
 
+    /// Reads no more: what has arrived is discarded, and so is what still arrives. Reads return 0 bytes from now on. Writing
+    /// goes on.
+    ///
+    /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
+    /// up, in version 1 it goes on into nothing.
+    pub fn stop_reading(&mut self) {
+        self.handle.stop_reading();
+    }
+
     /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
     ///
     /// # Errors

@@ -153,7 +153,7 @@ async fn dropping_the_write_half_ends_our_data_only() {
 }
 
 #[tokio::test]
-async fn dropping_the_read_half_alone_changes_nothing() {
+async fn dropping_the_read_half_alone_leaves_the_write_half() {
     let (client, server) = pair(&Config::v2());
     let (ours, mut theirs) = within(stream(&client, &server)).await;
     let (read, mut write) = ours.into_split();

@@ -16,6 +16,8 @@ pub struct View {
     pub held: bool,
     /// Closed by the application: whatever arrives is lost, and rightly so.
     pub closed: bool,
+    /// Reads no more: whatever arrives is lost, and rightly so.
+    pub deaf: bool,
     /// Writes no more: finished or closed.
     pub finished: bool,
     /// Bytes that the session took from the application.
@@ -58,6 +60,14 @@ impl Model {
             .iter()
             .filter(|(key, view)| key.1 == (side == Side::Client) && view.held);
         held.map(|(key, _)| key.0).collect()
+    }
+
+    /// Bytes that the application on this side has read altogether.
+    pub fn read(&self, side: Side) -> u64 {
+        let own = |(key, view): (&(StreamId, bool), &View)| {
+            (key.1 == (side == Side::Client)).then_some(view.read)
+        };
+        self.streams.iter().filter_map(own).sum()
     }
 
     /// Every stream of the connection.

@@ -299,6 +299,12 @@ impl Script {
         self.session.stream(id).expect("the stream exists").finish();
     }
 
+    /// Reads no more.
+    pub fn stop_reading(&mut self, id: StreamId) {
+        let stream = self.session.stream(id);
+        stream.expect("the stream exists").stop_reading();
+    }
+
     /// Ends both directions of the stream.
     pub fn close(&mut self, id: StreamId) {
         self.session.stream(id).expect("the stream exists").close();

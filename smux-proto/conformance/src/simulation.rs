@@ -104,11 +104,11 @@ struct Habits {
     largest: u16,
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 impl Habits {
     fn new(rng: &mut Rng) -> Self {
-        let usual = [4, 10, 30, 5, 30, 5, 5, 5, 1, 2, 80, 80, 40, 4, 1];
+        let usual = [4, 10, 30, 5, 30, 5, 5, 5, 1, 2, 80, 80, 40, 4, 1, 1];
         let weights = usual.map(|weight: u32| weight * pick(rng, &[0, 1, 10, 10, 10, 10, 40]) + 1);
         let largest = pick(rng, &[10, 1_000, 60_000, 60_000]);
         Self { weights, largest }
@@ -144,6 +144,7 @@ impl Habits {
             13 => Operation::Wait {
                 millis: rng.u16(..2_000),
             },
+            14 => Operation::StopReading { stream },
             _ => {
                 let how = pick(
                     rng,

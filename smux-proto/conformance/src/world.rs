@@ -58,6 +58,9 @@ pub enum Operation {
     Finish {
         stream: u8,
     },
+    StopReading {
+        stream: u8,
+    },
     Close {
         stream: u8,
     },
@@ -159,6 +162,9 @@ impl World {
             }
             Operation::Finish { stream } => {
                 self.on_stream(side, stream, |world, id| world.finish_stream(side, id))
+            }
+            Operation::StopReading { stream } => {
+                self.on_stream(side, stream, |world, id| world.stop_reading(side, id))
             }
             Operation::Close { stream } => {
                 self.on_stream(side, stream, |world, id| world.close(side, id))

@@ -4,12 +4,12 @@ use std::{error::Error, fmt, sync::Arc};
 
 use super::stream::StreamHandle;
 
-/// The reading part of a stream. Dropping it alone does nothing: what arrives stays queued. In version 2 the peer stops
-/// once the window is full; in version 1, which has no windows, the whole session stops once its receive buffer is
-/// full, so read to the end there or drop both parts. The stream closes when the writing part is dropped too.
+/// The reading part of a stream. Dropping it alone discards what has arrived and what still arrives, as
+/// [`StreamHandle::stop_reading`]; the writing part can go on. The peer learns of it when both are dropped and the stream closes.
 #[derive(Debug)]
 pub struct ReadHandle {
     stream: Arc<StreamHandle>,
+    stop_on_drop: bool,
 }
 
 /// The writing part of a stream. Dropping it alone finishes this side's data with FIN, as
@@ -26,7 +26,11 @@ pub(super) fn split(stream: StreamHandle) -> (ReadHandle, WriteHandle) {
         stream: Arc::clone(&stream),
         finish_on_drop: true,
     };
-    (ReadHandle { stream }, write)
+    let read = ReadHandle {
+        stream,
+        stop_on_drop: true,
+    };
+    (read, write)
 }
 
 impl ReadHandle {
@@ -39,14 +43,23 @@ impl ReadHandle {
     ///
     /// # Errors
     /// Gives the parts back if they belong to different streams.
-    pub fn reunite(self, mut write: WriteHandle) -> Result<StreamHandle, ReuniteError> {
+    pub fn reunite(mut self, mut write: WriteHandle) -> Result<StreamHandle, ReuniteError> {
         if !Arc::ptr_eq(&self.stream, &write.stream) {
             return Err(ReuniteError(self, write));
         }
-        write.finish_on_drop = false;
-        drop(write);
-        // There are two parts, and one is gone.
-        Arc::try_unwrap(self.stream).map_err(|_| unreachable!("a third part of a stream"))
+        (self.stop_on_drop, write.finish_on_drop) = (false, false);
+        let stream = Arc::clone(&self.stream);
+        drop((self, write));
+        // There are two parts, and both are gone.
+        Arc::try_unwrap(stream).map_err(|_| unreachable!("a third part of a stream"))
+    }
+}
+
+impl Drop for ReadHandle {
+    fn drop(&mut self) {
+        if self.stop_on_drop {
+            self.stream.stop_reading();
+        }
     }
 }
 

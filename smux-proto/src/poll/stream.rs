@@ -145,6 +145,12 @@ impl StreamHandle {
         self.act(|stream| stream.finish());
     }
 
+    /// Reads no more: what has arrived and what still arrives is discarded, reads return 0 bytes, also those that wait already.
+    /// Writing goes on. See [`StreamMut::stop_reading`].
+    pub fn stop_reading(&self) {
+        self.act(|stream| stream.stop_reading());
+    }
+
     /// Waits until the peer has closed the stream and will read no more.
     ///
     /// # Errors

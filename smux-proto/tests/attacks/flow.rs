@@ -212,7 +212,7 @@ fn attack_22_the_peer_ends_its_data_while_we_write() {
 /// A way in which received bytes come to nothing.
 type Discard = (&'static str, fn(&mut Script, StreamId));
 
-const DISCARDS: [Discard; 9] = [
+const DISCARDS: [Discard; 11] = [
     ("closed", |peer, id| peer.close(id)),
     ("finished by both, closed", |peer, id| {
         peer.finish(id);
@@ -223,6 +223,16 @@ const DISCARDS: [Discard; 9] = [
         let frame = psh(3, counting(500)).encode(Version::V2);
         assert_eq!(peer.send_bytes(&frame[..200]), Ok(200));
         peer.close(id);
+        assert_eq!(peer.send_bytes(&frame[200..]), Ok(308));
+    }),
+    ("reading stopped", |peer, id| {
+        peer.stop_reading(id);
+        peer.send([psh(3, counting(5_000)), fin(3), psh(3, "x")]);
+    }),
+    ("reading stopped in the middle of a frame", |peer, id| {
+        let frame = psh(3, counting(500)).encode(Version::V2);
+        assert_eq!(peer.send_bytes(&frame[..200]), Ok(200));
+        peer.stop_reading(id);
         assert_eq!(peer.send_bytes(&frame[200..]), Ok(308));
     }),
     ("given up for an overrun", |peer, id| {
@@ -275,6 +285,7 @@ fn attack_23_however_bytes_are_discarded_their_tokens_come_back() {
             "{name}"
         );
         assert_eq!(stats.send_queued, 0, "{name}");
+        assert!(stats.payload_discarded >= 5_001, "{name}");
     }
 }
 

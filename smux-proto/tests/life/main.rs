@@ -5,6 +5,7 @@ mod draining;
 mod half_close;
 mod opening;
 mod refusing;
+mod stop_reading;
 
 use smux_conformance::{frame::syn, script::Script};
 use smux_proto::{Config, ConfigBuilder, StreamId, Version};

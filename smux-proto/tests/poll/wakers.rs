@@ -3,7 +3,7 @@
 use std::{
     pin::pin,
     sync::{Arc, mpsc},
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
@@ -153,12 +153,12 @@ fn who_waits_for_the_peer_to_stop_and_who_writes_are_both_woken() {
         assert!(run(&mut driver, Waker::noop()).is_pending());
         let stream = now(session.accept()).expect("accept");
         let (watcher, waker) = Count::waker();
-        let mut watch = || {
+        let watch = || {
             let mut cx = Context::from_waker(&waker);
             assert!(stream.poll_stopped(&mut cx).is_pending());
         };
         let (writer, waker) = Count::waker();
-        let mut write = || {
+        let write = || {
             let mut cx = Context::from_waker(&waker);
             while stream.poll_write(&mut cx, &[0; 10_000]).is_ready() {}
         };

@@ -43,6 +43,7 @@ enum StreamCall {
     WriteBytes(usize),
     Sent,
     Finish,
+    StopReading,
     Close,
 }
 
@@ -55,6 +56,7 @@ fn call(version: Version) -> impl Strategy<Value = Call> {
         (0..100_000_usize).prop_map(StreamCall::WriteBytes),
         Just(StreamCall::Sent),
         Just(StreamCall::Finish),
+        Just(StreamCall::StopReading),
         Just(StreamCall::Close),
     ];
     prop_oneof![
@@ -182,6 +184,7 @@ fn stream_call(session: &mut Session, id: StreamId, call: StreamCall) {
         StreamCall::WriteBytes(len) => drop(stream.write_bytes(&mut vec![2; len].into())),
         StreamCall::Sent => drop(stream.poll_sent()),
         StreamCall::Finish => stream.finish(),
+        StreamCall::StopReading => stream.stop_reading(),
         StreamCall::Close => stream.close(),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) enum Op {
     /// Asks whether everything has left.
     Sent(Side, usize),
     Finish(Side, usize),
+    StopReading(Side, usize),
     Close(Side, usize),
     Step(usize),
     Advance(Duration),
@@ -30,6 +31,7 @@ pub(crate) fn ops() -> impl Strategy<Value = Op> {
         10 => (side(), stream(), 0..3_000_usize).prop_map(|(side, stream, len)| Op::Write(side, stream, len)),
         10 => (side(), stream(), 0..3_000_usize).prop_map(|(side, stream, max)| Op::Read(side, stream, max)),
         2 => (side(), stream()).prop_map(|(side, stream)| Op::Finish(side, stream)),
+        1 => (side(), stream()).prop_map(|(side, stream)| Op::StopReading(side, stream)),
         2 => (side(), stream()).prop_map(|(side, stream)| Op::Close(side, stream)),
         3 => (side(), stream()).prop_map(|(side, stream)| Op::Sent(side, stream)),
         10 => (1..50_usize).prop_map(Op::Step),
@@ -43,6 +45,8 @@ pub(crate) fn ops() -> impl Strategy<Value = Op> {
 pub(crate) struct Flow {
     pub(crate) bytes: VecDeque<u8>,
     pub(crate) finished: bool,
+    /// The reader reads no more: what is written goes nowhere, and who writes may wait.
+    pub(crate) deaf: bool,
     /// The reader has closed: what is written goes nowhere.
     pub(crate) unread: bool,
 }

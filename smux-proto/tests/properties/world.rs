@@ -55,6 +55,9 @@ impl World {
             Op::Finish(side, stream) => {
                 self.on_stream(side, stream, |world, id| world.finish_stream(side, id))
             }
+            Op::StopReading(side, stream) => {
+                self.on_stream(side, stream, |world, id| world.stop_reading(side, id))
+            }
             Op::Close(side, stream) => {
                 self.on_stream(side, stream, |world, id| world.close(side, id))
             }
@@ -290,6 +293,10 @@ impl World {
         let flow = self.model(id).from(other(side));
         result.map(|result| match result.expect("the session is open") {
             0 if max == 0 => false,
+            count if flow.deaf => {
+                assert_eq!(count, 0, "{id}: read on a stream that reads no more");
+                true
+            }
             0 => {
                 assert!(
                     flow.finished && (flow.bytes.is_empty() || dropped),
@@ -341,6 +348,12 @@ impl World {
         self.model(id).from(side).finished = true;
         // That writing is an error from now on is this application's own doing.
         self.waiting.remove(&(side, id, Wait::Write));
+    }
+
+    fn stop_reading(&mut self, side: Side, id: StreamId) {
+        let stream = self.pair.end(side).session.stream(id);
+        stream.expect("held").stop_reading();
+        self.model(id).from(other(side)).deaf = true;
     }
 
     fn close(&mut self, side: Side, id: StreamId) {

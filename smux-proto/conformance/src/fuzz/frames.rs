@@ -57,6 +57,7 @@ enum Step {
     ReadBytes(Id, u16),
     Write(Id, u16),
     Finish(Id),
+    StopReading(Id),
     Close(Id),
     /// The transport takes this many bytes.
     Transmit(u16),
@@ -160,6 +161,12 @@ impl Peer {
             Step::Finish(id) => {
                 if let Some(mut stream) = self.session.stream(StreamId::new(id.number())) {
                     stream.finish();
+                }
+            }
+            Step::StopReading(id) => {
+                if let Some(mut stream) = self.session.stream(StreamId::new(id.number())) {
+                    stream.stop_reading();
+                    assert_eq!(stream.unread(), 0);
                 }
             }
             Step::Close(id) => self.close(StreamId::new(id.number())),

@@ -96,7 +96,8 @@ pub trait HostStream: Read + Write + Send + Sized + 'static {
     /// Ends this side's data with FIN, and flushes. Reading goes on.
     fn finish(&mut self) -> io::Result<()>;
 
-    /// Two halves for two threads. Dropping the writing half finishes; the stream is closed when both are dropped.
+    /// Two halves for two threads. Dropping the writing half finishes, dropping the reading half discards what
+    /// arrives; the stream is closed when both are dropped.
     fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
 }
 

@@ -198,6 +198,7 @@ macro_rules! every_scenario {
                 tiny_read_buffer,
                 // half_close
                 end_stands_behind_data,
+                dropped_reading_half_costs_nothing,
                 dropped_streams_free_the_buffer,
                 ended_streams_are_forgotten,
                 half_close_then_close,

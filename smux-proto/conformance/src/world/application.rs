@@ -78,7 +78,9 @@ impl World {
         if length == 0 {
             return false;
         }
+        let deaf = self.model.view(side, id).deaf;
         match read(&mut self.stream(side, id), length.into()) {
+            result if deaf => assert_eq!(result, Poll::Ready(Ok(Vec::new()))),
             Poll::Ready(Ok(data)) if data.is_empty() => self.model.note_end(side, id),
             Poll::Ready(Ok(data)) => {
                 self.model.note_read(side, id, &data);
@@ -102,6 +104,11 @@ impl World {
         let open = !self.session(side).is_closed();
         self.stream(side, id).finish();
         self.model.view(side, id).finished |= open;
+    }
+
+    pub(super) fn stop_reading(&mut self, side: Side, id: StreamId) {
+        self.stream(side, id).stop_reading();
+        self.model.view(side, id).deaf = true;
     }
 
     pub(super) fn close(&mut self, side: Side, id: StreamId) {

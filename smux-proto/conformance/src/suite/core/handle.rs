@@ -187,8 +187,12 @@ impl<W: Wait> Drop for CoreStream<W> {
                 stream.close();
                 end.streams -= 1;
                 end.close_if_unused();
-            } else if self.half == Half::Write {
-                stream.finish();
+            } else {
+                match self.half {
+                    Half::Read => stream.stop_reading(),
+                    Half::Write => stream.finish(),
+                    Half::Both => {}
+                }
             }
         });
     }

@@ -298,3 +298,29 @@ pub fn without_half_close<H: Host>(case: &Case<H>) {
     peer.expect([syn(id), psh(id, "dropped"), fin(id)]);
     peer.expect_nothing(&ours);
 }
+
+/// A stream whose reading half is dropped costs nothing of the receive buffer, whatever the peer goes on sending.
+pub fn dropped_reading_half_costs_nothing<H: Host>(case: &Case<H>) {
+    let config = built(
+        case.config()
+            .max_stream_buffer(50_000)
+            .max_receive_buffer(50_000),
+    );
+    let (ours, mut peer) = case.peer(config);
+    let (id, other) = (peer.fresh_id(), peer.fresh_id());
+    peer.send([syn(id), psh(id, vec![0; 10_000])]);
+    let (reader, mut writer) = ours.accept().expect("accepted").split();
+    drop(reader);
+    for _ in 0..20 {
+        peer.send([psh(id, vec![0; 30_000])]);
+    }
+    peer.send([syn(other), psh(other, "served")]);
+    let mut served = ours.accept().expect("accepted");
+    assert_eq!(read_exactly(&mut served, 6), b"served");
+    assert_eq!(ours.stats().receive_stalls, 0);
+    assert_eq!(ours.stats().payload_discarded, 610_000);
+    writer.write_all(b"goes on").expect("written");
+    peer.expect([psh(id, "goes on")]);
+    drop(writer);
+    peer.expect([fin(id), fin(id)]);
+}
