@@ -22,6 +22,8 @@ pub(crate) enum Phase {
     Closing(Duration),
     /// Everything has left; discards input until the peer's end, or until this time.
     Shut(Duration),
+    /// The transport takes no more bytes; receives what it still has, until its end or this time.
+    Receiving(Duration),
     /// The transport is of no more use.
     Terminated,
 }
@@ -35,7 +37,7 @@ impl Session {
         match self.phase {
             Phase::Open => self.phase = Phase::Draining(until),
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
-            Phase::Closing(_) | Phase::Shut(_) | Phase::Terminated => return,
+            Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
         self.common.wake_opener();
         self.close_if_drained(now);
@@ -45,13 +47,23 @@ impl Session {
     /// [shut](Self::wants_shutdown), and the peer's end awaited, all within `close_timeout`.
     ///
     /// Streams that are not finished end without FIN: their readers see that the session ended.
-    /// What has arrived can still be read. Again does nothing.
+    /// What has arrived can still be read. Again does nothing. After a [write error](Self::handle_write_error) nothing can
+    /// leave, so that the session is over at once.
     pub fn close(&mut self, now: Duration) {
         let now = self.advance(now);
-        if self.common.reason.is_none() {
-            self.end(CloseReason::Local);
-            self.phase = Phase::Closing(now.saturating_add(self.common.config.close_timeout()));
+        match self.phase {
+            Phase::Open | Phase::Draining(_) => {
+                self.end(CloseReason::Local);
+                self.end_input();
+                self.phase = Phase::Closing(self.close_limit(now));
+            }
+            Phase::Receiving(_) => self.terminate(CloseReason::Local),
+            Phase::Closing(_) | Phase::Shut(_) | Phase::Terminated => {}
         }
+    }
+
+    fn close_limit(&self, now: Duration) -> Duration {
+        now.saturating_add(self.common.config.close_timeout())
     }
 
     /// Ends the session at once: what is queued is dropped, and so is the transport to be.
@@ -69,9 +81,33 @@ impl Session {
         });
     }
 
-    /// Reading, writing or flushing the transport failed.
+    /// Reading the transport failed, or it is of no more use at all. What has arrived can still be read. If only writing failed, call
+    /// [`handle_write_error`](Self::handle_write_error) instead, so that nothing is lost that lies unread in the transport.
     pub fn handle_transport_error(&mut self, error: TransportError) {
         self.terminate(CloseReason::Transport(error));
+    }
+
+    /// Writing, flushing or shutting the transport failed. That is the reason from now on for everyone who opens or writes;
+    /// what was queued is dropped.
+    ///
+    /// What the peer sent before may lie unread in the transport. So go on reading it, to its end or an error: streams that
+    /// arrive can be accepted, data be read, both as before; a full receive buffer waits for the application. Readers hear of
+    /// the end then, or after `close_timeout`. A session that is closing has no use for input: it is over at once.
+    pub fn handle_write_error(&mut self, now: Duration, error: TransportError) {
+        let now = self.advance(now);
+        match self.phase {
+            Phase::Open | Phase::Draining(_) => {
+                // A session that drains goes on refusing.
+                self.accepting &= self.phase == Phase::Open;
+                self.end(CloseReason::Transport(error));
+                self.phase = Phase::Receiving(self.close_limit(now));
+                self.end_output();
+            }
+            Phase::Receiving(_) => {}
+            Phase::Closing(_) | Phase::Shut(_) | Phase::Terminated => {
+                self.terminate(CloseReason::Transport(error));
+            }
+        }
     }
 
     /// Does what is due. Call it when the time of [`poll_timeout`](Self::poll_timeout) has come; too early does nothing.
@@ -79,11 +115,13 @@ impl Session {
         let now = self.advance(now);
         match self.phase {
             Phase::Draining(limit) if now >= limit => self.close(now),
-            Phase::Closing(limit) | Phase::Shut(limit) if now >= limit => {
+            Phase::Closing(limit) | Phase::Shut(limit) | Phase::Receiving(limit)
+                if now >= limit =>
+            {
                 self.terminate(CloseReason::Local);
             }
             Phase::Open | Phase::Draining(_) => self.handle_liveness(now),
-            Phase::Closing(_) | Phase::Shut(_) | Phase::Terminated => {}
+            Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => {}
         }
     }
 
@@ -121,7 +159,7 @@ impl Session {
         match self.phase {
             Phase::Open => liveness,
             Phase::Draining(limit) => liveness.into_iter().chain([limit]).min(),
-            Phase::Closing(limit) | Phase::Shut(limit) => Some(limit),
+            Phase::Closing(limit) | Phase::Shut(limit) | Phase::Receiving(limit) => Some(limit),
             Phase::Terminated => None,
         }
     }
@@ -142,7 +180,8 @@ impl Session {
         self.common.reason.is_some()
     }
 
-    /// Why the session ended, the same for every caller from then on.
+    /// Why the session ended, the same for every caller from then on. After a [write error](Self::handle_write_error) data
+    /// may still arrive.
     pub fn close_reason(&self) -> Option<&CloseReason> {
         self.common.reason.as_ref()
     }
@@ -154,23 +193,26 @@ impl Session {
         }
     }
 
-    /// Notes why the session ends, unless it has ended already, and tells everybody.
+    /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
     fn end(&mut self, reason: CloseReason) {
         if self.common.reason.is_none() {
             self.common.reason = Some(reason);
+            self.common.events.closed();
+        }
+    }
+
+    /// Takes no more input, and tells those who waited for it.
+    fn end_input(&mut self) {
+        if !self.common.input_over {
+            self.common.input_over = true;
             self.common.events.closed();
             self.decoder.discard();
             self.common.arriving = None;
         }
     }
 
-    /// Ends the session without sending anything more.
-    pub(crate) fn terminate(&mut self, reason: CloseReason) {
-        if self.phase == Phase::Terminated {
-            return;
-        }
-        self.end(reason);
-        self.phase = Phase::Terminated;
+    /// Sends nothing any more.
+    fn end_output(&mut self) {
         self.common.scheduler.clear();
         let keys: Vec<Key> = self.table.keys().collect();
         for key in keys {
@@ -180,6 +222,17 @@ impl Session {
             self.common.wake_writer(key, stream);
             stream_mut::remove_if_over(key, &mut self.table, &mut self.common);
         }
+    }
+
+    /// Ends the session without sending or receiving anything more.
+    pub(crate) fn terminate(&mut self, reason: CloseReason) {
+        if self.phase == Phase::Terminated {
+            return;
+        }
+        self.end(reason);
+        self.end_input();
+        self.phase = Phase::Terminated;
+        self.end_output();
         self.common.segments.trim();
     }
 }

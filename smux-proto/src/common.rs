@@ -22,6 +22,8 @@ pub(crate) struct Common {
     /// `None` until an accepting side has detected it.
     pub(crate) version: Option<Version>,
     pub(crate) reason: Option<CloseReason>,
+    /// Nothing is received any more; then there is a reason.
+    pub(crate) input_over: bool,
     pub(crate) segments: Segments,
     pub(crate) budget: Budget,
     pub(crate) windows: Windows,
@@ -43,6 +45,11 @@ pub(crate) struct Common {
 impl Common {
     pub(crate) fn is_v2(&self) -> bool {
         self.version == Some(Version::V2)
+    }
+
+    /// Why nothing is received any more.
+    pub(crate) fn end_of_input(&self) -> Option<&CloseReason> {
+        self.reason.as_ref().filter(|_| self.input_over)
     }
 
     pub(crate) fn new_stream(&self, id: StreamId) -> Stream {

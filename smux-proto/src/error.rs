@@ -85,7 +85,7 @@ pub enum CloseReason {
     /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout, and nothing was
     /// received in that time since the receive buffer was full.
     WriteTimeout,
-    /// The transport failed. What it still held unread is lost, also if only writing failed.
+    /// The transport failed. If only writing failed, what it still held was received.
     Transport(TransportError),
 }
 

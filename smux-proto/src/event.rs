@@ -27,7 +27,8 @@ pub enum Event {
     /// The peer closed this stream: it reads no more, writing fails from now on.
     Stopped(StreamId),
     /// The session has a [close reason](crate::Session::close_reason): whoever waits for anything must look again.
-    /// Comes once; of a stream that is flushed afterwards, [`Event::Writable`] may follow.
+    /// Comes once, or twice after a [write error](crate::Session::handle_write_error): then also when nothing more is received.
+    /// Of a stream that is flushed afterwards, [`Event::Writable`] may follow.
     Closed,
 }
 

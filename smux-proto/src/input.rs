@@ -84,7 +84,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol: the session has ended, with this as its reason.
+    /// The peer broke the protocol: the session has ended, with this as its reason unless writing had failed before.
     pub fn handle_input(&mut self, now: Duration, data: &[u8]) -> Result<usize, ProtocolError> {
         let now = self.advance(now);
         let mut rest = data;
@@ -204,6 +204,9 @@ impl Session {
         }
         if !self.admits() {
             self.common.stats.streams_refused += 1;
+            if matches!(self.phase, Phase::Receiving(_)) {
+                return self.glitch();
+            }
             if self.common.scheduler.refuse(id) > self.common.config.max_owed_refusals() {
                 return Err(ProtocolError::TooManyRefusals);
             }
@@ -217,7 +220,7 @@ impl Session {
 
     fn admits(&self) -> bool {
         self.accepting
-            && self.phase == Phase::Open
+            && matches!(self.phase, Phase::Open | Phase::Receiving(_))
             && self.backlog.len() < self.common.config.accept_backlog()
             && self.common.inbound < self.common.config.max_inbound_streams()
             && self.has_window_room()
@@ -364,7 +367,9 @@ impl Session {
         common.discard_received(stream);
         common.discard_queued(stream);
         stream.set(Flag::Retired);
-        stream.set(Flag::Finished);
+        if common.reason.is_none() {
+            stream.set(Flag::Finished);
+        }
         stream.clear(Flag::ReadWaits);
         common.scheduler.owe_data(key, stream);
         common.wake_writer(key, stream);

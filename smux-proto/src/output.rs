@@ -32,7 +32,7 @@ impl Session {
             self.common.segments.recycle(buffer);
         }
         self.common.liveness.wrote(now, out.remaining());
-        if self.phase == Phase::Terminated {
+        if matches!(self.phase, Phase::Receiving(_) | Phase::Terminated) {
             *out = Transmit::new();
             return false;
         }

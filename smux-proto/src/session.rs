@@ -28,6 +28,7 @@ use crate::{
 ///
 /// * `handle_*`: the world tells the session what happened. [`handle_input`](Self::handle_input),
 ///   [`handle_eof`](Self::handle_eof), [`handle_transport_error`](Self::handle_transport_error),
+///   [`handle_write_error`](Self::handle_write_error),
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_flush_begin`](Self::handle_flush_begin).
 /// * commands: what the application wants. [`open`](Self::open), [`accept`](Self::accept),
 ///   [`stream`](Self::stream), [`drain`](Self::drain), [`close`](Self::close) and others.
@@ -90,6 +91,7 @@ impl Session {
                 side,
                 version,
                 reason: None,
+                input_over: false,
                 segments: Segments::new(),
                 budget: Budget::new(config.max_receive_buffer()),
                 windows: Windows::new(&config),
@@ -152,10 +154,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The reason why the session ended, once all waiting streams are taken.
+    /// The reason why the session ended, once nothing more arrives and all waiting streams are taken.
     pub fn accept(&mut self) -> Poll<Result<StreamId, CloseReason>> {
         let Some(key) = self.backlog.pop_front() else {
-            return match &self.common.reason {
+            return match self.common.end_of_input() {
                 Some(reason) => Poll::Ready(Err(reason.clone())),
                 None => Poll::Pending,
             };
@@ -196,7 +198,7 @@ impl Session {
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
     /// the bytes where they are until streams have been read.
     pub fn wants_input(&self) -> bool {
-        self.common.reason.is_some()
+        self.common.input_over
             || self.common.budget.is_open(self.common.is_v2())
             || !self.decoder.is_between_frames()
     }
@@ -205,7 +207,7 @@ impl Session {
     /// that the batch it filled last has been written.
     pub fn wants_transmit(&self) -> bool {
         match self.phase {
-            Phase::Shut(_) | Phase::Terminated => false,
+            Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => false,
             Phase::Closing(_) => true,
             Phase::Draining(_) if self.table.len() == 0 => true,
             Phase::Open | Phase::Draining(_) => {

@@ -226,7 +226,7 @@ impl<'a> StreamMut<'a> {
 
     /// Whether a read would not be pending.
     pub fn is_readable(&self) -> bool {
-        self.table[self.key].is_readable() || self.common.reason.is_some()
+        self.table[self.key].is_readable() || self.common.input_over
     }
 
     /// Whether the peer's FIN has come. What it sent before may still be unread.
@@ -254,7 +254,7 @@ impl<'a> StreamMut<'a> {
         let at_end = stream.has(Flag::PeerFinished) && !stream.has(Flag::Retired);
         Some(if at_end || stream.has(Flag::ReadStopped) {
             Poll::Ready(Ok(()))
-        } else if stream.has(Flag::Retired) || self.common.reason.is_some() {
+        } else if stream.has(Flag::Retired) || self.common.input_over {
             Poll::Ready(Err(ended(stream, self.common)))
         } else {
             stream.set(Flag::ReadWaits);

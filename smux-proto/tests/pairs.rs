@@ -307,15 +307,12 @@ fn dies(side: Side, at: u64, death: Death) {
         assert!(reason.is_some(), "{side:?} goes on, {death:?} at {at}");
         assert_eq!(
             end.session.accept().map(|result| result.err()),
-            Poll::Ready(reason)
+            Poll::Ready(reason.clone())
         );
-        assert_eq!(
-            end.events
-                .iter()
-                .filter(|event| **event == Event::Closed)
-                .count(),
-            1
-        );
+        // Where only writing failed, the end of the input is told apart.
+        let told = end.events.iter().filter(|event| **event == Event::Closed);
+        let write_failed = matches!(reason, Some(CloseReason::Transport(_)));
+        assert!((1..=1 + usize::from(write_failed)).contains(&told.count()));
         assert!(end.dropped_transport());
     }
 }

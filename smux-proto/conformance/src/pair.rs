@@ -85,7 +85,7 @@ impl End {
                     self.batch.advance(count);
                     moved = count > 0;
                 }
-                Err(error) => self.session.handle_transport_error(error),
+                Err(error) => self.session.handle_write_error(now, error),
             }
         }
         if self.session.wants_shutdown() && pipe.end.is_none() {

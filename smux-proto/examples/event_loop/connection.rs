@@ -75,9 +75,12 @@ impl Connection {
     /// One read, one write, and whatever the application does about it. Then look whether the session
     /// [is terminated](Session::is_terminated), and else whether there is [more to do](Self::has_more_to_do).
     pub(crate) fn round(&mut self, now: Duration, buffer: &mut [u8]) {
-        let moved = self.receive(now, buffer).and_then(|()| self.transmit(now));
-        if let Err(error) = moved {
+        if let Err(error) = self.receive(now, buffer) {
             self.session.handle_transport_error(error.into());
+        }
+        if let Err(error) = self.transmit(now) {
+            // There may still be something to read.
+            self.session.handle_write_error(now, error.into());
         }
         self.application.run(&mut self.session, now);
     }

@@ -69,11 +69,6 @@ impl Pump {
             done: false,
         }
     }
-
-    pub(super) fn fail(&self, error: io::Error) {
-        self.shared
-            .with(|state| state.session.handle_transport_error(error.into()));
-    }
 }
 
 impl Drop for Pump {

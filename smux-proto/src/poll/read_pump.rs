@@ -123,10 +123,15 @@ impl ReadPump {
                 self.filled = count == self.buffer.len();
                 return;
             }
-            Ok(_) => self.pump.fail(miscounted()),
-            Err(error) => self.pump.fail(error),
+            Ok(_) => self.fail(miscounted()),
+            Err(error) => self.fail(error),
         }
         self.pump.done = true;
+    }
+
+    fn fail(&self, error: io::Error) {
+        let shared = &self.pump.shared;
+        shared.with(|state| state.session.handle_transport_error(error.into()));
     }
 
     /// Gives the session what it has room for. Pending until it wants more.

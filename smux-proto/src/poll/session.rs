@@ -47,7 +47,8 @@ impl SessionHandle {
     /// Accepts the next stream that the peer opened.
     ///
     /// # Errors
-    /// Once the session has ended and the streams that arrived before are accepted.
+    /// Once the session has ended and the streams that arrived before are accepted. If only writing to the transport fails, that is
+    /// when the peer's end has been read, or after [`close_timeout`](Config::close_timeout).
     pub async fn accept(&self) -> Result<StreamHandle, CloseReason> {
         let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.accept);
         poll_fn(|cx| poll_accept(&mut waiter, cx)).await

@@ -282,8 +282,8 @@ impl State {
         if mark <= self.flushes.flushed() {
             return Poll::Ready(Ok(()));
         }
-        if let Poll::Ready(reason) = self.finished() {
-            return Poll::Ready(Err(StreamError::Closed(reason)));
+        if self.flushes.has_ended() || self.finished().is_ready() {
+            return Poll::Ready(Err(StreamError::Closed(self.reason())));
         }
         self.flushes.wait(mark, id);
         Poll::Pending

@@ -162,6 +162,7 @@ impl WaitQueue {
 pub(super) struct FlushQueue {
     waiting: VecDeque<(u64, StreamId)>,
     flushed: u64,
+    ended: bool,
 }
 
 impl FlushQueue {
@@ -172,6 +173,15 @@ impl FlushQueue {
 
     pub(super) fn set_flushed(&mut self, mark: u64) {
         self.flushed = self.flushed.max(mark);
+    }
+
+    /// Nothing is flushed any more.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     pub(super) fn wait(&mut self, mark: u64, id: StreamId) {

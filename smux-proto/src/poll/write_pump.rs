@@ -74,7 +74,7 @@ impl WritePump {
                 }
             };
             if let Err(error) = result {
-                self.pump.fail(error);
+                self.fail(error);
                 self.pump.done = true;
             }
         }
@@ -125,6 +125,15 @@ impl WritePump {
             _ if count > most => Err(miscounted()),
             _ => Ok(()),
         })
+    }
+
+    /// The reading side may still have something, so this is not the session's end yet.
+    fn fail(&self, error: io::Error) {
+        let now = self.pump.shared.now();
+        self.pump.shared.with(|state| {
+            state.session.handle_write_error(now, error.into());
+            state.flushes.end();
+        });
     }
 
     fn flushed(&self, mark: u64) {

@@ -18,6 +18,9 @@ enum Call {
     Input(Vec<u8>),
     Eof,
     TransportError,
+    WriteError,
+    FlushBegin,
+    FlushEnd,
     /// At the time of `poll_timeout`.
     Timeout,
     /// This many milliseconds pass.
@@ -65,6 +68,9 @@ fn call(version: Version) -> impl Strategy<Value = Call> {
         1 => vec(any::<u8>(), 0..30).prop_map(Call::Input),
         1 => Just(Call::Eof),
         1 => Just(Call::TransportError),
+        2 => Just(Call::WriteError),
+        2 => Just(Call::FlushBegin),
+        2 => Just(Call::FlushEnd),
         10 => Just(Call::Timeout),
         10 => (0..20_000_u64).prop_map(Call::Wait),
         10 => Just(Call::Open),
@@ -113,6 +119,9 @@ impl User {
             }
             Call::Eof => session.handle_eof(now),
             Call::TransportError => session.handle_transport_error(TransportError::new("broken")),
+            Call::WriteError => session.handle_write_error(now, TransportError::new("broken")),
+            Call::FlushBegin => session.handle_flush_begin(now),
+            Call::FlushEnd => session.handle_flush_end(now),
             Call::Timeout => self.timeout(),
             Call::Wait(millis) => self.now += Duration::from_millis(millis),
             Call::Open => {

@@ -86,6 +86,8 @@ pub enum Failure {
     Reset,
     /// As `Eof`, but writing returns `Ok(0)`.
     WriteZero,
+    /// Writing fails with `BrokenPipe`; the reader sees the end only when the writer is dropped or closed.
+    WriteOnly,
 }
 
 /// One end of a connection in memory. Dropping it closes both directions.
@@ -214,8 +216,8 @@ impl Direction {
             return match self.ended {
                 Some(Failure::Reset) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
                 Some(Failure::Eof | Failure::WriteZero) => Poll::Ready(Ok(0)),
-                None if self.reader_gone => Poll::Ready(Ok(0)),
-                None => {
+                None | Some(Failure::WriteOnly) if self.reader_gone => Poll::Ready(Ok(0)),
+                None | Some(Failure::WriteOnly) => {
                     self.read.waker = Some(cx.waker().clone());
                     Poll::Pending
                 }
@@ -236,7 +238,9 @@ impl Direction {
         match self.ended {
             Some(Failure::WriteZero) => return Poll::Ready(Ok(0)),
             Some(Failure::Reset) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            Some(Failure::Eof) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Some(Failure::Eof | Failure::WriteOnly) => {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
             None if self.reader_gone => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             None => {}
         }
@@ -284,7 +288,9 @@ impl Direction {
     }
 
     fn end(&mut self, how: Failure) {
-        self.ended.get_or_insert(how);
+        if matches!(self.ended, None | Some(Failure::WriteOnly)) {
+            self.ended = Some(how);
+        }
         self.flush();
         self.write.wake();
     }

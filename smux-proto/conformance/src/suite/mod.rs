@@ -268,6 +268,7 @@ macro_rules! every_scenario {
                 // transports
                 connection_takes_nothing,
                 our_direction_dies,
+                peers_data_survives_a_write_error,
                 their_direction_dies,
             ]
         );

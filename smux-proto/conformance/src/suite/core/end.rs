@@ -1,6 +1,6 @@
 //! A session, and what an event loop around it has to remember.
 
-use std::{task::Poll, time::Duration};
+use std::{io, task::Poll, time::Duration};
 
 use smux_proto::{CloseReason, Config, Session, Side, StreamError};
 
@@ -14,6 +14,8 @@ pub struct End {
     pub(super) now: Duration,
     /// How much of the session's output is flushed.
     pub(super) flushed: u64,
+    /// Writing has failed: nothing is flushed any more.
+    pub(super) write_failed: bool,
     /// The session has let go of its transport, and that is closed.
     pub(super) is_over: bool,
     pub(super) sessions: usize,
@@ -38,6 +40,7 @@ impl End {
             },
             now,
             flushed: 0,
+            write_failed: false,
             is_over: false,
             sessions: 0,
             streams: 0,
@@ -54,6 +57,12 @@ impl End {
             self.session.handle_timeout(self.now);
         }
         due
+    }
+
+    /// Writing to the transport has failed.
+    pub(super) fn fail_write(&mut self, error: io::Error) {
+        self.write_failed = true;
+        self.session.handle_write_error(self.now, error.into());
     }
 
     /// The rules for handles, which are not the core's: when the last is gone, the session closes.
@@ -79,7 +88,11 @@ impl End {
         if self.flushed >= mark {
             return Poll::Ready(Ok(()));
         }
-        self.poll_over()
-            .map(|reason| Err(StreamError::Closed(reason)))
+        match self.session.close_reason() {
+            Some(reason) if self.is_over || self.write_failed => {
+                Poll::Ready(Err(StreamError::Closed(reason.clone())))
+            }
+            _ => Poll::Pending,
+        }
     }
 }

@@ -137,10 +137,10 @@ impl SocketEnd {
                 end = self.lock();
                 match written {
                     Ok(count) => batch.advance(count),
-                    Err(error) => end.session.handle_transport_error(error.into()),
+                    Err(error) => end.fail_write(error),
                 }
                 self.changed.notify_all();
-            } else if end.flushed < end.session.stats().bytes_emitted {
+            } else if !end.write_failed && end.flushed < end.session.stats().bytes_emitted {
                 end.flushed = end.session.stats().bytes_emitted;
                 self.changed.notify_all();
             } else if end.session.wants_shutdown() && !shut {

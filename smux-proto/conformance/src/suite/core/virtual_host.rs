@@ -179,11 +179,14 @@ impl Part for Connection {
             return false;
         };
         let mut moved = end.fire();
-        for work in [Self::transmit, Self::receive] {
-            if end.session.is_terminated() {
-                break;
+        if !end.session.is_terminated() && !end.write_failed {
+            match self.transmit(&mut end, &transport) {
+                Ok(done) => moved |= done,
+                Err(error) => end.fail_write(error),
             }
-            match work(self, &mut end, &transport) {
+        }
+        if !end.session.is_terminated() {
+            match self.receive(&mut end, &transport) {
                 Ok(done) => moved |= done,
                 Err(error) => end.session.handle_transport_error(error.into()),
             }

@@ -9,7 +9,7 @@ use std::{
 use smux_proto::CloseReason;
 
 use crate::suite::{
-    case::{Case, built, reason},
+    case::{Case, built, read_all, reason},
     host::{Host, HostSession, HostStream},
     memory::{Behaviour, Failure},
 };
@@ -19,7 +19,12 @@ const CONVERSATION: u64 = 70;
 
 /// The connection ends after N bytes of what ours writes, for every N.
 pub fn our_direction_dies<H: Host>(case: &Case<H>) {
-    for failure in [Failure::Eof, Failure::Reset, Failure::WriteZero] {
+    for failure in [
+        Failure::Eof,
+        Failure::Reset,
+        Failure::WriteZero,
+        Failure::WriteOnly,
+    ] {
         for after in 0..CONVERSATION {
             dies(case, Behaviour::failing(after, failure), Behaviour::FAST);
         }
@@ -86,6 +91,43 @@ fn answer(session: &impl HostSession) -> io::Result<()> {
     assert_eq!(question, b"question", "what looks whole is whole");
     stream.write_all(b"the answer")?;
     stream.finish()
+}
+
+/// Only writing fails. All that the peer sends until it closes can be read, also on streams that arrive later and while
+/// the receive buffer is full in between; writers hear at once what happened, everybody else then.
+pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
+    const LENGTH: usize = 20_000;
+    let config = case
+        .config()
+        .max_receive_buffer(1_000)
+        .max_stream_buffer(1_000);
+    let (ours, theirs) = case.pair_over(
+        built(config),
+        case.plain(),
+        Behaviour::failing(0, Failure::WriteOnly),
+        Behaviour::FAST,
+    );
+    case.both(
+        || {
+            let mut first = ours.accept().expect("accepted");
+            let failed = reason(first.write_all(b"lost").and_then(|()| first.flush()));
+            assert!(matches!(failed, CloseReason::Transport(_)), "{failed:?}");
+            assert_eq!(reason(ours.open()), failed);
+            assert_eq!(read_all(&mut first), [0; LENGTH]);
+            let mut second = ours.accept().expect("it arrives now");
+            assert_eq!(read_all(&mut second), [1; LENGTH]);
+            assert_eq!(reason(ours.accept()), failed);
+            assert_eq!(ours.closed(), failed);
+        },
+        || {
+            for byte in [0, 1] {
+                let mut stream = theirs.open().expect("opened");
+                stream.write_all(&[byte; LENGTH]).expect("written");
+                stream.finish().expect("the connection takes it");
+            }
+            assert_eq!(theirs.close(), CloseReason::Local);
+        },
+    );
 }
 
 /// A connection that takes nothing: writing is queued, closing ends at its limit, aborting at once.
