@@ -199,7 +199,9 @@ fn a_transport_that_fails_ends_the_session() {
             *open.lock().expect("no panic") = None;
             Ok(())
         });
-        let client = Session::client(parts, Config::default()).expect("client");
+        let config = Config::default().to_builder();
+        let config = config.close_timeout(Duration::from_millis(50)).build();
+        let client = Session::client(parts, config.expect("valid")).expect("client");
         let _stream = client.open().expect("open");
         let reason = client.closed();
         assert!(matches!(reason, CloseReason::Transport(_)), "{reason:?}");

@@ -182,8 +182,8 @@ impl<'a> StreamMut<'a> {
     pub fn finish(&mut self) {
         let (stream, common) = (&mut self.table[self.key], &mut *self.common);
         if common.reason.is_some() {
-            // No FIN will leave any more: a flush must not succeed unless one has.
-            stream.send.cut_off |= !stream.has_sent_fin();
+            // A FIN that was not asked for before will not leave: a flush must not succeed then.
+            stream.send.cut_off |= !(stream.has_sent_fin() || stream.has(Flag::Finished));
         } else if !stream.has(Flag::Finished) {
             stream.set(Flag::Finished);
             common.scheduler.owe_data(self.key, stream);

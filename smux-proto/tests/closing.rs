@@ -165,6 +165,21 @@ fn fins_that_were_owed_are_sent() {
     assert!(peer.session.wants_shutdown());
 }
 
+/// Also if the application finishes again, as it does who waits for the flush of a finish.
+#[test]
+fn a_fin_that_is_owed_counts_as_sent_once_it_has_left() {
+    let (mut peer, id) = server();
+    peer.write(id, b"last");
+    peer.finish(id);
+    peer.close_session();
+    peer.finish(id);
+    let sent = |peer: &mut Script| peer.session.stream(id).expect("there").poll_sent();
+    assert_eq!(sent(&mut peer), Poll::Pending);
+    peer.expect_only([psh(3, "last"), fin(3)]);
+    peer.finish(id);
+    assert!(matches!(sent(&mut peer), Poll::Ready(Ok(_))));
+}
+
 #[test]
 fn streams_that_nobody_accepted_are_there_before_the_reason() {
     let mut peer = Script::server(config());

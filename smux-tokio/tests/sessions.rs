@@ -228,7 +228,7 @@ async fn everyone_gets_the_same_reason_when_the_transport_ends() {
     assert_eq!(within(client.close()).await, reason);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_transport_that_miscounts_ends_the_session() {
     miscounts(|_| 0, ErrorKind::WriteZero).await;
     miscounts(|offered| offered + 1, ErrorKind::Other).await;

@@ -2,5 +2,6 @@
 #![cfg(feature = "poll")]
 
 mod driver;
+mod flushes;
 mod wakers;
 mod wire;

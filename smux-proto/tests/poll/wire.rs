@@ -47,6 +47,9 @@ pub(crate) struct Ends {
     pub(crate) takes_output: bool,
     pub(crate) endless_input: Option<[u8; 8]>,
     pub(crate) flush_hangs: bool,
+    pub(crate) closed: bool,
+    /// Of what the peer sends.
+    version: Option<Version>,
     /// The time.
     pub(crate) now: Duration,
 }
@@ -61,7 +64,7 @@ impl Wire {
 
     pub(crate) fn receive(&self, command: Command, id: u32, payload: &[u8]) {
         let header = Header {
-            version: Version::V1,
+            version: self.ends(|ends| ends.version).unwrap_or(Version::V1),
             command,
             length: u16::try_from(payload.len()).expect("one frame"),
             stream_id: StreamId::new(id),
@@ -114,6 +117,7 @@ impl TransportWrite for Wire {
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ends(|ends| ends.closed = true);
         Poll::Ready(Ok(()))
     }
 }
@@ -131,7 +135,10 @@ impl Transport for Wire {
 /// A server, its driver, and the test's side of its transport.
 pub(crate) fn server(config: Config) -> (SessionHandle, Driver<Wire>, Wire) {
     let wire = Wire::default();
-    wire.ends(|ends| ends.takes_output = true);
+    wire.ends(|ends| {
+        ends.takes_output = true;
+        ends.version = Some(config.version());
+    });
     let time = wire.clone();
     let clock = Clock::new(move || time.ends(|ends| ends.now));
     let (session, driver) = connect(Side::Server, config, clock, wire.clone());
