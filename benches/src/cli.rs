@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    compare::{Chart, Show},
     graph::Graph,
     peers::{self, Peer},
     runtime::Shape,
@@ -28,12 +29,8 @@ pub(crate) struct Compare {
     /// Short: 1 second a cell, 3 runs.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only this workload, or those whose names begin with it and "-". May be repeated.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workload: Vec<String>,
-    /// Only this peer, or those whose names begin with it and "-", and the baseline. May be repeated.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) peer: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Runs of every peer on every workload; default 5.
     #[arg(long, value_name = "N")]
     runs: Option<usize>,
@@ -46,13 +43,30 @@ pub(crate) struct Compare {
     /// Also write the tables to this file, in Markdown.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Also add every run to this file, a line of JSON each, for `show` and `chart`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
     /// List workloads and peers, and do nothing.
     #[arg(long)]
     pub(crate) list: bool,
 }
 
+#[derive(Args)]
+pub(crate) struct Selection {
+    /// Only this workload, or those whose names begin with it and "-". May be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: Vec<String>,
+    /// Only this peer, or those whose names begin with it and "-", and the baseline. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) peer: Vec<String>,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Prints the tables of saved runs.
+    Show(Show),
+    /// Draws saved runs beside raw TCP, one picture and one small table.
+    Chart(Chart),
     /// Draws throughput over time with a reader that pauses, for small and large receive buffers.
     Graph(Graph),
     /// Counts system calls with strace.
@@ -87,7 +101,9 @@ impl Compare {
     pub(crate) fn runs(&self) -> usize {
         self.runs.unwrap_or(if self.quick { 3 } else { 5 })
     }
+}
 
+impl Selection {
     pub(crate) fn workloads(&self) -> Vec<&'static Workload> {
         WORKLOADS
             .iter()

@@ -22,6 +22,8 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
         None => compare::run(&cli.compare),
+        Some(Command::Show(options)) => compare::show(&options),
+        Some(Command::Chart(options)) => compare::chart(&options),
         Some(Command::Graph(options)) => graph::run(&options),
         Some(Command::Syscalls(options)) => syscalls::run(&options),
         Some(Command::Child {

@@ -4,10 +4,11 @@ use std::{future::pending, sync::Arc, thread};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How the two ends share threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Shape {
     /// Each end has a one-thread runtime of its own: two threads.
     Two,

@@ -11,7 +11,7 @@ use clap::Args;
 use comfy_table::presets;
 
 use crate::{
-    compare::{Limits, finish, median_and_range},
+    compare::{Limits, Spread, finish},
     peers::{self, Peer},
     runtime::Shape,
     work::{self, Figures, Work, Workload},
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Syscalls) -> Result<()> {
             let peer = peers::find(name).context("no such peer")?;
             let counts = (0..RUNS).map(|_| count(peer, workload, options.seconds));
             let [median, range] = match counts.collect::<Result<Vec<f64>>>() {
-                Ok(counts) => median_and_range(counts),
+                Ok(counts) => Spread::cells(Spread::of(counts)),
                 Err(error) => ["–".to_owned(), format!("{error:#}")],
             };
             let unit = if bytes(workload.work) {

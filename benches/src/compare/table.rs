@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
 use comfy_table::{CellAlignment, presets};
 use statrs::statistics::{Data, Max, Median, Min};
 
+use super::record::{Outcome, Record, Turn};
 use crate::{
     peers::{BASELINE, Peer},
     runtime::Shape,
@@ -20,48 +20,77 @@ pub(super) struct Table {
 
 struct Row {
     peer: &'static Peer,
-    /// By run: ratios are between figures of the same run.
-    runs: BTreeMap<usize, Figures>,
+    /// By turn: ratios are between figures of the same turn.
+    runs: BTreeMap<Turn, Figures>,
     failures: Vec<String>,
-    skipped: Option<&'static str>,
+    skipped: Option<String>,
 }
 
-impl Table {
-    pub(super) fn new(workload: &'static Workload, shape: Shape, peers: &[&'static Peer]) -> Self {
-        let row = |&peer| Row {
+impl Row {
+    fn new(peer: &'static Peer) -> Self {
+        Self {
             peer,
             runs: BTreeMap::new(),
             failures: Vec::new(),
             skipped: None,
-        };
-        Self {
-            workload,
-            shape,
-            rows: peers.iter().map(row).collect(),
         }
     }
 
-    pub(super) fn add(&mut self, run: usize, peer: &Peer, result: Result<Figures>) {
+    fn rate(&self) -> Option<Spread> {
+        Spread::of(self.runs.values().map(|figures| figures.rate))
+    }
+}
+
+impl Table {
+    /// With a row for each of `peers`, in their order.
+    pub(super) fn new(workload: &'static Workload, shape: Shape, peers: &[&'static Peer]) -> Self {
+        Self {
+            workload,
+            shape,
+            rows: peers.iter().map(|&peer| Row::new(peer)).collect(),
+        }
+    }
+
+    /// What `records` say of this workload in this shape about these peers; without rows of which they say nothing.
+    pub(super) fn of(
+        workload: &'static Workload,
+        shape: Shape,
+        peers: &[&'static Peer],
+        records: &[Record],
+    ) -> Self {
+        let mut table = Self::new(workload, shape, peers);
+        let here = |record: &&Record| record.workload == workload.name && record.shape == shape;
+        for record in records.iter().filter(here) {
+            table.add(record);
+        }
+        table.rows.retain(|row| {
+            !(row.runs.is_empty() && row.failures.is_empty() && row.skipped.is_none())
+        });
+        table
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
         for row in self
             .rows
             .iter_mut()
-            .filter(|row| row.peer.name == peer.name)
+            .filter(|row| row.peer.name == record.peer)
         {
-            match &result {
-                Ok(figures) => drop(row.runs.insert(run, figures.clone())),
-                Err(error) => row.failures.push(format!("{error:#}")),
+            match &record.outcome {
+                Outcome::Figures(figures) => {
+                    drop(row.runs.insert(record.turn, figures.clone()));
+                }
+                Outcome::Failed(error) => row.failures.push(error.clone()),
+                Outcome::Skipped(reason) => row.skipped = Some(reason.clone()),
             }
         }
     }
 
-    pub(super) fn skip(&mut self, peer: &Peer, reason: &'static str) {
-        for row in self
-            .rows
-            .iter_mut()
-            .filter(|row| row.peer.name == peer.name)
-        {
-            row.skipped = Some(reason);
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn workload(&self) -> &'static Workload {
+        self.workload
     }
 
     /// For a terminal.
@@ -107,45 +136,51 @@ impl Table {
         table.load_preset(preset).set_header(header);
         for row in &self.rows {
             let mut cells = vec![row.peer.name.to_owned()];
-            cells.extend(median_and_range(
-                row.runs.values().map(|figures| figures.rate),
-            ));
-            cells.extend(median_and_range(self.ratios(row)));
+            cells.extend(Spread::cells(row.rate()));
+            cells.extend(Spread::cells(self.ratio(row)));
             for &name in &more {
                 let values = row
                     .runs
                     .values()
                     .filter_map(|figures| figures.more.get(name).copied());
-                let [median, _] = median_and_range(values);
+                let [median, _] = Spread::cells(Spread::of(values));
                 cells.push(median);
             }
             table.add_row(cells);
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        align_right(&mut table);
         table
     }
 
-    /// To the baseline, run by run.
-    fn ratios(&self, row: &Row) -> Vec<f64> {
-        let baseline = self.rows.iter().find(|row| row.peer.name == BASELINE);
-        let Some(baseline) = baseline else {
-            return Vec::new();
-        };
-        let ratio = |(run, figures): (&usize, &Figures)| {
+    /// The baseline's rate.
+    pub(super) fn baseline(&self) -> Option<Spread> {
+        self.baseline_row()?.rate()
+    }
+
+    /// Each peer's ratio to the baseline, turn by turn; `None` if there is none.
+    pub(super) fn ratios(&self) -> impl Iterator<Item = (&'static Peer, Option<Spread>)> {
+        self.rows.iter().map(|row| (row.peer, self.ratio(row)))
+    }
+
+    fn ratio(&self, row: &Row) -> Option<Spread> {
+        let baseline = self.baseline_row()?;
+        let ratio = |(turn, figures): (&Turn, &Figures)| {
             baseline
                 .runs
-                .get(run)
+                .get(turn)
                 .map(|baseline| figures.rate / baseline.rate)
         };
-        row.runs.iter().filter_map(ratio).collect()
+        Spread::of(row.runs.iter().filter_map(ratio))
+    }
+
+    fn baseline_row(&self) -> Option<&Row> {
+        self.rows.iter().find(|row| row.peer.name == BASELINE)
     }
 
     fn notes(&self) -> String {
         let mut notes = String::new();
         for row in &self.rows {
-            if let Some(reason) = row.skipped {
+            if let Some(reason) = &row.skipped {
                 notes.push_str(&format!("{}: skipped, {reason}\n", row.peer.name));
             }
             if let Some(failure) = row.failures.first() {
@@ -157,20 +192,45 @@ impl Table {
     }
 }
 
-/// As text; dashes if there are no values.
-pub(crate) fn median_and_range(values: impl IntoIterator<Item = f64>) -> [String; 2] {
-    let values = Data::new(values.into_iter().collect::<Vec<_>>());
-    if values.is_empty() {
-        return ["–".to_owned(), "–".to_owned()];
+/// All but the first column.
+pub(super) fn align_right(table: &mut comfy_table::Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
-    [
-        number(values.median()),
-        format!("{}–{}", number(values.min()), number(values.max())),
-    ]
+}
+
+/// What repeated runs found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// `None` if there are no values.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let values = Data::new(values.into_iter().collect::<Vec<_>>());
+        (!values.is_empty()).then(|| Self {
+            median: values.median(),
+            min: values.min(),
+            max: values.max(),
+        })
+    }
+
+    /// The median, and the range. Dashes if there are none.
+    pub(crate) fn cells(spread: Option<Self>) -> [String; 2] {
+        match spread {
+            Some(Self { median, min, max }) => {
+                [number(median), format!("{}–{}", number(min), number(max))]
+            }
+            None => ["–".to_owned(), "–".to_owned()],
+        }
+    }
 }
 
 /// Three digits that matter.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         100.0.. => 0,
         10.0.. => 1,
