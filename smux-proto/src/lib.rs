@@ -76,6 +76,7 @@
 //! and vectored writes from [`Transmit`]. `poll`: the layer that the adapters share, `poll`.
 
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
@@ -106,6 +107,7 @@ mod table;
 mod transmit;
 mod window;
 
+pub mod guide;
 #[cfg(feature = "poll")]
 pub mod poll;
 

@@ -78,10 +78,18 @@ pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
 pub use transport::Driver;
 
-/// Makes the code of the workspace's README a test.
+/// Makes the code of the workspace's README a test, and that of the pages of the guide that use tokio.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;
+pub mod examples {
+    #[doc = include_str!("../../README.md")]
+    pub mod readme {}
+    #[doc = include_str!("../../smux-proto/docs/closing.md")]
+    pub mod closing {}
+    #[doc = include_str!("../../smux-proto/docs/cancellation.md")]
+    pub mod cancellation {}
+    #[doc = include_str!("../../smux-proto/docs/from_go.md")]
+    pub mod from_go {}
+}
 
 /// Handles move between threads and are shared by them, whatever the transport.
 const _: () = {
