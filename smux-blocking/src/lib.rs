@@ -60,6 +60,8 @@
 //! What the wire cannot do: reset a stream with a code, tell a refused stream from an empty one, keep message
 //! boundaries, or spare streams the carrier's head-of-line blocking.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod session;
 mod stream;
 mod threads;

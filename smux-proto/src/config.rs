@@ -18,6 +18,7 @@ const WINDOW_FLOOR: usize = 64;
 
 /// When to send keep-alives, and when to give a silent peer up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepAlive {
     /// A NOP leaves when nothing else has left for this long.
     pub interval: Duration,
