@@ -65,7 +65,7 @@ pub(crate) struct Selection {
 pub(crate) enum Command {
     /// Prints the tables of saved runs.
     Show(Show),
-    /// Draws saved runs beside raw TCP, one picture and one small table.
+    /// Draws saved runs beside raw TCP, and prints the same as a small table in Markdown.
     Chart(Chart),
     /// Draws throughput over time with a reader that pauses, for small and large receive buffers.
     Graph(Graph),

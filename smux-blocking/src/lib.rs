@@ -57,8 +57,16 @@
 //! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
 //! [`CloseReason`], which everything that waits or is called later gets.
 //!
-//! What the wire cannot do: reset a stream with a code, tell a refused stream from an empty one, keep message
-//! boundaries, or spare streams the carrier's head-of-line blocking.
+//! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
+//! [limits](smux_proto::guide::limits).
+//!
+//! # More
+//!
+//! The guide has a page each on [sizing](smux_proto::guide::sizing), [closing](smux_proto::guide::closing),
+//! [cancellation](smux_proto::guide::cancellation) and [what is what for users of the Go package](smux_proto::guide::from_go).
+//! Every setting stands at [`Config`].
+//!
+//! An example: `cargo run -p smux-blocking --example echo_blocking`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

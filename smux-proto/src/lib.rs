@@ -70,6 +70,12 @@
 //! What the peer does wrong ends the session with a [`ProtocolError`]; whatever ends it is the one [`CloseReason`] that
 //! every later call gets. What had arrived before stays readable. No input, of the peer or of the caller, panics.
 //!
+//! # More
+//!
+//! The [guide](guide) has a page each on [embedding](guide::embedding) this crate, on [sizing](guide::sizing), on
+//! [closing](guide::closing), on [what no smux can do](guide::limits), and a table [from Go to Rust](guide::from_go).
+//! The example `event_loop` is a whole event loop on `mio`.
+//!
 //! # Features
 //!
 //! None is on by default. `std`: conversions to [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)

@@ -1,8 +1,8 @@
-//! Saved runs at a glance: one picture and one small table, as ratios to raw TCP.
+//! Saved runs at a glance: a picture, and a small table in Markdown, as ratios to raw TCP.
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use comfy_table::presets;
 
@@ -37,8 +37,8 @@ pub(crate) struct Chart {
     /// How the two ends shared threads.
     #[arg(long, value_enum, value_name = "SHAPE", default_value = "two")]
     runtimes: Shape,
-    /// Writes FILE.svg and FILE.md.
-    #[arg(long, value_name = "FILE", default_value = "comparison")]
+    /// Where to draw.
+    #[arg(long, value_name = "FILE", default_value = "comparison.svg")]
     output: PathBuf,
 }
 
@@ -57,14 +57,9 @@ pub(crate) fn run(options: &Chart) -> Result<()> {
         "none of the runs can be compared with {BASELINE}"
     );
 
-    let svg = options.output.with_extension("svg");
     let panels: Vec<_> = tables.iter().map(panel).collect();
-    fs::write(&svg, picture::draw(&panels))?;
-    let markdown = options.output.with_extension("md");
-    let summary = summary(&tables, &peers);
-    fs::write(&markdown, format!("{summary}\n"))?;
-    println!("{summary}");
-    println!("wrote {} and {}", svg.display(), markdown.display());
+    fs::write(&options.output, picture::draw(&panels)).context("--output")?;
+    println!("{}", summary(&tables, &peers));
     Ok(())
 }
 
