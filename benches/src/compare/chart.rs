@@ -60,6 +60,11 @@ pub(crate) fn run(options: &Chart) -> Result<()> {
     let panels: Vec<_> = tables.iter().map(panel).collect();
     fs::write(&options.output, picture::draw(&panels)).context("--output")?;
     println!("{}", summary(&tables, &peers));
+    for table in &tables {
+        for note in table.notes().lines() {
+            println!("\n{}: {note}", table.workload().name);
+        }
+    }
     Ok(())
 }
 

@@ -177,7 +177,7 @@ impl Table {
         self.rows.iter().find(|row| row.peer.name == BASELINE)
     }
 
-    fn notes(&self) -> String {
+    pub(super) fn notes(&self) -> String {
         let mut notes = String::new();
         for row in &self.rows {
             if let Some(reason) = &row.skipped {
