@@ -72,7 +72,7 @@
 //!
 //! # More
 //!
-//! The [guide](guide) has a page each on [embedding](guide::embedding) this crate, on [sizing](guide::sizing), on
+//! The [guide] has a page each on [embedding](guide::embedding) this crate, on [sizing](guide::sizing), on
 //! [closing](guide::closing), on [what no smux can do](guide::limits), and a table [from Go to Rust](guide::from_go).
 //! The example `event_loop` is a whole event loop on `mio`.
 //!

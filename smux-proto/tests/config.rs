@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smux_proto::{Config, ConfigBuilder, ConfigError, KeepAlive, Version};
+use smux_proto::{Config, ConfigBuilder, ConfigError, Version};
 
 const I31: usize = i32::MAX as usize;
 
@@ -15,11 +15,9 @@ fn the_defaults_are_the_numbers_of_the_reference() {
     let config = Config::default();
     assert_eq!(config.version(), Version::V1);
     assert!(!config.detects_version());
-    let keep_alive = KeepAlive {
-        interval: Duration::from_secs(10),
-        timeout: Duration::from_secs(30),
-    };
-    assert_eq!(config.keep_alive(), Some(keep_alive));
+    let keep_alive = config.keep_alive().expect("it is on");
+    assert_eq!(keep_alive.interval, Duration::from_secs(10));
+    assert_eq!(keep_alive.timeout, Duration::from_secs(30));
     assert_eq!(config.max_frame_size(), 32_768);
     assert_eq!(config.max_receive_buffer(), 4_194_304);
     assert_eq!(config.max_stream_buffer(), 65_536);
