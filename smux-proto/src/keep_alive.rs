@@ -147,7 +147,9 @@ impl Liveness {
         // While we do not read, silence says nothing about the peer.
         let silent = reading.then(|| (Due::PeerSilent, self.heard.saturating_add(timeout)));
         // A peer that is heard of lives, and just does not read for a while.
-        let output = self.flushing.or(self.writing.map(|(_, since)| since));
+        let output = self
+            .flushing
+            .or_else(|| self.writing.map(|(_, since)| since));
         let stuck = output.map(|since| {
             let since = since.max(self.heard);
             (Due::WriteStuck, since.saturating_add(timeout))

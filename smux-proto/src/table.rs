@@ -10,8 +10,8 @@ use hashbrown::HashTable;
 
 use crate::{frame::StreamId, stream::Stream};
 
-/// Slots kept when the table empties, so that a session with a few streams does not allocate for each.
-const KEEP: usize = 64;
+/// Slots kept when the table empties, so that a session whose streams come and go in crowds does not allocate for each crowd.
+const KEEP: usize = 256;
 
 /// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
 /// belongs to the same stream.

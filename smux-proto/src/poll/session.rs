@@ -222,7 +222,7 @@ impl Waiter {
             queue,
             place,
         } = self;
-        shared.poll(cx, act, |state, waker: &Waker| {
+        shared.poll_streams(cx, act, |state, waker: &Waker| {
             queue(&mut state.waiting).register(place, waker)
         })
     }
