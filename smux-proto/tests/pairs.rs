@@ -31,6 +31,7 @@ fn narrow() -> Link {
     Link {
         capacity: 4_096,
         delay: Duration::from_millis(20),
+        rate: None,
         max_cut: 1_000,
         death: None,
     }

@@ -220,6 +220,7 @@ pub fn operations(data: &[u8]) {
     let links = run.links.map(|(capacity, delay, max_cut)| Link {
         capacity: usize::from(capacity) + 1,
         delay: Duration::from_millis(delay.into()),
+        rate: None,
         max_cut: usize::from(max_cut) + 1,
         death: None,
     });

@@ -12,6 +12,8 @@ pub struct Link {
     pub capacity: usize,
     /// How long a byte takes.
     pub delay: Duration,
+    /// Bytes a second that leave; `None`: any number.
+    pub rate: Option<u32>,
     /// Each write and each read moves a random number of bytes from 1 to this.
     pub max_cut: usize,
     /// After this many bytes the direction dies.
@@ -24,9 +26,19 @@ impl Default for Link {
         Self {
             capacity: 1 << 20,
             delay: Duration::ZERO,
+            rate: None,
             max_cut: usize::MAX,
             death: None,
         }
+    }
+}
+
+impl Link {
+    /// How long these bytes take to leave.
+    fn time_for(&self, bytes: usize) -> Duration {
+        self.rate.map_or(Duration::ZERO, |rate| {
+            Duration::from_secs_f64(bytes as f64 / f64::from(rate))
+        })
     }
 }
 
@@ -47,6 +59,8 @@ pub(crate) struct Pipe {
     pieces: VecDeque<(Duration, VecDeque<u8>)>,
     /// Bytes in `pieces`.
     pub(crate) held: usize,
+    /// When the last byte written leaves.
+    busy_until: Duration,
     written: u64,
     /// Set by the writer's shutdown and by death.
     pub(crate) end: Option<Death>,
@@ -59,6 +73,7 @@ impl Pipe {
             link,
             pieces: VecDeque::new(),
             held: 0,
+            busy_until: Duration::ZERO,
             written: 0,
             end: None,
             reader_gone: false,
@@ -84,8 +99,9 @@ impl Pipe {
             }
         }
         if count > 0 {
+            self.busy_until = self.busy_until.max(now) + self.link.time_for(count);
             self.pieces.push_back((
-                now + self.link.delay,
+                self.busy_until + self.link.delay,
                 data[..count].iter().copied().collect(),
             ));
             self.held += count;

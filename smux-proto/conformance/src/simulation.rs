@@ -91,6 +91,7 @@ fn link(rng: &mut Rng, mortal: bool) -> Link {
     Link {
         capacity: pick(rng, &[1, 30, 1_000, 1 << 20, 1 << 20]),
         delay: Duration::from_millis(pick(rng, &[0, 0, 0, 1, 80, 400])),
+        rate: None,
         max_cut: pick(rng, &[1, 100, 3_000, 65_536, 65_536]),
         death: death.filter(|_| rng.bool()),
     }

@@ -17,6 +17,7 @@ const NOTHING_AFTER_FIN: &str =
     "FIN stands behind all data that was written before it; the reference sends data after it";
 const CONTROL_FIRST: &str =
     "control frames go before data across streams, writes waiting on one stream share a frame";
+const WHOLE_HALVES: &str = "whole halves of the window are acknowledged; the reference acknowledges all, from half of it on";
 const NO_BORROWED_BUFFERS: &str =
     "a write takes a copy; the reference sends the caller's buffer as it is later";
 
@@ -33,6 +34,15 @@ pub(crate) fn decided(trace: &Trace) -> Option<(&'static str, Vec<Expected<'_>>)
             FIN_WAS_NOT_A_STOP,
             peer_then(trace, [psh(3, "response"), fin(3)]),
         ),
+        ("upd_first_read_and_thresholds", _) => {
+            // How many frames of 10 000 bytes were read, and what the peer is told then.
+            let halves = [(1, 10_000), (5, 42_768), (8, 75_536), (11, 108_304)];
+            (WHOLE_HALVES, with_updates(trace, &halves, 65_536))
+        }
+        ("upd_small_reads", _) => {
+            let halves = [3, 11, 19, 27].map(|consumed| (1, consumed));
+            (WHOLE_HALVES, with_updates(trace, &halves, 16))
+        }
         ("peer_fin_then_write", Version::V2) => (NO_LATE_UPDATE, without_updates(trace)),
         ("close_during_multi_frame_write", _) => {
             let data = ["aaaa", "bbbb", "cccc", "dddd"].map(|four| psh(3, four));
@@ -78,6 +88,20 @@ fn without_updates(trace: &Trace) -> Vec<Expected<'_>> {
         .iter()
         .filter(|frame| !frame.is_window_update());
     kept.map(Expected::Recorded).collect()
+}
+
+/// As recorded, but with other updates of stream 3: each behind so many frames of the peer's data.
+fn with_updates<'t>(trace: &'t Trace, updates: &[(usize, u32)], window: u32) -> Vec<Expected<'t>> {
+    let mut expected = without_updates(trace);
+    for &(frames, consumed) in updates.iter().rev() {
+        // The SYN is before the data.
+        let place = (1 + frames).min(expected.len());
+        expected.insert(
+            place,
+            Expected::Ours(Direction::Out, upd(3, consumed, window)),
+        );
+    }
+    expected
 }
 
 /// The peer's frames as recorded, and then ours.

@@ -55,6 +55,7 @@ fn link() -> impl Strategy<Value = Link> {
         .prop_map(|(capacity, delay, max_cut)| Link {
             capacity,
             delay: Duration::from_millis(delay),
+            rate: None,
             max_cut,
             death: None,
         })
