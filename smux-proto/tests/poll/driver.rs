@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use smux_proto::{CloseReason, Command, Config, Header, StreamId, Version};
+use smux_proto::{CloseReason, Command, Config, Header, StreamId, Version, poll::Driver};
 
-use crate::wire::{Count, now, run, server};
+use crate::wire::{Count, Wire, now, run, server};
 
 #[test]
 fn an_idle_driver_is_woken_once_for_many_writes() {
@@ -46,6 +46,15 @@ fn input_is_taken_while_output_is_stuck() {
     assert_eq!(wire.ends(|ends| ends.output.len()), 0);
 }
 
+fn until_it_rests(driver: &mut Driver<Wire>, wakes: &Count, waker: &Waker) {
+    loop {
+        assert!(run(driver, waker).is_pending());
+        if wakes.take() == 0 {
+            return;
+        }
+    }
+}
+
 #[test]
 fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
     let config = Config::builder()
@@ -59,7 +68,7 @@ fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
         wire.receive(Command::Psh, 3, &[1; 20_000]);
     }
     let (wakes, waker) = Count::waker();
-    assert!(run(&mut driver, &waker).is_pending());
+    until_it_rests(&mut driver, &wakes, &waker);
     let reads = wire.ends(|ends| ends.reads);
     assert!(run(&mut driver, &waker).is_pending());
     assert_eq!(wire.ends(|ends| ends.reads), reads, "it reads no more");
@@ -71,7 +80,7 @@ fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
     while data.len() < 20 * 20_000 {
         assert!(theirs.poll_read(&mut cx, &mut data).is_ready());
         assert_eq!(wakes.take(), 1, "after {} bytes", data.len());
-        assert!(run(&mut driver, &waker).is_pending());
+        until_it_rests(&mut driver, &wakes, &waker);
     }
     assert!(data.iter().all(|&byte| byte == 1));
 }

@@ -119,6 +119,18 @@ fn a_peer_that_goes_is_noticed_by_everybody() {
     });
 }
 
+/// Writers hear of it at once, who waits for input when the limit is over.
+#[test]
+fn a_failed_write_is_heard_by_everybody() {
+    explore(|movers| {
+        let reason = block_on(ended_by(movers, async |_session, running, peer| {
+            peer.fail_writers();
+            running
+        }));
+        assert!(matches!(reason, CloseReason::Transport(_)), "{reason:?}");
+    });
+}
+
 #[test]
 fn a_dropped_mover_is_noticed_by_everybody() {
     explore(|movers| {

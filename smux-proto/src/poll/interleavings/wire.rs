@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -158,6 +159,14 @@ pub(super) fn pair(capacity: usize) -> (Wire, Wire) {
         time: Time::default(),
     };
     (end(&back, &there), end(&there, &back))
+}
+
+impl Wire {
+    /// From now on writing to this end fails, and nothing else ever happens here.
+    pub(super) fn fail_writers(self) {
+        self.input.with(Bytes::end);
+        mem::forget(self);
+    }
 }
 
 impl Drop for Wire {
