@@ -4,7 +4,9 @@ use std::{task::Poll, time::Duration};
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Buf;
-use smux_proto::{CloseReason, Config, ProtocolError, Session, StreamId, Transmit, Version};
+use smux_proto::{
+    CloseReason, Config, ProtocolError, Session, StreamId, Transmit, TransportError, Version,
+};
 
 use super::output::Output;
 use crate::frame::{Frame, Kind, counting, fin, nop, psh, syn, upd};
@@ -64,6 +66,10 @@ enum Step {
     Wait(u16),
     Event,
     StopAccepting,
+    /// A flush of the transport begins, or ends.
+    Flush(bool),
+    /// The transport takes nothing more.
+    WriteError,
 }
 
 struct Peer {
@@ -183,6 +189,12 @@ impl Peer {
             }
             Step::Event => drop(self.session.poll_event()),
             Step::StopAccepting => self.session.stop_accepting(),
+            Step::Flush(true) => self.session.handle_flush_begin(self.now),
+            Step::Flush(false) => self.session.handle_flush_end(self.now),
+            Step::WriteError => {
+                let error = TransportError::new("broken pipe");
+                self.session.handle_write_error(self.now, error);
+            }
         }
     }
 
@@ -295,6 +307,7 @@ impl Peer {
             matches!(
                 reason,
                 CloseReason::Protocol(_)
+                    | CloseReason::Transport(_)
                     | CloseReason::KeepAliveTimeout
                     | CloseReason::WriteTimeout
             )
