@@ -14,8 +14,16 @@ use crate::suite::{
     memory::{Behaviour, Failure},
 };
 
+/// Bytes of the question and of the answer.
+const SPEECH: usize = 1_400;
 /// More bytes than either direction of the conversation has, in either version.
-const CONVERSATION: u64 = 70;
+const CONVERSATION: u64 = 1_500;
+
+/// Where the connection ends: after every byte at full size, else after each of the first and then here and there.
+fn deaths<H: Host>(case: &Case<H>) -> impl Iterator<Item = u64> {
+    let step = case.scaled(17, 1);
+    (0..CONVERSATION).filter(move |after| *after < 60 || after % step == 0)
+}
 
 /// The connection ends after N bytes of what ours writes, for every N.
 pub fn our_direction_dies<H: Host>(case: &Case<H>) {
@@ -25,7 +33,7 @@ pub fn our_direction_dies<H: Host>(case: &Case<H>) {
         Failure::WriteZero,
         Failure::WriteOnly,
     ] {
-        for after in 0..CONVERSATION {
+        for after in deaths(case) {
             dies(case, Behaviour::failing(after, failure), Behaviour::FAST);
         }
     }
@@ -34,7 +42,7 @@ pub fn our_direction_dies<H: Host>(case: &Case<H>) {
 /// The connection ends after N bytes of what ours reads, for every N.
 pub fn their_direction_dies<H: Host>(case: &Case<H>) {
     for failure in [Failure::Eof, Failure::Reset] {
-        for after in 0..CONVERSATION {
+        for after in deaths(case) {
             dies(case, Behaviour::FAST, Behaviour::failing(after, failure));
         }
     }
@@ -76,11 +84,11 @@ fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) {
 
 fn ask(session: &impl HostSession) -> io::Result<()> {
     let mut stream = session.open()?;
-    stream.write_all(b"question")?;
+    stream.write_all(&[b'?'; SPEECH])?;
     stream.finish()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    assert_eq!(answer, b"the answer", "what looks whole is whole");
+    assert_eq!(answer, [b'!'; SPEECH], "what looks whole is whole");
     Ok(())
 }
 
@@ -88,8 +96,8 @@ fn answer(session: &impl HostSession) -> io::Result<()> {
     let mut stream = session.accept()?;
     let mut question = Vec::new();
     stream.read_to_end(&mut question)?;
-    assert_eq!(question, b"question", "what looks whole is whole");
-    stream.write_all(b"the answer")?;
+    assert_eq!(question, [b'?'; SPEECH], "what looks whole is whole");
+    stream.write_all(&[b'!'; SPEECH])?;
     stream.finish()
 }
 
