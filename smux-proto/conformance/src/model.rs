@@ -77,6 +77,31 @@ impl Model {
         ids
     }
 
+    /// The application on this side has opened a stream.
+    ///
+    /// # Panics
+    ///
+    /// If its id was used before.
+    pub fn note_open(&mut self, side: Side, id: StreamId) {
+        let former = self.ids().contains(&id);
+        assert!(!former, "{side:?}: id {id} is used twice");
+        self.view(side, id).held = true;
+    }
+
+    /// The application on this side has accepted a stream.
+    ///
+    /// # Panics
+    ///
+    /// If the other side has not opened it, or it was accepted before.
+    pub fn note_accept(&mut self, side: Side, id: StreamId) {
+        let opener = self.view(other(side), id);
+        assert!(opener.held || opener.closed, "{side:?}: nobody opened {id}");
+        let view = self.view(side, id);
+        let former = view.held || view.closed;
+        assert!(!former, "{side:?}: stream {id} is accepted twice");
+        view.held = true;
+    }
+
     /// The next bytes that the application on this side writes.
     pub fn next(&mut self, side: Side, id: StreamId, length: usize) -> Vec<u8> {
         let mut data = vec![0; length];

@@ -197,11 +197,11 @@ fn attack_07_the_bytes_come_in_any_pieces() {
         let valid = config(version).build().expect("valid");
         let session = &|| Session::server(valid.clone(), 7, Duration::ZERO);
         for piece in 1..=bytes.len() {
-            fuzz::same_in_pieces(session, &bytes, [piece]);
+            fuzz::same_in_pieces(session, &bytes, &[piece]);
         }
         for cut in 1..bytes.len() {
             let pieces = [cut, bytes.len() - cut];
-            fuzz::same_in_pieces(session, &bytes, pieces);
+            fuzz::same_in_pieces(session, &bytes, &pieces);
         }
     }
 }

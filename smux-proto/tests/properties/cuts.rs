@@ -4,11 +4,11 @@ use std::{task::Poll, time::Duration};
 
 use bytes::Buf;
 use proptest::{collection::vec, prelude::*};
-use smux_conformance::frame::{self, counting};
-use smux_proto::{
-    CloseReason, Config, Event, Header, Session, SessionStats, StreamError, StreamId, Transmit,
-    Version, WindowUpdate,
+use smux_conformance::{
+    frame::{self, counting},
+    fuzz::same_in_pieces,
 };
+use smux_proto::{Config, Header, Session, Transmit, Version, WindowUpdate};
 
 use crate::{any_frame, cases, small, version};
 
@@ -19,72 +19,6 @@ fn input(version: Version) -> impl Strategy<Value = Vec<u8>> {
         1 => vec(any::<u8>(), 1..20),
     ];
     vec(piece, 0..30).prop_map(|pieces| pieces.concat())
-}
-
-/// All that can be seen of a session that was given input and then read.
-#[derive(Debug, PartialEq)]
-struct Seen {
-    taken: usize,
-    events: Vec<Event>,
-    streams: Vec<(StreamId, Contents)>,
-    reason: Option<CloseReason>,
-    sent: Vec<u8>,
-    stats: SessionStats,
-}
-
-/// Feeds input in pieces of these lengths (again and again) until it is taken or refused.
-fn feed(config: Config, input: &[u8], cuts: &[usize]) -> Seen {
-    let mut session = Session::server(config, 1, Duration::ZERO);
-    let mut cuts = cuts.iter().copied().cycle();
-    let mut taken = 0;
-    while taken < input.len() && session.wants_input() {
-        let end = input
-            .len()
-            .min(taken + cuts.next().unwrap_or(usize::MAX - taken));
-        match session.handle_input(Duration::ZERO, &input[taken..end]) {
-            Ok(count) => taken += count,
-            Err(_) => break,
-        }
-    }
-    let reason = session.close_reason().cloned();
-    let mut stats = session.stats();
-    let events = std::iter::from_fn(|| session.poll_event()).collect();
-    let accepted: Vec<_> = std::iter::from_fn(|| match session.accept() {
-        Poll::Ready(Ok(id)) => Some(id),
-        _ => None,
-    })
-    .collect();
-    let streams = accepted
-        .into_iter()
-        .map(|id| (id, read_all(&mut session, id)));
-    let streams = streams.collect();
-    // How far input was taken when it was found to be wrong depends on the cuts.
-    if reason.is_some() {
-        taken = 0;
-        stats.bytes_received = 0;
-    }
-    Seen {
-        taken,
-        events,
-        streams,
-        reason,
-        sent: transmit(&mut session, usize::MAX),
-        stats,
-    }
-}
-
-/// The data of a stream, and what a read says after it.
-type Contents = (Vec<u8>, Poll<Result<usize, StreamError>>);
-
-fn read_all(session: &mut Session, id: StreamId) -> Contents {
-    let (mut data, mut buffer) = (Vec::new(), [0; 999]);
-    let mut stream = session.stream(id).expect("accepted");
-    loop {
-        match stream.read(&mut buffer) {
-            Poll::Ready(Ok(count @ 1..)) => data.extend(&buffer[..count]),
-            end => return (data, end),
-        }
-    }
 }
 
 /// Takes all output, in pieces of at most this many bytes.
@@ -118,9 +52,9 @@ proptest! {
         (version, input) in version().prop_flat_map(|version| (Just(version), input(version))),
         cuts in vec(1..200_usize, 1..20),
     ) {
-        let whole = feed(small(version), &input, &[]);
-        prop_assert_eq!(&feed(small(version), &input, &cuts), &whole);
-        prop_assert_eq!(&feed(small(version), &input, &[1]), &whole);
+        let session = || Session::server(small(version), 1, Duration::ZERO);
+        same_in_pieces(session, &input, &cuts);
+        same_in_pieces(session, &input, &[1]);
     }
 
     /// The transport may take our bytes in any pieces.

@@ -2,9 +2,7 @@
 
 mod calls;
 mod cuts;
-mod model;
 mod streams;
-mod world;
 
 use proptest::{prelude::*, sample::select};
 use smux_conformance::frame::{Frame, counting, fin, nop, psh, syn, upd};

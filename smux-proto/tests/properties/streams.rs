@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use smux_conformance::pipe::Link;
+use smux_conformance::{
+    pipe::Link,
+    world::{Operation, SIDES, World},
+};
 use smux_proto::Config;
 
-use crate::{cases, model::ops, version, world::World};
+use crate::{cases, version};
 
 proptest! {
     #![proptest_config(cases(80))]
@@ -20,7 +23,7 @@ proptest! {
         half_close in any::<bool>(),
         tight in any::<bool>(),
         seed in any::<u64>(),
-        ops in vec(ops(), 1..80),
+        operations in vec((select(&SIDES), operation()), 1..400),
     ) {
         let config = Config::builder()
             .version(version)
@@ -37,13 +40,35 @@ proptest! {
             .keep_alive_timeout(Duration::from_secs(3_600))
             .build()
             .expect("valid");
-        let mut world = World::new(config, links, seed);
-        for op in ops {
-            world.perform(op);
+        let mut world = World::new(&config, links, seed);
+        for (side, operation) in operations {
+            world.perform(side, operation);
             world.check();
+            prop_assert!(world.is_open(), "nobody ends the sessions");
         }
         world.finish();
     }
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let on_stream = || (any::<u8>(), 0..3_000_u16);
+    prop_oneof![
+        5 => Just(Operation::Open),
+        10 => Just(Operation::Accept),
+        15 => on_stream().prop_map(|(stream, length)| Operation::Write { stream, length }),
+        5 => on_stream().prop_map(|(stream, length)| Operation::WriteBytes { stream, length }),
+        10 => on_stream().prop_map(|(stream, length)| Operation::Read { stream, length }),
+        5 => on_stream().prop_map(|(stream, length)| Operation::ReadBytes { stream, length }),
+        5 => on_stream().prop_map(|(stream, length)| Operation::Consume { stream, length }),
+        5 => any::<u8>().prop_map(|stream| Operation::Flush { stream }),
+        2 => any::<u8>().prop_map(|stream| Operation::Finish { stream }),
+        1 => any::<u8>().prop_map(|stream| Operation::StopReading { stream }),
+        2 => any::<u8>().prop_map(|stream| Operation::Close { stream }),
+        30 => Just(Operation::Send),
+        30 => Just(Operation::Receive),
+        20 => Just(Operation::Look),
+        5 => (0..15_000_u16).prop_map(|millis| Operation::Wait { millis }),
+    ]
 }
 
 fn link() -> impl Strategy<Value = Link> {

@@ -13,7 +13,7 @@ type Read = fn(&mut StreamMut<'_>, usize) -> Poll<Result<Vec<u8>, StreamError>>;
 impl World {
     pub(super) fn open(&mut self, side: Side) {
         match self.session(side).open() {
-            Poll::Ready(Ok(id)) => self.model.view(side, id).held = true,
+            Poll::Ready(Ok(id)) => self.model.note_open(side, id),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.waits[side as usize].open = true,
         }
@@ -22,7 +22,7 @@ impl World {
     pub(super) fn accept(&mut self, side: Side) -> bool {
         match self.session(side).accept() {
             Poll::Ready(Ok(id)) => {
-                self.model.view(side, id).held = true;
+                self.model.note_accept(side, id);
                 return true;
             }
             Poll::Ready(Err(_)) => {}
@@ -68,7 +68,7 @@ impl World {
                 );
                 self.model.view(side, id).written += count as u64;
             }
-            Poll::Ready(Err(error)) => self.expect_error(side, &error, finished),
+            Poll::Ready(Err(error)) => self.expect_error(side, id, &error, finished),
             Poll::Pending => self.model.view(side, id).waits.write = true,
         }
     }
@@ -86,7 +86,7 @@ impl World {
                 self.model.note_read(side, id, &data);
                 return true;
             }
-            Poll::Ready(Err(error)) => self.expect_error(side, &error, false),
+            Poll::Ready(Err(error)) => self.expect_error(side, id, &error, false),
             Poll::Pending => self.model.view(side, id).waits.read = true,
         }
         false
@@ -95,7 +95,7 @@ impl World {
     pub(super) fn flush(&mut self, side: Side, id: StreamId) {
         match self.stream(side, id).poll_sent() {
             Poll::Ready(Ok(mark)) => assert!(mark <= self.session(side).stats().bytes_emitted),
-            Poll::Ready(Err(error)) => self.expect_error(side, &error, false),
+            Poll::Ready(Err(error)) => self.expect_error(side, id, &error, false),
             Poll::Pending => self.model.view(side, id).waits.sent = true,
         }
     }

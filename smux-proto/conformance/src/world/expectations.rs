@@ -2,7 +2,7 @@
 
 use std::{task::Poll, time::Duration};
 
-use smux_proto::{CloseReason, Side, StreamError, Version};
+use smux_proto::{CloseReason, Side, StreamError, StreamId, Version};
 
 use super::{SIDES, SessionWaits, World, application::read};
 use crate::{
@@ -17,13 +17,31 @@ const MAX_MOVES_FOR_BYTE: usize = 50;
 const MAX_FRAME: usize = 65_535;
 
 impl World {
-    /// Errors are of the session's end, or because the other application closed the stream.
-    pub(super) fn expect_error(&mut self, side: Side, error: &StreamError, finished: bool) {
-        let reason = self.session(side).close_reason().cloned();
+    /// Errors are of the session's end, of this application's own, or because the other one closed the stream.
+    pub(super) fn expect_error(
+        &mut self,
+        side: Side,
+        id: StreamId,
+        error: &StreamError,
+        finished: bool,
+    ) {
+        let session = self.session(side);
+        let (reason, half_close) = (
+            session.close_reason().cloned(),
+            session.config().half_close(),
+        );
         match error {
             StreamError::Closed(told) => assert_eq!(Some(told), reason.as_ref()),
             StreamError::Finished => assert!(finished && reason.is_none()),
-            StreamError::Stopped => assert!(reason.is_none()),
+            StreamError::Stopped => {
+                let peer = self.model.view(other(side), id);
+                // Who never got the stream may have refused it.
+                let gone = peer.closed || !peer.held || (peer.finished && (peer.deaf || !half_close));
+                assert!(
+                    gone && reason.is_none(),
+                    "{side:?}: stream {id} is stopped, but the peer has it: {peer:?}"
+                );
+            }
             other => panic!("{side:?}: two honest ends come to {other:?}"),
         }
     }
@@ -67,6 +85,11 @@ impl World {
                 );
             }
         }
+    }
+
+    /// Neither session has ended, nor is one about to.
+    pub fn is_open(&mut self) -> bool {
+        SIDES.iter().all(|&side| !self.session(side).is_closed())
     }
 
     /// What must hold at any moment.
@@ -168,7 +191,7 @@ impl World {
     /// If data does not arrive although nothing stands in its way, or if anything is left at the end.
     pub fn finish(&mut self) {
         self.settle();
-        if SIDES.iter().all(|&side| !self.session(side).is_closed()) {
+        if self.is_open() {
             self.check_delivered();
         }
         for side in SIDES {
@@ -178,7 +201,7 @@ impl World {
         }
         self.settle();
         let now = self.pair.now;
-        let unharmed = SIDES.iter().all(|&side| !self.session(side).is_closed());
+        let unharmed = self.is_open();
         for side in SIDES {
             let (stats, read) = (self.session(side).stats(), self.model.read(side));
             assert!(
