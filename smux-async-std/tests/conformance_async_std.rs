@@ -2,7 +2,8 @@
 
 mod common;
 
-use smux_conformance::suite::carrier::Carrier;
+use common::Hosted;
+use smux_conformance::suite::host::Joined;
 
 common::runtime!(
     smux_async_std::async_std,
@@ -10,9 +11,9 @@ common::runtime!(
     async_std::os::unix::net::UnixStream
 );
 
-smux_conformance::suite!(over_tcp, Runtime(Carrier::tcp_pair));
+smux_conformance::suite!(over_tcp, Runtime);
 #[cfg(unix)]
-smux_conformance::transport_suite!(over_unix, Runtime(Carrier::unix_pair));
-smux_conformance::transport_suite!(over_tls, OverTls(Runtime(Carrier::tcp_pair)));
-smux_conformance::memory_suites!(in_memory, Runtime(Carrier::tcp_pair));
-smux_conformance::go_suite!(go, Runtime(Carrier::tcp_pair), Newest);
+smux_conformance::transport_suite!(over_unix, Joined::over_unix(Runtime));
+smux_conformance::transport_suite!(over_tls, Joined(Runtime, tls));
+smux_conformance::memory_suites!(in_memory, Runtime);
+smux_conformance::go_suite!(go, Runtime, Newest);

@@ -4,28 +4,27 @@ use std::{
     io::{self, Read, Write},
     net::Shutdown,
     task::{Context, Waker},
-    time::Duration,
 };
 
-use smux_blocking::{
-    CloseReason, Config, Parts, Session, SessionStats, Side, Stream, StreamId, Transport,
+use smux_blocking::{Config, Parts, Session, Side, Stream, Transport};
+use smux_conformance::{
+    hosted,
+    suite::{
+        carrier::{Carrier, Memory},
+        host::{Adapter, Joined},
+        hosted::at_once,
+    },
 };
+
+smux_conformance::suite!(threads, Threads);
+smux_conformance::memory_suites!(in_memory, Threads);
 #[cfg(unix)]
-use smux_conformance::suite::host::OverUnix;
-use smux_conformance::suite::{
-    carrier::{Carrier, Memory},
-    host::{Adapter, HostSession, HostStream},
-};
+smux_conformance::transport_suite!(unix, Joined::over_unix(Threads));
+smux_conformance::go_suite!(go, Threads, Newest);
 
-smux_conformance::suite!(threads, Blocking);
-smux_conformance::memory_suites!(in_memory, Blocking);
-#[cfg(unix)]
-smux_conformance::transport_suite!(unix, OverUnix(Blocking));
-smux_conformance::go_suite!(go, Blocking, Newest);
+struct Threads;
 
-struct Blocking;
-
-impl Adapter for Blocking {
+impl Adapter for Threads {
     type Session = Hosted<Session>;
 
     fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Hosted<Session> {
@@ -43,7 +42,7 @@ fn start(side: Side, config: Config, transport: impl Transport) -> Hosted<Sessio
         Side::Client => Session::client(transport, config),
         Side::Server => Session::server(transport, config),
     };
-    Hosted(session.expect("a connection, and threads"))
+    Hosted(session.expect("a connection, and threads"), ())
 }
 
 fn shutdown(memory: &Memory, how: Shutdown) -> io::Result<()> {
@@ -58,82 +57,15 @@ fn shutdown(memory: &Memory, how: Shutdown) -> io::Result<()> {
     Ok(())
 }
 
-#[derive(Clone)]
-struct Hosted<T>(T);
-
-impl HostSession for Hosted<Session> {
-    type Stream = Hosted<Stream>;
-
-    fn open(&self) -> io::Result<Hosted<Stream>> {
-        Ok(Hosted(self.0.open()?))
-    }
-
-    fn accept(&self) -> io::Result<Hosted<Stream>> {
-        self.0.accept().map(Hosted)
-    }
-
-    fn close(&self) -> CloseReason {
-        self.0.close()
-    }
-
-    fn drain(&self, limit: Duration) -> CloseReason {
-        self.0.drain(limit)
-    }
-
-    fn abort(&self) {
-        self.0.abort();
-    }
-
-    fn closed(&self) -> CloseReason {
-        self.0.closed()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.0.is_closed()
-    }
-
-    fn close_reason(&self) -> Option<CloseReason> {
-        self.0.close_reason()
-    }
-
-    fn streams(&self) -> usize {
-        self.0.streams()
-    }
-
-    fn stats(&self) -> SessionStats {
-        self.0.stats()
-    }
-}
-
-impl Read for Hosted<Stream> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Write for Hosted<Stream> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.write(data)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl HostStream for Hosted<Stream> {
-    fn id(&self) -> StreamId {
-        self.0.id()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
-    }
-
-    fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
-        let reader = self.0.try_clone().expect("it never fails");
-        (Box::new(ReadHalf(reader)), Box::new(WriteHalf(self.0)))
-    }
+hosted! {
+    sessions: Session,
+    streams: Stream,
+    readers: Read,
+    writers: Write,
+    wait: at_once,
+    with: (),
+    finish: |stream| stream.shutdown(Shutdown::Write),
+    split: |stream| (ReadHalf(stream.try_clone().expect("never fails")), WriteHalf(stream)),
 }
 
 /// Ends its direction when dropped.

@@ -27,4 +27,4 @@ pub mod trace;
 pub mod world;
 
 #[doc(hidden)]
-pub use smux_proto::Version;
+pub use smux_proto::{CloseReason, SessionStats, StreamId, Version};

@@ -1,16 +1,12 @@
-//! smux-tokio with blocking calls.
+//! smux-tokio with calls that wait on the scenarios' own threads.
 
-use std::{
-    io::{self, Read, Write},
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::thread::{self, JoinHandle};
 
-use smux_conformance::suite::{
-    carrier::Carrier,
-    host::{Adapter, HostSession, HostStream},
+use smux_conformance::{
+    hosted,
+    suite::{carrier::Carrier, host::Adapter, hosted::park},
 };
-use smux_tokio::{CloseReason, Config, Session, SessionStats, Side, Stream, StreamId};
+use smux_tokio::{Config, Session, Side, Stream};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -69,7 +65,7 @@ impl Tokio {
     }
 
     /// A session over any transport.
-    pub(crate) fn start<T>(&self, side: Side, config: Config, io: T) -> TokioSession
+    pub(crate) fn start<T>(&self, side: Side, config: Config, io: T) -> Hosted<Session>
     where
         T: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -78,7 +74,7 @@ impl Tokio {
             Side::Client => Session::client(io, config),
             Side::Server => Session::server(io, config),
         };
-        Blocking(session, self.handle.clone())
+        Hosted(session, ())
     }
 }
 
@@ -94,9 +90,9 @@ impl Drop for Tokio {
 }
 
 impl Adapter for Tokio {
-    type Session = TokioSession;
+    type Session = Hosted<Session>;
 
-    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> TokioSession {
+    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Hosted<Session> {
         let _context = self.handle.enter();
         match carrier {
             Carrier::Tcp(tcp) => {
@@ -117,86 +113,13 @@ impl Adapter for Tokio {
     }
 }
 
-/// Something asynchronous, and the runtime on which to wait for it.
-#[derive(Clone)]
-pub(crate) struct Blocking<T>(T, Handle);
-
-pub(crate) type TokioSession = Blocking<Session>;
-
-impl HostSession for Blocking<Session> {
-    type Stream = Blocking<Stream>;
-
-    fn open(&self) -> io::Result<Blocking<Stream>> {
-        Ok(Blocking(self.1.block_on(self.0.open())?, self.1.clone()))
-    }
-
-    fn accept(&self) -> io::Result<Blocking<Stream>> {
-        Ok(Blocking(self.1.block_on(self.0.accept())?, self.1.clone()))
-    }
-
-    fn close(&self) -> CloseReason {
-        self.1.block_on(self.0.close())
-    }
-
-    fn drain(&self, limit: Duration) -> CloseReason {
-        self.1.block_on(self.0.drain(limit))
-    }
-
-    fn abort(&self) {
-        self.0.abort();
-    }
-
-    fn closed(&self) -> CloseReason {
-        self.1.block_on(self.0.closed())
-    }
-
-    fn is_closed(&self) -> bool {
-        self.0.is_closed()
-    }
-
-    fn close_reason(&self) -> Option<CloseReason> {
-        self.0.close_reason()
-    }
-
-    fn streams(&self) -> usize {
-        self.0.streams()
-    }
-
-    fn stats(&self) -> SessionStats {
-        self.0.stats()
-    }
-}
-
-impl HostStream for Blocking<Stream> {
-    fn id(&self) -> StreamId {
-        self.0.id()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.1.block_on(self.0.shutdown())
-    }
-
-    fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
-        let (read, write) = self.0.into_split();
-        (
-            Box::new(Blocking(read, self.1.clone())),
-            Box::new(Blocking(write, self.1)),
-        )
-    }
-}
-
-impl<T: AsyncRead + Unpin> Read for Blocking<T> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.1.block_on(self.0.read(buf))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.1.block_on(self.0.write(data))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.1.block_on(self.0.flush())
-    }
+hosted! {
+    sessions: Session,
+    streams: Stream,
+    readers: AsyncReadExt,
+    writers: AsyncWriteExt,
+    wait: park,
+    with: (),
+    finish: |stream| stream.shutdown(),
+    split: |stream| stream.into_split(),
 }

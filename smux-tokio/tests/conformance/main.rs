@@ -3,16 +3,14 @@
 mod carriers;
 mod host;
 
-use carriers::{OverKcp, OverTls};
 use host::Tokio;
-#[cfg(unix)]
-use smux_conformance::suite::host::OverUnix;
+use smux_conformance::suite::host::Joined;
 
 smux_conformance::suite!(current_thread, Tokio::current_thread());
 smux_conformance::suite!(multi_thread, Tokio::multi_thread());
 smux_conformance::memory_suites!(in_memory, Tokio::current_thread());
 #[cfg(unix)]
-smux_conformance::transport_suite!(unix, OverUnix(Tokio::multi_thread()));
-smux_conformance::transport_suite!(tls, OverTls(Tokio::multi_thread()));
-smux_conformance::datagram_suite!(kcp, OverKcp(Tokio::multi_thread()));
+smux_conformance::transport_suite!(unix, Joined::over_unix(Tokio::multi_thread()));
+smux_conformance::transport_suite!(tls, Joined(Tokio::multi_thread(), carriers::tls));
+smux_conformance::datagram_suite!(kcp, Joined(Tokio::multi_thread(), carriers::kcp));
 smux_conformance::go_suite!(go, Tokio::multi_thread(), All);

@@ -12,9 +12,10 @@ use std::{
 use smux_proto::{CloseReason, Config, ConfigBuilder, OpenError, Side, StreamError, Version};
 
 use super::{
-    host::{Host, HostSession, HostStream, Task, Wire},
+    host::{Host, HostSession, HostStream},
     memory::Behaviour,
     peer::Peer,
+    time::{Task, Wire},
 };
 use crate::pattern::Pattern;
 
@@ -127,8 +128,8 @@ impl<H: Host> Case<H> {
         back: Behaviour,
     ) -> (H::Session, H::Session) {
         match self.side {
-            Side::Client => self.host.pair_over(ours, theirs, there, back),
-            Side::Server => swap(self.host.pair_over(theirs, ours, back, there)),
+            Side::Client => self.host.pair_in_memory(ours, theirs, [there, back]),
+            Side::Server => swap(self.host.pair_in_memory(theirs, ours, [back, there])),
         }
     }
 
@@ -140,7 +141,9 @@ impl<H: Host> Case<H> {
 
     /// The same over a connection that holds a kilobyte in either direction.
     pub fn narrow_peer(&self, config: Config) -> (H::Session, Peer) {
-        let (session, wire) = self.host.wire_over(self.side, config, Behaviour::NARROW);
+        let (session, wire) = self
+            .host
+            .wire_in_memory(self.side, config, Behaviour::NARROW);
         (session, self.scripted(wire))
     }
 
@@ -168,17 +171,22 @@ impl<H: Host> Case<H> {
 
     /// Both at the same time.
     pub fn both(&self, one: impl FnOnce() + Send, two: impl FnOnce() + Send) {
-        self.host.join(vec![Box::new(one), Box::new(two)]);
+        self.all([Box::new(one) as Task<'_>, Box::new(two)]);
     }
 
     /// All at the same time.
     pub fn all<'a>(&self, tasks: impl IntoIterator<Item = Task<'a>>) {
-        self.host.join(tasks.into_iter().collect());
+        self.host.time().join(tasks.into_iter().collect());
+    }
+
+    /// Lets time pass in which nothing else is to happen.
+    pub fn elapse(&self, time: Duration) {
+        self.host.time().elapse(time);
     }
 
     /// Waits for a condition that no call waits for.
     pub fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        self.host.until(what, &mut condition);
+        self.host.time().until(what, &mut condition);
     }
 
     /// Proves that a session still works: a round trip on a new stream, opened by `from`.

@@ -2,13 +2,14 @@
 //!
 //! # How to run the suite on a new adapter
 //!
-//! 1. In the adapter's `tests/conformance.rs` write a type for streams that is `Read + Write` and
-//!    implements [`HostStream`], a type for sessions that implements [`HostSession`], and a type that
-//!    implements [`Adapter`]. Each method is one call; an asynchronous adapter wraps it in its
-//!    runtime's `block_on`. The drivers must run on threads of their own, since scenarios block.
-//! 2. Keep the adapter's errors as they are: turn typed ones into [`io::Error`] with `into()`. Scenarios look
+//! 1. In the adapter's `tests/conformance.rs` implement [`Adapter`]: one function that makes a session of one end of a
+//!    connection. The drivers must run on threads of their own, since scenarios block.
+//! 2. Its sessions are [`HostSession`]s and its streams [`HostStream`]s. Where the methods have the names that all adapters
+//!    of this workspace use, [`hosted!`](crate::hosted!) writes that down: it is told how to wait for a call, how a
+//!    stream is finished and how it is split. Otherwise implement both; each method is one call.
+//! 3. Keep the adapter's errors as they are: turn typed ones into [`io::Error`] with `into()`. Scenarios look
 //!    for the typed error inside.
-//! 3. Expand the suite, once per runtime or setting:
+//! 4. Expand the suite, once per runtime or setting:
 //!
 //! ```ignore
 //! smux_conformance::suite!(over_tcp, MyAdapter::new());           // every scenario, in both versions
@@ -21,9 +22,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, TcpStream},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use smux_proto::{CloseReason, Config, SessionStats, Side, StreamId};
@@ -31,6 +30,7 @@ use smux_proto::{CloseReason, Config, SessionStats, Side, StreamId};
 use super::{
     carrier::{Carrier, tcp_pair},
     memory::{Behaviour, Memory},
+    time::{PATIENCE, RealTime, Time, Wire},
 };
 
 /// An adapter under test. All of it runs on threads of its own; see the [module](self) for how to write one.
@@ -44,7 +44,16 @@ pub trait Adapter: Send + Sync + 'static {
     /// A client and a server that are connected with each other: over TCP, unless this adapter is to be tested over
     /// a transport that only its runtime has.
     fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
-        let (near, far) = Carrier::tcp_pair();
+        self.pair_over(client, server, Carrier::tcp_pair())
+    }
+
+    /// The same over this connection, of which the client has the first end.
+    fn pair_over(
+        &self,
+        client: Config,
+        server: Config,
+        (near, far): (Carrier, Carrier),
+    ) -> (Self::Session, Self::Session) {
         (
             self.connect(Side::Client, client, near),
             self.connect(Side::Server, server, far),
@@ -101,91 +110,72 @@ pub trait HostStream: Read + Write + Send + Sized + 'static {
     fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
 }
 
-/// Something that a scenario does beside other things.
-pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
-
-/// What scenarios run on. Every [`Adapter`] is one; others bring their own idea of waiting, as the bare core does,
-/// which runs in virtual time.
+/// What scenarios run on. Every [`Adapter`] is one; others bring their own idea of time, as the bare core does.
 pub trait Host: Send + Sync + 'static {
     /// Its sessions.
     type Session: HostSession;
 
+    /// How its scenarios wait.
+    fn time(&self) -> &dyn Time;
+
+    /// A session on this side of a connection in memory.
+    fn connect_in_memory(&self, side: Side, config: Config, end: Memory) -> Self::Session;
+
     /// A client and a server that are connected with each other.
-    fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session);
+    fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
+        self.pair_in_memory(client, server, [Behaviour::FAST; 2])
+    }
 
     /// The same over a connection in memory; first the behaviour of what the client writes.
-    fn pair_over(
+    fn pair_in_memory(
         &self,
         client: Config,
         server: Config,
-        there: Behaviour,
-        back: Behaviour,
-    ) -> (Self::Session, Self::Session);
+        [there, back]: [Behaviour; 2],
+    ) -> (Self::Session, Self::Session) {
+        let (near, far) = Memory::pair(there, back);
+        (
+            self.connect_in_memory(Side::Client, client, near),
+            self.connect_in_memory(Side::Server, server, far),
+        )
+    }
 
     /// A session, and the other end of its connection.
-    fn wire(&self, side: Side, config: Config) -> (Self::Session, Box<dyn Wire>);
+    fn wire(&self, side: Side, config: Config) -> (Self::Session, Box<dyn Wire>) {
+        self.wire_in_memory(side, config, Behaviour::FAST)
+    }
 
     /// The same over a connection in memory.
-    fn wire_over(
+    fn wire_in_memory(
         &self,
         side: Side,
         config: Config,
         behaviour: Behaviour,
-    ) -> (Self::Session, Box<dyn Wire>);
+    ) -> (Self::Session, Box<dyn Wire>) {
+        let (near, far) = Memory::pair(behaviour, behaviour);
+        let session = self.connect_in_memory(side, config, near);
+        (session, self.time().wire(far))
+    }
 
     /// By how much less data is to be moved, since the connection is slow.
     fn slowness(&self) -> u64 {
         1
     }
-
-    /// Runs all tasks at the same time, and waits for them.
-    fn join(&self, tasks: Vec<Task<'_>>);
-
-    /// Lets time pass in which nothing else is to happen.
-    fn elapse(&self, time: Duration);
-
-    /// Waits for a condition that no call waits for.
-    ///
-    /// # Panics
-    ///
-    /// If that takes too long.
-    fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool);
 }
-
-/// The bare end of a connection. Dropping it closes the connection.
-pub trait Wire: Read + Write + Send {
-    /// Ends the writing direction.
-    fn finish(&mut self) -> io::Result<()>;
-}
-
-impl Wire for TcpStream {
-    fn finish(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-}
-
-/// How long a scripted peer waits for a byte, and how long a scenario waits for a condition.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<A: Adapter> Host for A {
     type Session = A::Session;
 
-    fn pair(&self, client: Config, server: Config) -> (A::Session, A::Session) {
-        Adapter::pair(self, client, server)
+    fn time(&self) -> &dyn Time {
+        &RealTime
     }
 
-    fn pair_over(
-        &self,
-        client: Config,
-        server: Config,
-        there: Behaviour,
-        back: Behaviour,
-    ) -> (A::Session, A::Session) {
-        let (near, far) = Carrier::memory_pair(there, back);
-        (
-            self.connect(Side::Client, client, near),
-            self.connect(Side::Server, server, far),
-        )
+    fn connect_in_memory(&self, side: Side, config: Config, end: Memory) -> A::Session {
+        self.connect(side, config, Carrier::Memory(end))
+    }
+
+    fn pair(&self, client: Config, server: Config) -> (A::Session, A::Session) {
+        Adapter::pair(self, client, server)
     }
 
     fn wire(&self, side: Side, config: Config) -> (A::Session, Box<dyn Wire>) {
@@ -194,119 +184,61 @@ impl<A: Adapter> Host for A {
         let session = self.connect(side, config, Carrier::Tcp(near));
         (session, Box::new(far))
     }
+}
 
-    fn wire_over(
-        &self,
-        side: Side,
-        config: Config,
-        behaviour: Behaviour,
-    ) -> (A::Session, Box<dyn Wire>) {
-        let (near, far) = Memory::pair(behaviour, behaviour);
-        let session = self.connect(side, config, Carrier::Memory(near));
-        (session, Box::new(far))
-    }
+/// A client and a server that are connected with each other.
+type Pair<A> = (<A as Adapter>::Session, <A as Adapter>::Session);
 
-    fn join(&self, tasks: Vec<Task<'_>>) {
-        thread::scope(|scope| {
-            for task in tasks {
-                scope.spawn(task);
-            }
-        });
-    }
+/// An adapter whose pairs are joined by what a function makes.
+#[derive(Debug)]
+pub struct Joined<A: Adapter>(pub A, pub fn(&A, Config, Config) -> Pair<A>);
 
-    fn elapse(&self, time: Duration) {
-        pause(time);
-    }
-
-    fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !condition() {
-            assert!(
-                Instant::now() < end,
-                "waited {PATIENCE:?} in vain until {what}"
-            );
-            pause(Duration::from_millis(1));
-        }
+impl<A: Adapter> Joined<A> {
+    /// By a Unix socket.
+    #[cfg(unix)]
+    pub fn over_unix(adapter: A) -> Self {
+        Self(adapter, |adapter, client, server| {
+            adapter.pair_over(client, server, Carrier::unix_pair())
+        })
     }
 }
 
-/// An adapter whose pairs are joined by a Unix socket.
-#[cfg(unix)]
-#[derive(Debug)]
-pub struct OverUnix<A>(pub A);
-
-#[cfg(unix)]
-impl<A: Adapter> Adapter for OverUnix<A> {
+impl<A: Adapter> Adapter for Joined<A> {
     type Session = A::Session;
 
     fn connect(&self, side: Side, config: Config, carrier: Carrier) -> A::Session {
         self.0.connect(side, config, carrier)
     }
 
-    fn pair(&self, client: Config, server: Config) -> (A::Session, A::Session) {
-        let (near, far) = Carrier::unix_pair();
-        (
-            self.connect(Side::Client, client, near),
-            self.connect(Side::Server, server, far),
-        )
+    fn pair(&self, client: Config, server: Config) -> Pair<A> {
+        (self.1)(&self.0, client, server)
     }
 }
 
-/// A host whose pairs are joined by a connection that behaves like this, in both directions.
+/// A host whose pairs are joined by a connection in memory that behaves like this, in both directions.
 #[derive(Debug)]
-pub struct Over<H>(pub H, pub Behaviour);
+pub struct InMemory<H>(pub H, pub Behaviour);
 
-impl<H: Host> Host for Over<H> {
+impl<H: Host> Host for InMemory<H> {
     type Session = H::Session;
 
-    fn pair(&self, client: Config, server: Config) -> (H::Session, H::Session) {
-        self.0.pair_over(client, server, self.1, self.1)
+    fn time(&self) -> &dyn Time {
+        self.0.time()
     }
 
-    fn pair_over(
-        &self,
-        client: Config,
-        server: Config,
-        there: Behaviour,
-        back: Behaviour,
-    ) -> (H::Session, H::Session) {
-        self.0.pair_over(client, server, there, back)
+    fn connect_in_memory(&self, side: Side, config: Config, end: Memory) -> H::Session {
+        self.0.connect_in_memory(side, config, end)
+    }
+
+    fn pair(&self, client: Config, server: Config) -> (H::Session, H::Session) {
+        self.pair_in_memory(client, server, [self.1; 2])
     }
 
     fn wire(&self, side: Side, config: Config) -> (H::Session, Box<dyn Wire>) {
-        self.0.wire_over(side, config, self.1)
-    }
-
-    fn wire_over(
-        &self,
-        side: Side,
-        config: Config,
-        behaviour: Behaviour,
-    ) -> (H::Session, Box<dyn Wire>) {
-        self.0.wire_over(side, config, behaviour)
+        self.wire_in_memory(side, config, self.1)
     }
 
     fn slowness(&self) -> u64 {
         if self.1.max_piece < 1000 { 20 } else { 4 }
     }
-
-    fn join(&self, tasks: Vec<Task<'_>>) {
-        self.0.join(tasks);
-    }
-
-    fn elapse(&self, time: Duration) {
-        self.0.elapse(time);
-    }
-
-    fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool) {
-        self.0.until(what, condition);
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "that time passes is the event, and counters have no other"
-)]
-fn pause(time: Duration) {
-    thread::sleep(time);
 }

@@ -1,11 +1,13 @@
 //! The conformance suite: scenarios with blocking calls, written once and run by every implementation.
 //!
-//! * [`host`]: what an implementation has to show, and how to run the suite on a new one.
+//! * [`host`]: what an implementation has to show, and how to run the suite on a new one; [`hosted`] is most of it for
+//!   an adapter whose methods have the usual names.
 //! * [`scenarios`]: the scenarios, as functions of a [`Case`].
 //! * [`peer`]: a peer that speaks frames over any connection.
-//! * [`carrier`] and [`memory`]: the connections, good and bad.
+//! * [`carrier`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS needs.
 //! * [`live`]: scenarios with Go peers.
-//! * [`core`] and [`virtual_time`]: the bare core, in virtual time.
+//! * [`time`](mod@time) and [`virtual_time`]: how scenarios wait.
+//! * [`core`]: the bare core as a host.
 //!
 //! [`suite!`](crate::suite!) expands to one test per scenario and version; each runs twice, with roles swapped.
 #![doc = include_str!("mapping.md")]
@@ -14,10 +16,14 @@ pub mod carrier;
 pub mod case;
 pub mod core;
 pub mod host;
+pub mod hosted;
 pub mod live;
 pub mod memory;
 pub mod peer;
 pub mod scenarios;
+pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod virtual_time;
 
 pub use self::case::{Case, run};
@@ -114,11 +120,11 @@ macro_rules! memory_suites {
         mod $module {
             #[allow(unused_imports)]
             use super::*;
-            use $crate::suite::{host::Over, memory::Behaviour};
+            use $crate::suite::{host::InMemory, memory::Behaviour};
 
-            $crate::transport_suite!(short, Over($host, Behaviour::SHORT));
-            $crate::transport_suite!(slow, Over($host, Behaviour::SLOW));
-            $crate::transport_suite!(buffered, Over($host, Behaviour::BUFFERED));
+            $crate::transport_suite!(short, InMemory($host, Behaviour::SHORT));
+            $crate::transport_suite!(slow, InMemory($host, Behaviour::SLOW));
+            $crate::transport_suite!(buffered, InMemory($host, Behaviour::BUFFERED));
         }
     };
 }

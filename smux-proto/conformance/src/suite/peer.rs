@@ -10,7 +10,8 @@ use smux_proto::Version;
 
 use super::{
     case::expect_eof,
-    host::{HostSession, HostStream, Wire},
+    host::{HostSession, HostStream},
+    time::Wire,
 };
 use crate::frame::{self, Frame, Kind, fin, psh, syn};
 

@@ -5,6 +5,7 @@
 //! once instead of hanging: nobody can go on, nothing moves, no timer is set.
 
 mod background;
+mod wire;
 
 use std::{
     fmt,
@@ -16,8 +17,14 @@ use std::{
     time::Duration,
 };
 
-use self::background::{Background, Woken};
-use super::host::Task;
+use self::{
+    background::{Background, Woken},
+    wire::VirtualWire,
+};
+use super::{
+    memory::Memory,
+    time::{Task, Time, Wire},
+};
 
 /// Steps without a call that came to its end, after which the parts talk for ever.
 const MAX_STEPS: usize = 1_000_000;
@@ -129,12 +136,6 @@ impl VirtualTime {
         })
     }
 
-    /// Lets this much time pass.
-    pub fn elapse(&self, time: Duration) {
-        let end = self.now() + time;
-        self.block_on(poll_fn(|cx| self.poll_sleep(cx, end)));
-    }
-
     /// Ready when this time has come; wakes the task then.
     pub fn poll_sleep(&self, cx: &Context<'_>, until: Duration) -> Poll<()> {
         let mut state = self.lock();
@@ -151,62 +152,6 @@ impl VirtualTime {
     /// Runs a future beside the scenario. It, too, is polled only if it was woken.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.add(Arc::new(Mutex::new(Background::new(future))));
-    }
-
-    /// Waits for a condition.
-    ///
-    /// # Panics
-    ///
-    /// If it never holds.
-    pub fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool) {
-        let waiting = panic::catch_unwind(AssertUnwindSafe(|| {
-            self.block(|| match condition() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            });
-        }));
-        if let Err(payload) = waiting {
-            eprintln!("waited in vain until {what}");
-            panic::resume_unwind(payload);
-        }
-    }
-
-    /// Runs the tasks, each in a thread, and waits for all.
-    ///
-    /// # Panics
-    ///
-    /// As the first task that does.
-    pub fn join(&self, tasks: Vec<Task<'_>>) {
-        let running = Mutex::new(tasks.len());
-        let result = thread::scope(|scope| {
-            let started: Vec<_> = tasks
-                .into_iter()
-                .map(|task| {
-                    let child = scope.spawn(|| self.run_child(task, &running));
-                    self.lock().threads.push(child.thread().clone());
-                    child
-                })
-                .collect();
-            let all_ended = panic::catch_unwind(AssertUnwindSafe(|| {
-                self.block(|| match *lock(&running) {
-                    0 => Poll::Ready(()),
-                    _ => Poll::Pending,
-                });
-            }));
-            if all_ended.is_err() {
-                self.fail();
-            }
-            let results: Vec<_> = started.into_iter().map(|child| child.join()).collect();
-            let first = results
-                .into_iter()
-                .flatten()
-                .flatten()
-                .find_map(Result::err);
-            first.map_or(all_ended, Err)
-        });
-        if let Err(payload) = result {
-            panic::resume_unwind(payload);
-        }
     }
 
     fn run_child(&self, task: Task<'_>, running: &Mutex<usize>) -> Option<thread::Result<()>> {
@@ -284,6 +229,66 @@ impl VirtualTime {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.shared)
+    }
+}
+
+impl Time for VirtualTime {
+    fn join(&self, tasks: Vec<Task<'_>>) {
+        let running = Mutex::new(tasks.len());
+        let result = thread::scope(|scope| {
+            let started: Vec<_> = tasks
+                .into_iter()
+                .map(|task| {
+                    let child = scope.spawn(|| self.run_child(task, &running));
+                    self.lock().threads.push(child.thread().clone());
+                    child
+                })
+                .collect();
+            let all_ended = panic::catch_unwind(AssertUnwindSafe(|| {
+                self.block(|| match *lock(&running) {
+                    0 => Poll::Ready(()),
+                    _ => Poll::Pending,
+                });
+            }));
+            if all_ended.is_err() {
+                self.fail();
+            }
+            let results: Vec<_> = started.into_iter().map(|child| child.join()).collect();
+            let first = results
+                .into_iter()
+                .flatten()
+                .flatten()
+                .find_map(Result::err);
+            first.map_or(all_ended, Err)
+        });
+        if let Err(payload) = result {
+            panic::resume_unwind(payload);
+        }
+    }
+
+    fn elapse(&self, time: Duration) {
+        let end = self.now() + time;
+        self.block_on(poll_fn(|cx| self.poll_sleep(cx, end)));
+    }
+
+    fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool) {
+        let waiting = panic::catch_unwind(AssertUnwindSafe(|| {
+            self.block(|| match condition() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
+        }));
+        if let Err(payload) = waiting {
+            eprintln!("waited in vain until {what}");
+            panic::resume_unwind(payload);
+        }
+    }
+
+    fn wire(&self, end: Memory) -> Box<dyn Wire> {
+        Box::new(VirtualWire {
+            end,
+            time: self.clone(),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ pub use self::{
     end::{End, Wait},
     handle::{CoreSession, CoreStream},
     sockets::CoreOverTcp,
-    virtual_host::{CoreHost, VirtualWire},
+    virtual_host::{CoreHost, VirtualEnd},
 };
 
 /// The seed of the stream tables' hash: fixed, so that a failure repeats.

@@ -1,8 +1,7 @@
 //! Two sessions, joined in memory, in virtual time.
 
 use std::{
-    fmt,
-    io::{self, Read, Write},
+    fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -16,8 +15,9 @@ use super::{
     handle::CoreSession,
 };
 use crate::suite::{
-    host::{Host, Task, Wire},
-    memory::{Behaviour, Memory},
+    host::Host,
+    memory::Memory,
+    time::Time,
     virtual_time::{Part, VirtualTime},
 };
 
@@ -32,8 +32,16 @@ impl CoreHost {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
-    fn connect(&self, side: Side, config: Config, transport: Memory) -> CoreSession<VirtualEnd> {
+impl Host for CoreHost {
+    type Session = CoreSession<VirtualEnd>;
+
+    fn time(&self) -> &dyn Time {
+        &self.time
+    }
+
+    fn connect_in_memory(&self, side: Side, config: Config, transport: Memory) -> Self::Session {
         let end = Arc::new(Mutex::new(End::new(side, config, self.time.now())));
         self.time.add(Arc::new(Mutex::new(Connection {
             end: Arc::clone(&end),
@@ -45,91 +53,6 @@ impl CoreHost {
         })));
         let time = self.time.clone();
         CoreSession::new(&Arc::new(VirtualEnd { end, time }))
-    }
-}
-
-impl Host for CoreHost {
-    type Session = CoreSession<VirtualEnd>;
-
-    fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
-        self.pair_over(client, server, Behaviour::FAST, Behaviour::FAST)
-    }
-
-    fn pair_over(
-        &self,
-        client: Config,
-        server: Config,
-        there: Behaviour,
-        back: Behaviour,
-    ) -> (Self::Session, Self::Session) {
-        let (near, far) = Memory::pair(there, back);
-        (
-            self.connect(Side::Client, client, near),
-            self.connect(Side::Server, server, far),
-        )
-    }
-
-    fn wire(&self, side: Side, config: Config) -> (Self::Session, Box<dyn Wire>) {
-        self.wire_over(side, config, Behaviour::FAST)
-    }
-
-    fn wire_over(
-        &self,
-        side: Side,
-        config: Config,
-        behaviour: Behaviour,
-    ) -> (Self::Session, Box<dyn Wire>) {
-        let (near, transport) = Memory::pair(behaviour, behaviour);
-        let time = self.time.clone();
-        let wire = VirtualWire { transport, time };
-        (self.connect(side, config, near), Box::new(wire))
-    }
-
-    fn join(&self, tasks: Vec<Task<'_>>) {
-        self.time.join(tasks);
-    }
-
-    fn elapse(&self, time: Duration) {
-        self.time.elapse(time);
-    }
-
-    fn until(&self, what: &str, condition: &mut dyn FnMut() -> bool) {
-        self.time.until(what, condition);
-    }
-}
-
-/// The bare end of a connection in virtual time.
-#[derive(Debug)]
-pub struct VirtualWire {
-    /// The connection.
-    pub transport: Memory,
-    /// In which it is waited for.
-    pub time: VirtualTime,
-}
-
-impl Read for VirtualWire {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.time.block(|| self.transport.poll_read(&mut cx, buf))
-    }
-}
-
-impl Write for VirtualWire {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.time.block(|| self.transport.poll_write(&mut cx, data))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.time.block(|| self.transport.poll_flush(&mut cx))
-    }
-}
-
-impl Wire for VirtualWire {
-    fn finish(&mut self) -> io::Result<()> {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.time.block(|| self.transport.poll_close(&mut cx))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use futures_executor::block_on;
 
 use super::Memory;
-use crate::suite::host::Wire;
+use crate::suite::time::Wire;
 
 impl futures_io::AsyncRead for Memory {
     fn poll_read(

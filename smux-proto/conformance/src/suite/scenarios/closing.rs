@@ -14,7 +14,8 @@ use crate::{
             Case, built, echo, expect_eof, failure, read_all, read_exactly, read_pattern_to_end,
             reason, write_pattern,
         },
-        host::{Host, HostSession, HostStream, Task},
+        host::{Host, HostSession, HostStream},
+        time::Task,
     },
 };
 

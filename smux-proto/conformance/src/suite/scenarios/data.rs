@@ -16,7 +16,8 @@ use crate::suite::{
         Case, built, echo, expect_eof, read_all, read_exactly, read_pattern, read_pattern_to_end,
         write_pattern,
     },
-    host::{Host, HostSession, HostStream, Task},
+    host::{Host, HostSession, HostStream},
+    time::Task,
 };
 
 /// A hundred requests and replies on one stream.

@@ -14,7 +14,8 @@ use crate::{
             Case, built, echo, failure, read_exactly, read_pattern, read_pattern_to_end,
             stream_error, write_pattern,
         },
-        host::{Host, HostSession, HostStream, Task},
+        host::{Host, HostSession, HostStream},
+        time::Task,
     },
 };
 

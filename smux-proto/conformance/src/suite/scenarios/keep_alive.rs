@@ -68,7 +68,7 @@ pub fn stuck_connection_is_given_up<H: Host>(case: &Case<H>) {
 pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair_with(with_keep_alive(case), with_keep_alive(case));
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
-    case.host.elapse(9 * TIMEOUT / 4);
+    case.elapse(9 * TIMEOUT / 4);
     assert_eq!((ours.close_reason(), theirs.close_reason()), (None, None));
     assert!(ours.stats().frames_received.nop >= 2);
     assert!(theirs.stats().frames_received.nop >= 2);
@@ -92,7 +92,7 @@ pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
 /// Switched off, it sends nothing and waits for ever.
 pub fn switched_off<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
-    case.host.elapse(4 * INTERVAL);
+    case.elapse(4 * INTERVAL);
     assert_eq!(ours.close_reason(), None);
     peer.expect_nothing(&ours);
     assert_eq!(peer.nops(), 0);
@@ -113,7 +113,7 @@ pub fn slow_reader_is_not_killed<H: Host>(case: &Case<H>) {
             case.until("the receive buffer is full", || {
                 theirs.stats().receive_buffered >= 1000
             });
-            case.host.elapse(9 * TIMEOUT / 4);
+            case.elapse(9 * TIMEOUT / 4);
             assert_eq!((ours.close_reason(), theirs.close_reason()), (None, None));
             assert_eq!(read_exactly(&mut accepted, 20_000), [7; 20_000]);
         },

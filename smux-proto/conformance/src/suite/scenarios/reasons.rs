@@ -15,8 +15,9 @@ use crate::{
     frame::syn,
     suite::{
         case::{Case, built, reason},
-        host::{Host, HostSession, HostStream, Task},
+        host::{Host, HostSession, HostStream},
         peer::Peer,
+        time::Task,
     },
 };
 
