@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{future::poll_fn, io::ErrorKind, pin::pin};
+use std::{future::poll_fn, io::ErrorKind, net::SocketAddr, pin::pin};
 
 use bytes::Bytes;
 use common::{pair, stream, within};
@@ -83,6 +83,19 @@ async fn echo_on_one_thread() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn echo_on_many_threads() {
     within(echo_over_pipe_and_tcp()).await;
+}
+
+#[tokio::test]
+async fn other_transports_have_the_addresses_that_they_are_given() {
+    let (client, server) = pair(&Config::default());
+    assert_eq!((client.local_addr(), client.peer_addr()), (None, None));
+    let local = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
+    let peer = Some(SocketAddr::from(([127, 0, 0, 1], 2)));
+    let client = client.with_addresses(local, peer);
+    assert_eq!((client.local_addr(), client.peer_addr()), (local, peer));
+    let (ours, theirs) = stream(&client, &server).await;
+    assert_eq!((ours.local_addr(), ours.peer_addr()), (local, peer));
+    assert_eq!((theirs.local_addr(), theirs.peer_addr()), (None, None));
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@
 //! * [`core`]: the bare core as a host.
 //!
 //! [`suite!`](crate::suite!) expands to one test per scenario and version; each runs twice, with roles swapped.
+#![doc = include_str!("transports.md")]
 #![doc = include_str!("mapping.md")]
+#![doc = include_str!("differences.md")]
 
 pub mod carrier;
 pub mod case;

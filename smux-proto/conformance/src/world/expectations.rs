@@ -36,7 +36,8 @@ impl World {
             StreamError::Stopped => {
                 let peer = self.model.view(other(side), id);
                 // Who never got the stream may have refused it.
-                let gone = peer.closed || !peer.held || (peer.finished && (peer.deaf || !half_close));
+                let gone =
+                    peer.closed || !peer.held || (peer.finished && (peer.deaf || !half_close));
                 assert!(
                     gone && reason.is_none(),
                     "{side:?}: stream {id} is stopped, but the peer has it: {peer:?}"

@@ -72,6 +72,7 @@ pub fn no_streams_after_close<H: Host>(case: &Case<H>) {
     assert_eq!((ours.streams(), theirs.streams()), (1, 1));
     ours.close();
     theirs.closed();
+    assert_eq!((ours.streams(), theirs.streams()), (1, 1), "they are held");
     drop((stream, accepted));
     assert_eq!((ours.streams(), theirs.streams()), (0, 0));
 }
@@ -248,6 +249,8 @@ pub fn connection_ends<H: Host>(case: &Case<H>) {
     assert_eq!(reason(Err::<(), _>(error)), CloseReason::PeerClosed);
     assert_eq!(reason(stream.write(b"late")), CloseReason::PeerClosed);
     assert_eq!(reason(ours.accept()), CloseReason::PeerClosed);
+    assert_eq!(reason(ours.open()), CloseReason::PeerClosed);
+    assert!(ours.is_closed());
 }
 
 /// The end of the connection inside a frame is another reason; the part of the frame that came can be read.

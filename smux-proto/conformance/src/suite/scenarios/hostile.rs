@@ -28,6 +28,7 @@ fn ends_with<H: Host>(case: &Case<H>, bytes: &[u8], expected: &ProtocolError) {
     assert_eq!(reason(Err::<(), _>(error)), why);
     assert_eq!(reason(stream.write(b"late")), why);
     assert_eq!(reason(ours.open()), why);
+    assert!(ours.is_closed());
 }
 
 /// A frame of the other version; the error names both.

@@ -27,6 +27,8 @@ fn deaths<H: Host>(case: &Case<H>) -> impl Iterator<Item = u64> {
 
 /// The connection ends after N bytes of what ours writes, for every N.
 pub fn our_direction_dies<H: Host>(case: &Case<H>) {
+    let longest = dies(case, Behaviour::FAST, Behaviour::FAST);
+    assert!(longest < CONVERSATION, "{longest} bytes");
     for failure in [
         Failure::Eof,
         Failure::Reset,
@@ -48,8 +50,9 @@ pub fn their_direction_dies<H: Host>(case: &Case<H>) {
     }
 }
 
-/// A short conversation, which succeeds or fails with the reason of the session.
-fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) {
+/// A short conversation, which succeeds or fails with the reason of the session. Returns how many bytes its longer
+/// direction had.
+fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) -> u64 {
     let config = || built(case.config().close_timeout(Duration::from_millis(50)));
     let (ours, theirs) = case.pair_over(config(), config(), there, back);
     let failed = Mutex::new(Vec::new());
@@ -80,6 +83,8 @@ fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) {
         failed.iter().all(|why| *why != CloseReason::Local),
         "{failed:?} {local:?}"
     );
+    let sent = [&ours, &theirs].map(|session| session.stats().bytes_emitted);
+    sent[0].max(sent[1])
 }
 
 fn ask(session: &impl HostSession) -> io::Result<()> {
@@ -138,13 +143,16 @@ pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
     );
 }
 
-/// A connection that takes nothing: writing is queued, closing ends at its limit, aborting at once.
+/// A connection that takes nothing: writing is queued, dropping does not wait, closing ends at its limit, aborting at once.
 pub fn connection_takes_nothing<H: Host>(case: &Case<H>) {
     let config = || built(case.config().close_timeout(Duration::from_millis(50)));
     for aborts in [true, false] {
         let (ours, theirs) = case.pair_over(config(), config(), Behaviour::STUCK, Behaviour::FAST);
         let mut stream = ours.open().expect("opened");
         stream.write_all(b"queued").expect("queued");
+        let mut dropped = ours.open().expect("opened");
+        dropped.write_all(b"queued too").expect("queued");
+        drop(dropped);
         let why = match aborts {
             true => {
                 ours.abort();
