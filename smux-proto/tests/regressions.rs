@@ -30,6 +30,13 @@ fn open_and_close(peer: &mut Script, id: u32) {
     peer.discard_output();
 }
 
+/// The window that the session announces for a stream, in what it has to send.
+fn told_window(peer: &mut Script, id: u32) -> Option<u32> {
+    let frames = peer.take_frames();
+    let told = frames.iter().find(|frame| frame.id == id)?;
+    told.window_update().map(|(_, window)| window)
+}
+
 /// The update came while another stream filled the session's send queue. The queue drained later,
 /// but nobody remembered that this writer waited.
 #[test]
@@ -74,13 +81,7 @@ fn a_new_stream_gets_at_least_the_floor_after_many_have_gone() {
     }
     peer.expect_nothing();
     peer.send([syn(5_001)]);
-    let early = peer
-        .take_frames()
-        .into_iter()
-        .find(|frame| frame.id == 5_001);
-    let window = early
-        .and_then(|frame| frame.window_update())
-        .map(|(_, window)| window);
+    let window = told_window(&mut peer, 5_001);
     assert!(window >= Some(64), "{window:?}");
 }
 
@@ -246,23 +247,11 @@ fn unread_data_is_not_given_to_new_streams() {
     }
     peer.take_frames();
     peer.send([syn(1_001)]);
-    let told = peer
-        .take_frames()
-        .into_iter()
-        .find(|frame| frame.id == 1_001);
-    let window = told
-        .and_then(|frame| frame.window_update())
-        .map(|(_, window)| window);
+    let window = told_window(&mut peer, 1_001);
     assert_eq!(window, Some(0), "the receive buffer is full of unread data");
     let reader = peer.accept();
     peer.read_exact(reader, 262_144);
-    let told = peer
-        .take_frames()
-        .into_iter()
-        .find(|frame| frame.id == 1_001);
-    let window = told
-        .and_then(|frame| frame.window_update())
-        .map(|(_, window)| window);
+    let window = told_window(&mut peer, 1_001);
     assert!(window > Some(0), "there is room now");
 }
 

@@ -48,6 +48,16 @@ fn echo_once<S: HostSession>(session: &S, seed: u32, length: u64) {
     read_pattern(&mut stream, seed, 0, length, PIECE);
 }
 
+/// So many bytes to the peer, then as many from it.
+fn up_and_down<S: HostSession>(session: &S, length: u64) {
+    let mut up = ask(session, Op::Drain, length, 1);
+    write_pattern(&mut up, 1, length, PIECE);
+    expect_receipt(&mut up, 1, length);
+    drop(up);
+    let mut down = ask(session, Op::Pour, length, 2);
+    read_pattern_to_end(&mut down, 2, length, PIECE);
+}
+
 fn expect_receipt(stream: &mut (impl Read + ?Sized), seed: u32, length: u64) {
     let come = read_exactly(stream, Receipt::LEN);
     let come = Receipt::decode(come.try_into().expect("as long as asked for"));
@@ -72,13 +82,7 @@ pub fn echo<A: Adapter>(live: &Live<'_, A>) {
 pub fn megabytes_each_way<A: Adapter>(live: &Live<'_, A>) {
     let length = live.scaled(2 << 20, 64 << 20);
     let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
-    let mut stream = ask(&session, Op::Drain, length, 1);
-    write_pattern(&mut stream, 1, length, PIECE);
-    expect_receipt(&mut stream, 1, length);
-    drop(stream);
-    let mut stream = ask(&session, Op::Pour, length, 2);
-    read_pattern_to_end(&mut stream, 2, length, PIECE);
-    drop(stream);
+    up_and_down(&session, length);
     exchange(ask(&session, Op::Echo, length, 3), 3, length);
     live.end_well(&session, peer);
 }
@@ -120,13 +124,7 @@ pub fn full_frames<A: Adapter>(live: &Live<'_, A>) {
         };
         let config = live.config().max_frame_size(usize::from(size));
         let (session, peer) = live.connect(Mode::Serve, &options, config);
-        let mut stream = ask(&session, Op::Drain, length, 1);
-        write_pattern(&mut stream, 1, length, PIECE);
-        expect_receipt(&mut stream, 1, length);
-        drop(stream);
-        let mut stream = ask(&session, Op::Pour, length, 2);
-        read_pattern_to_end(&mut stream, 2, length, PIECE);
-        drop(stream);
+        up_and_down(&session, length);
         live.end_well(&session, peer);
     }
 }
