@@ -11,7 +11,7 @@
 //!    for the typed error inside.
 //! 4. Expand the suite, once per runtime or setting:
 //!
-//! ```ignore
+//! ```text
 //! smux_conformance::suite!(over_tcp, MyAdapter::new());           // every scenario, in both versions
 //! smux_conformance::memory_suites!(in_memory, MyAdapter::new());  // over connections that behave badly
 //! smux_conformance::go_suite!(go, MyAdapter::new(), Newest);      // live Go peers

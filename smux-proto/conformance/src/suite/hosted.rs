@@ -23,7 +23,7 @@ pub fn into_io<R, E: Into<io::Error>>(result: Result<R, E>) -> io::Result<R> {
 /// Defines `Hosted`, which makes an adapter's sessions, streams and halves those of a [host](crate::suite::host): each
 /// holds what it needs to wait for a call, and `wait` does it.
 ///
-/// ```ignore
+/// ```text
 /// smux_conformance::hosted! {
 ///     sessions: my_adapter::Session,
 ///     streams: my_adapter::Stream,

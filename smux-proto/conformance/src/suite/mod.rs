@@ -32,8 +32,10 @@ pub use self::case::{Case, run};
 
 /// A module with a test for every scenario, on the host that the expression makes, in version 1 and version 2.
 ///
-/// ```ignore
-/// smux_conformance::suite!(over_tcp, MyAdapter::new());
+/// ```
+/// use smux_conformance::suite::core::CoreHost;
+///
+/// smux_conformance::suite!(core, CoreHost::new());
 /// ```
 #[macro_export]
 macro_rules! suite {

@@ -31,8 +31,10 @@ const AT_A_TIME: usize = 4;
 /// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest` for an adapter that adds no
 /// protocol of its own to what another one has shown with all of them.
 ///
-/// ```ignore
-/// smux_conformance::go_suite!(go, MyAdapter::new(), Newest);
+/// ```
+/// use smux_conformance::suite::core::CoreOverTcp;
+///
+/// smux_conformance::go_suite!(go, CoreOverTcp, Newest);
 /// ```
 #[macro_export]
 macro_rules! go_suite {
