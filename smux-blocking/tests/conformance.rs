@@ -11,10 +11,13 @@ use smux_conformance::{
     hosted,
     suite::{
         carrier::{Carrier, Memory},
-        host::{Adapter, Joined},
+        host::Adapter,
         hosted::at_once,
     },
 };
+
+#[cfg(unix)]
+use smux_conformance::suite::host::Joined;
 
 smux_conformance::suite!(threads, Threads);
 smux_conformance::memory_suites!(in_memory, Threads);
