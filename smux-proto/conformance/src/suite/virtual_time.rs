@@ -5,6 +5,8 @@
 //! once instead of hanging: nobody can go on, nothing moves, no timer is set.
 
 mod background;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::{
@@ -110,12 +112,13 @@ impl VirtualTime {
                 state.last_success = state.now;
                 return result;
             }
-            let moved = self.step();
-            let mut state = self.lock();
+            // From then on threads do not take turns any more, and must not step at the same time.
             assert!(
-                !state.failed,
+                !self.lock().failed,
                 "ended, since another thread of the scenario has failed"
             );
+            let moved = self.step();
+            let mut state = self.lock();
             state.idle = if moved { 0 } else { state.idle + 1 };
             if state.idle > state.threads.len() {
                 state.pass_time();
