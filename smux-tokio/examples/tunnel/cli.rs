@@ -1,0 +1,293 @@
+//! The command line, and the session configuration that it asks for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytesize::ByteSize;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use smux_tokio::{Config, Version};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::pump::HalfClose;
+
+/// Forward TCP connections through smux sessions.
+///
+/// The client accepts connections and carries each as a stream of a session with the server; the server connects every
+/// stream to its target. The first Ctrl-C (or SIGTERM) stops accepting and lets open connections end, the second cuts them.
+#[derive(Debug, Parser)]
+#[command(name = "tunnel")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Least severe log entries to print: off, error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub log: LevelFilter,
+
+    /// Show live statistics, if standard error is a terminal
+    #[arg(long, global = true)]
+    pub stats: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Accept sessions, connect their streams to the target
+    Server(ServerArgs),
+    /// Accept TCP connections, carry them to the server
+    Client(ClientArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Where to wait for tunnel clients; port 0 picks a free port
+    #[arg(long, value_name = "ADDR")]
+    pub listen: String,
+
+    /// Where the streams lead, as host:port
+    #[arg(long, value_name = "ADDR")]
+    pub target: String,
+
+    /// Version of the smux protocol; auto takes that of each client
+    #[arg(long, value_name = "VERSION", default_value = "auto")]
+    pub smux_version: SmuxVersion,
+
+    /// Sessions at the same time; further clients are turned away
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub max_sessions: u16,
+
+    /// How long connecting to the target may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub connect_timeout: Duration,
+
+    /// The server's certificate chain in PEM, for `--transport tls`
+    #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key in PEM
+    #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
+    pub tls_key: Option<PathBuf>,
+
+    /// Make a self-signed certificate, in the two files above, unless both exist. Give the client a copy of the first one
+    #[arg(long)]
+    pub tls_generate: bool,
+
+    /// Names and IP addresses that a generated certificate is for
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "localhost,127.0.0.1,::1"
+    )]
+    pub tls_name: Vec<String>,
+
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// Where to accept TCP connections; port 0 picks a free port
+    #[arg(long, value_name = "ADDR")]
+    pub listen: String,
+
+    /// The tunnel server, as host:port
+    #[arg(long, value_name = "ADDR")]
+    pub server: String,
+
+    /// Sessions to keep up; a connection goes to the one with the fewest streams
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub sessions: u16,
+
+    /// Version of the smux protocol
+    #[arg(long, value_name = "VERSION", default_value = "2", value_parser = client_version())]
+    pub smux_version: SmuxVersion,
+
+    /// How long connecting to the server may take, and how long a connection waits for a session, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub connect_timeout: Duration,
+
+    /// Longest pause between two attempts to reach the server, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub max_backoff: Duration,
+
+    /// Certificates in PEM, one of which must have issued or be the server's, for `--transport tls`
+    #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Name or IP address that the server's certificate must be for [default: the host of --server]
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Option<String>,
+
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
+/// What both ends have to say about a session.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// What the sessions run over; both ends must agree
+    #[arg(long, value_name = "KIND", default_value = "tcp")]
+    pub transport: Transport,
+
+    /// Send a sign of life when nothing was sent for so many seconds; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub keep_alive: Duration,
+
+    /// Give a peer up that was silent for so many seconds, more than its interval [default: three times the interval]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub keep_alive_timeout: Option<Duration>,
+
+    /// Received and undelivered data that a session may hold
+    #[arg(long, value_name = "SIZE", default_value = "16MiB")]
+    pub receive_buffer: ByteSize,
+
+    /// Of these, what a stream may hold (version 2)
+    #[arg(long, value_name = "SIZE", default_value = "1MiB")]
+    pub stream_buffer: ByteSize,
+
+    /// Unsent data that a stream may hold
+    #[arg(long, value_name = "SIZE", default_value = "128KiB")]
+    pub send_buffer: ByteSize,
+
+    /// Largest payload of a frame
+    #[arg(long, value_name = "SIZE", default_value = "32KiB")]
+    pub frame_size: ByteSize,
+
+    /// Close a connection as a whole when one direction has ended: needed if the other end is kcptun
+    #[arg(long)]
+    pub no_half_close: bool,
+
+    /// After Ctrl-C: cut what is still open after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub drain: Duration,
+
+    #[command(flatten)]
+    pub kcp: KcpArgs,
+}
+
+/// Named as in kcptun, with its defaults.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KcpArgs {
+    /// Frame of the datagrams: that of kcptun's --crypt null or of its --crypt none. Neither hides anything
+    #[arg(long = "kcp-crypt", value_name = "KIND", default_value = "null")]
+    pub crypt: KcpCrypt,
+
+    /// How eagerly KCP sends again
+    #[arg(long = "kcp-mode", value_name = "MODE", default_value = "fast")]
+    pub mode: KcpMode,
+
+    /// Largest datagram in bytes
+    #[arg(long = "kcp-mtu", value_name = "BYTES", default_value_t = 1350, value_parser = clap::value_parser!(u16).range(100..=1500))]
+    pub mtu: u16,
+
+    /// Datagrams on their way to the peer
+    #[arg(long = "kcp-sndwnd", value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=32_768))]
+    pub send_window: u16,
+
+    /// Datagrams on their way from the peer
+    #[arg(long = "kcp-rcvwnd", value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(128..=32_768))]
+    pub receive_window: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SmuxVersion {
+    #[value(name = "1")]
+    V1,
+    #[value(name = "2")]
+    V2,
+    Auto,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// Plain TCP
+    Tcp,
+    /// TLS over TCP
+    Tls,
+    /// KCP over UDP, as kcptun with its encryption, error correction and compression off
+    Kcp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KcpCrypt {
+    Null,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KcpMode {
+    Normal,
+    Fast,
+    Fast2,
+    Fast3,
+}
+
+impl LinkArgs {
+    /// `close_wait`: how long the other direction may go on where one cannot end alone.
+    pub(crate) fn half_close(&self, close_wait: Duration) -> HalfClose {
+        if self.no_half_close {
+            HalfClose::CloseAfter(close_wait)
+        } else {
+            HalfClose::Carry
+        }
+    }
+
+    /// The session configuration that these arguments ask for.
+    pub(crate) fn config(&self, version: SmuxVersion) -> Result<Config> {
+        let session_send_buffer = Config::v2().max_session_send_queue();
+        let send_buffer = bytes(self.send_buffer);
+        let builder = Config::v2()
+            .to_builder()
+            .detect_version(version == SmuxVersion::Auto)
+            .half_close(!self.no_half_close)
+            .max_receive_buffer(bytes(self.receive_buffer))
+            .max_stream_buffer(bytes(self.stream_buffer))
+            .max_stream_send_queue(send_buffer)
+            .max_session_send_queue(session_send_buffer.max(send_buffer))
+            .max_frame_size(bytes(self.frame_size));
+        let builder = match version {
+            SmuxVersion::V1 => builder.version(Version::V1),
+            SmuxVersion::V2 | SmuxVersion::Auto => builder,
+        };
+        let builder = if self.keep_alive.is_zero() {
+            // Nothing else tells that a KCP peer is gone.
+            ensure!(
+                self.transport != Transport::Kcp,
+                "--transport kcp needs --keep-alive"
+            );
+            builder.keep_alive_disabled()
+        } else {
+            let timeout = self.keep_alive_timeout.unwrap_or(self.keep_alive * 3);
+            builder
+                .keep_alive_interval(self.keep_alive)
+                .keep_alive_timeout(timeout)
+        };
+        builder.build().context("the arguments do not fit")
+    }
+}
+
+/// What does not fit is too much for the configuration, which says so.
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
+/// Whoever speaks first cannot wait and see.
+fn client_version() -> impl TypedValueParser<Value = SmuxVersion> {
+    PossibleValuesParser::new(["1", "2"]).map(|text| match text.as_str() {
+        "1" => SmuxVersion::V1,
+        _ => SmuxVersion::V2,
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    if duration > Duration::from_secs(24 * 3600) {
+        return Err("more than a day".to_owned());
+    }
+    Ok(duration)
+}

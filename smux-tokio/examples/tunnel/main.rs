@@ -1,0 +1,144 @@
+//! Forwards TCP connections through smux sessions.
+//!
+//! ```sh
+//! # on the machine that can reach the target, here a web server
+//! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080
+//! # on the machine that wants to
+//! tunnel client --listen 127.0.0.1:8080 --server server.example:4000
+//! ```
+//!
+//! where `tunnel` is `cargo run --release -p smux-tokio --example tunnel --`; `--help` after `server` or `client` lists
+//! the options. Both print `listening on ADDR` when they are ready.
+//!
+//! # Over TLS
+//!
+//! Plain TCP and KCP hide nothing and let everybody in. With TLS the client knows its server, and nobody can read along;
+//! clients are not asked who they are. The server makes its certificate on the first start:
+//!
+//! ```sh
+//! tunnel server ... --transport tls --tls-cert cert.pem --tls-key key.pem --tls-generate --tls-name server.example
+//! tunnel client ... --transport tls --tls-ca cert.pem     # a copy of the server's
+//! ```
+//!
+//! # Over KCP, and with kcptun
+//!
+//! `--transport kcp` speaks what [kcptun](https://github.com/xtaci/kcptun) speaks with its encryption, error correction and
+//! compression off; either end can be kcptun's:
+//!
+//! ```sh
+//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
+//! tunnel client --listen 127.0.0.1:8080 --server server.example:4000 --transport kcp --kcp-crypt none --no-half-close
+//!
+//! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080 --transport kcp --kcp-crypt none --no-half-close
+//! kcptun-client -l :8080 -r server.example:4000 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
+//! ```
+//!
+//! Newer releases of kcptun also have `--crypt null`, plain KCP without a header; that is `--kcp-crypt null`. kcptun closes a
+//! connection as a whole when one direction ends, so the end that talks to it must not end one direction alone: `--no-half-close`.
+//!
+//! KCP cannot say that it ends. An end that goes away is noticed when nothing has come from it for the keep-alive timeout.
+//!
+//! # What happens when
+//!
+//! * The client keeps `--sessions` sessions up and connects again, after growing pauses, when one is lost. Connections wait
+//!   for a session, up to `--connect-timeout`; those that a lost session carried are reset.
+//! * A TCP connection that ends one direction (`shutdown`) ends that direction at the other side; the other goes on. One that is reset is
+//!   reset at the other side, and so is one whose target cannot be reached.
+//! * The first Ctrl-C or SIGTERM stops accepting and waits until the open connections have ended, at most `--drain`; then
+//!   sessions close, which sends what is queued. The second one cuts everything.
+//!
+//! # Where what is
+//!
+//! | file | job |
+//! |---|---|
+//! | `cli.rs` | the arguments |
+//! | `client.rs`, `pool.rs`, `backoff.rs` | accepting connections; the sessions that carry them; when to connect again |
+//! | `server.rs` | accepting sessions, connecting streams to the target |
+//! | `pump.rs` | a TCP connection and a stream, both ways |
+//! | `transport.rs`, `tls.rs`, `kcp.rs`, `kcp_none.rs` | what sessions run over |
+//! | `statistics.rs`, `terminal.rs` | counters; log entries and the live line |
+//! | `shutdown.rs` | Ctrl-C |
+
+mod backoff;
+mod cli;
+mod client;
+mod kcp;
+mod kcp_none;
+mod pool;
+mod pump;
+mod server;
+mod shutdown;
+mod statistics;
+mod terminal;
+mod tls;
+mod transport;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::server::Server;
+use crate::statistics::Statistics;
+use crate::terminal::Terminal;
+
+fn main() -> ExitCode {
+    match start(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: &Cli) -> Result<()> {
+    let terminal = Terminal::new(cli.stats);
+    terminal.log(cli.log);
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let statistics = Statistics::default();
+    let shutdown = CancellationToken::new();
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(&cli.command, &statistics, &shutdown) => result,
+            result = shutdown::on_signals(&shutdown) => {
+                result?;
+                bail!("stopped at once: open connections were cut");
+            }
+            () = terminal.show(&statistics) => Ok(()),
+        }
+    });
+    terminal.clear();
+    tracing::info!("carried: {}", statistics.totals());
+    // Not waiting for a look-up of a name, which cannot be stopped.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(
+    command: &Command,
+    statistics: &Statistics,
+    shutdown: &CancellationToken,
+) -> Result<()> {
+    match command {
+        Command::Server(args) => {
+            let server = Server::bind(args, statistics, shutdown).await?;
+            announce(server.local_addr()?);
+            server.run().await
+        }
+        Command::Client(args) => {
+            let client = Client::bind(args, statistics).await?;
+            announce(client.local_addr()?);
+            client.run(shutdown).await
+        }
+    }
+}
+
+/// On standard output, for whoever asked for a free port.
+fn announce(address: SocketAddr) {
+    println!("listening on {address}");
+}

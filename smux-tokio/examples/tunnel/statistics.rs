@@ -1,0 +1,103 @@
+//! Counts what all sessions of the process carry.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytesize::ByteSize;
+use smux_tokio::{Session, SessionStats};
+
+/// The sessions that there are, and the sums of those that there were. Clones are handles on the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statistics(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    live: HashMap<u64, Session>,
+    ended: Totals,
+}
+
+/// Sums over sessions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub sessions: usize,
+    pub open_streams: usize,
+    pub streams: u64,
+    pub sent: u64,
+    pub received: u64,
+    /// Times that a session stopped reading because its receive buffer was full.
+    pub stalls: u64,
+}
+
+/// A session is counted as one that is alive for as long as this is.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    statistics: Statistics,
+    key: u64,
+}
+
+impl Statistics {
+    pub(crate) fn count(&self, session: &Session) -> Counted {
+        let mut state = self.lock();
+        let key = state.next;
+        state.next += 1;
+        state.live.insert(key, session.clone());
+        Counted {
+            statistics: self.clone(),
+            key,
+        }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let state = self.lock();
+        let mut totals = state.ended;
+        for session in state.live.values() {
+            totals.sessions += 1;
+            totals.open_streams += session.streams();
+            totals.add(&session.stats());
+        }
+        totals
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut state = self.statistics.lock();
+        let session = state.live.remove(&self.key);
+        if let Some(session) = &session {
+            state.ended.add(&session.stats());
+        }
+        // Dropping the last handle closes the session: not under the lock.
+        drop(state);
+        drop(session);
+    }
+}
+
+impl Totals {
+    fn add(&mut self, stats: &SessionStats) {
+        self.streams += stats.streams_opened + stats.streams_accepted;
+        self.sent += stats.payload_sent;
+        self.received += stats.payload_received;
+        self.stalls += stats.receive_stalls;
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} sessions, {} of {} connections open, {} sent, {} received, {} stalls",
+            self.sessions,
+            self.open_streams,
+            self.streams,
+            ByteSize(self.sent),
+            ByteSize(self.received),
+            self.stalls,
+        )
+    }
+}
