@@ -6,6 +6,8 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -86,6 +88,19 @@ fn number(variable: &str, default: u64) -> u64 {
     })
 }
 
+/// For a program that cannot pick a port itself. Not one of those that the system gives away, as it might then give it to the
+/// very socket that wants to reach the program, which would talk to itself.
+fn free_address() -> SocketAddr {
+    static NEXT: LazyLock<AtomicU16> =
+        LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..20_000)));
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], NEXT.fetch_add(1, Relaxed)));
+        if std::net::TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 async fn start_echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -95,9 +110,7 @@ async fn start_echo() -> SocketAddr {
 
 async fn our_client_at_its_server(version: &str) {
     let target = start_echo().await.to_string();
-    let port = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let address = port.local_addr().expect("bound");
-    drop(port);
+    let address = free_address();
     // It need not be ready: KCP sends again.
     let listen = address.to_string();
     let server = Kcptun::start("kcptun-server", version, ["-l", &listen, "-t", &target]);
@@ -114,9 +127,7 @@ async fn its_client_at_our_server(version: &str) {
     let target = start_echo().await;
     let ours = [OURS.as_slice(), &["--drain", "5"]].concat();
     let server = End::server("127.0.0.1:0", target, &ours).await;
-    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = port.local_addr().expect("bound");
-    drop(port);
+    let address = free_address();
     let (listen, remote) = (address.to_string(), server.address.to_string());
     let client = Kcptun::start("kcptun-client", version, ["-l", &listen, "-r", &remote]);
     let Some(_client) = client else { return };
