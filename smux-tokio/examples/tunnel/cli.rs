@@ -251,12 +251,13 @@ impl LinkArgs {
             SmuxVersion::V1 => builder.version(Version::V1),
             SmuxVersion::V2 | SmuxVersion::Auto => builder,
         };
+        // Nothing else tells that a KCP peer is gone, and a KCP listener takes 90 s of silence for that.
+        ensure!(
+            self.transport != Transport::Kcp
+                || (1e-3..=60.0).contains(&self.keep_alive.as_secs_f64()),
+            "--transport kcp needs a --keep-alive of at most 60 seconds, and not 0"
+        );
         let builder = if self.keep_alive.is_zero() {
-            // Nothing else tells that a KCP peer is gone.
-            ensure!(
-                self.transport != Transport::Kcp,
-                "--transport kcp needs --keep-alive"
-            );
             builder.keep_alive_disabled()
         } else {
             let timeout = self.keep_alive_timeout.unwrap_or(self.keep_alive * 3);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::within;
-use crate::ends::{End, Tunnel};
+use crate::ends::{End, Tunnel, connect};
 use crate::target::{check_echo, echo, receive, send};
 
 const SIZE: u64 = 16 << 20;
@@ -91,35 +91,58 @@ async fn without_a_server_connections_are_reset_in_time() {
     assert_turned_away(&client).await;
 }
 
+const QUICK: [&str; 4] = ["--keep-alive", "0.1", "--keep-alive-timeout", "0.5"];
+
 /// A lost session is no end of data; the next connection has a new one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_resets_its_connections_and_is_found_again() {
-    for transport in [&["--transport", "tcp"], &["--transport", "kcp"]] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let target = listener.local_addr().expect("bound");
-        let alive = ["--keep-alive", "0.1", "--keep-alive-timeout", "0.5"];
-        let alive = [transport.as_slice(), &alive].concat();
-        let server = End::server("127.0.0.1:0", target, &alive).await;
-        let address = server.address;
-        let client = End::client(
-            address,
-            &[alive.as_slice(), &["--max-backoff", "0.1"]].concat(),
-        )
-        .await;
-
-        let mut near = client.connect().await;
-        let (mut far, _) = within(listener.accept()).await.expect("a connection");
+    for transport in ["tcp", "kcp"] {
+        let both = [["--transport", transport].as_slice(), &QUICK].concat();
+        let client = [both.as_slice(), &["--max-backoff", "0.1"]].concat();
+        let Tunnel {
+            client,
+            server,
+            target,
+        } = Tunnel::start(&client, &both).await;
+        let (mut near, mut far) = connect(&client, &target).await;
         far.write_all(b"half of it").await.expect("connected");
         let mut part = [0; 10];
-        within(near.read_exact(&mut part)).await.expect("the half");
+        within(near.read_exact(&mut part))
+            .await
+            .expect("the half of it");
+        let address = server.address.to_string();
         server.kill().await;
         assert_reset(&mut near).await;
 
-        tokio::spawn(echo(listener));
-        let _server = End::server(&address.to_string(), target, &alive).await;
+        let behind = target.local_addr().expect("bound");
+        tokio::spawn(echo(target));
+        let _server = End::server(&address, behind, &both).await;
         within(check_echo(client.address, 1, 100_000))
             .await
             .expect("an echo");
+    }
+}
+
+/// Over KCP there is nothing but its silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_client_leaves_nothing_behind() {
+    for transport in ["tcp", "kcp"] {
+        let both = [["--transport", transport].as_slice(), &QUICK].concat();
+        let tunnel = Tunnel::start(&both, &both).await;
+        let (mut near, mut far) = tunnel.connect().await;
+        near.write_all(b"half of it").await.expect("connected");
+        let mut part = [0; 10];
+        within(far.read_exact(&mut part))
+            .await
+            .expect("the half of it");
+        tunnel.client.kill().await;
+        assert_reset(&mut far).await;
+        within(async {
+            while tunnel.server.statistics.totals().sessions > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
 }
 

@@ -139,8 +139,13 @@ impl Tunnel {
 
     /// A connection through the tunnel, both its ends: that of the user and that of the target.
     pub(crate) async fn connect(&self) -> (TcpStream, TcpStream) {
-        let near = self.client.connect().await;
-        let (far, _) = within(self.target.accept()).await.expect("it listens");
-        (near, far)
+        connect(&self.client, &self.target).await
     }
+}
+
+/// As [`Tunnel::connect`], for one that is taken apart.
+pub(crate) async fn connect(client: &End, target: &TcpListener) -> (TcpStream, TcpStream) {
+    let near = client.connect().await;
+    let (far, _) = within(target.accept()).await.expect("it listens");
+    (near, far)
 }
