@@ -41,7 +41,7 @@
 //! | `smol` | `smol` | smol's global executor |
 //! | `async-std` | `async_std` | async-std's executor; async-std is discontinued |
 //!
-//! Neither feature is on by default, they go together, and neither changes anything else. The same program with
+//! Neither is on by default, they go together, and neither changes anything else. The same program with
 //! `async-std`:
 //!
 #![cfg_attr(feature = "async-std", doc = "```")]
@@ -127,7 +127,7 @@ pub use session::{Incoming, Session};
 pub use shutdown::ShutdownOnClose;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
-    OpenError, ProtocolError, SessionStats, Side, StreamError, StreamId, StreamStats,
+    OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
     TransportError, Version,
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};

@@ -80,7 +80,7 @@ pub use bytes::Bytes;
 pub use session::{Incoming, Session};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
-    OpenError, ProtocolError, SessionStats, Side, StreamError, StreamId, StreamStats,
+    OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
     TransportError, Version,
 };
 pub use stream::Stream;

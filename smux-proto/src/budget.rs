@@ -1,7 +1,5 @@
 //! The receive budget: what all streams of a session together may hold.
 
-use core::time::Duration;
-
 use crate::stats::SessionStats;
 
 /// The token bucket of the protocol: a byte that arrives takes a token, a byte that is read or
@@ -13,7 +11,8 @@ use crate::stats::SessionStats;
 pub(crate) struct Budget {
     limit: usize,
     used: usize,
-    stalled_since: Option<Duration>,
+    /// Input has to wait, or had to when it was last looked at.
+    stalled: bool,
 }
 
 impl Budget {
@@ -21,7 +20,7 @@ impl Budget {
         Self {
             limit,
             used: 0,
-            stalled_since: None,
+            stalled: false,
         }
     }
 
@@ -43,18 +42,18 @@ impl Budget {
         self.used = self.used.saturating_sub(bytes);
     }
 
+    pub(crate) const fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
     /// Input has to wait.
-    pub(crate) const fn stall(&mut self, now: Duration, stats: &mut SessionStats) {
-        if self.stalled_since.is_none() {
-            self.stalled_since = Some(now);
-            stats.receive_stalls += 1;
-        }
+    pub(crate) const fn stall(&mut self, stats: &mut SessionStats) {
+        let begins = !core::mem::replace(&mut self.stalled, true);
+        stats.receive_stalls += begins as u64;
     }
 
     /// Input goes on.
-    pub(crate) fn resume(&mut self, now: Duration, stats: &mut SessionStats) {
-        if let Some(since) = self.stalled_since.take() {
-            stats.receive_stall_time += now.saturating_sub(since);
-        }
+    pub(crate) const fn resume(&mut self) {
+        self.stalled = false;
     }
 }

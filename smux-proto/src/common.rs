@@ -1,5 +1,7 @@
 //! What all streams of a session share.
 
+use core::time::Duration;
+
 use crate::{
     budget::Budget,
     config::{Config, INITIAL_WINDOW},
@@ -9,6 +11,7 @@ use crate::{
     keep_alive::Liveness,
     scheduler::Scheduler,
     segments::{SEGMENT, Segments},
+    stalls::{StallCause, Stalls},
     stats::SessionStats,
     stream::{Flag, Stream},
     table::{Key, Table},
@@ -31,6 +34,7 @@ pub(crate) struct Common {
     pub(crate) events: Events,
     pub(crate) liveness: Liveness,
     pub(crate) stats: SessionStats,
+    pub(crate) stalls: Stalls,
     /// Bytes in all send queues.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
@@ -142,14 +146,42 @@ impl Common {
         if self.queued >= self.config.max_session_send_queue() {
             self.scheduler.block(key, stream);
         }
-        if stream.has(Flag::WriteWaits) {
+        if stream.write_stall.is_some() {
             return;
         }
-        stream.set(Flag::WriteWaits);
-        if self.is_v2() && stream.send.credit() == 0 {
-            self.stats.window_stalls += 1;
+        let cause = if self.is_v2() && stream.send.credit() == 0 {
+            StallCause::PeerWindow
+        } else if self.queued >= self.config.max_session_send_queue() {
+            StallCause::SessionQueue
         } else {
-            self.stats.send_queue_stalls += 1;
+            StallCause::StreamQueue
+        };
+        stream.write_stall = Some(cause);
+        self.stalls.begin(cause, &mut self.stats);
+    }
+
+    /// Nobody waits to write to a stream any more. Tells whether somebody did.
+    pub(crate) fn end_write_stall(&mut self, stream: &mut Stream) -> bool {
+        let cause = stream.write_stall.take();
+        if let Some(cause) = cause {
+            self.stalls.end(cause, &mut self.stats);
+        }
+        cause.is_some()
+    }
+
+    /// Notes that input has to wait.
+    pub(crate) fn input_waits(&mut self) {
+        self.budget.stall(&mut self.stats);
+    }
+
+    /// What waits has waited so much longer.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.stalls.pass(time, &mut self.stats);
+        if self.budget.is_stalled() {
+            self.stats.receive_stall_time += time;
+        }
+        if self.liveness.is_writing() {
+            self.stats.transport_time += time;
         }
     }
 
@@ -157,7 +189,7 @@ impl Common {
     /// the stream's next turn, or room in the session's queue.
     pub(crate) fn wake_writer_with_room(&mut self, key: Key, stream: &mut Stream) {
         let half = self.config.max_stream_send_queue() / 2;
-        if !stream.has(Flag::WriteWaits)
+        if stream.write_stall.is_none()
             || stream.send.queue.len() > half
             || (self.is_v2() && stream.send.credit() == 0)
         {
@@ -181,7 +213,7 @@ impl Common {
 
     /// Wakes whoever waits to write to a stream.
     pub(crate) fn wake_writer(&mut self, key: Key, stream: &mut Stream) {
-        let write = stream.clear(Flag::WriteWaits);
+        let write = self.end_write_stall(stream);
         let sent = stream.clear(Flag::SentWaits);
         if write || sent {
             self.events.raise(key, stream, Flag::Writable);

@@ -89,7 +89,7 @@ impl Session {
         let now = self.advance(now);
         let mut rest = data;
         if self.wants_input() {
-            self.common.budget.resume(now, &mut self.common.stats);
+            self.common.budget.resume();
             if !data.is_empty() {
                 self.common.liveness.heard(now);
             }
@@ -102,7 +102,7 @@ impl Session {
         }
         if !self.wants_input() {
             self.common.liveness.pause();
-            self.common.budget.stall(now, &mut self.common.stats);
+            self.common.input_waits();
         }
         let taken = data.len() - rest.len();
         self.common.stats.bytes_received += taken as u64;

@@ -80,6 +80,11 @@
 //!
 //! None is on by default. `std`: conversions to [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)
 //! and vectored writes from [`Transmit`]. `poll`: the layer that the adapters share, `poll`.
+//!
+//! # What a session shows
+//!
+//! [`Session::stats`] and [`StreamMut::stats`] are for metrics: frames and bytes, what is buffered, and how often and how long
+//! things waited, by cause. They are always there and cost a few additions per batch.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -106,6 +111,7 @@ mod scheduler;
 mod segments;
 mod send;
 mod session;
+mod stalls;
 mod stats;
 mod stream;
 mod stream_mut;
@@ -123,6 +129,7 @@ pub use event::Event;
 pub use frame::{Command, FrameClass, Header, Side, StreamId, Version, WindowUpdate};
 pub use pool::BufferPool;
 pub use session::Session;
+pub use stalls::StallCause;
 pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StreamStats};
 pub use stream_mut::StreamMut;
 pub use transmit::Transmit;

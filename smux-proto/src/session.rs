@@ -15,6 +15,7 @@ use crate::{
     keep_alive::Liveness,
     scheduler::Scheduler,
     segments::Segments,
+    stalls::Stalls,
     stats::SessionStats,
     stream::Flag,
     stream_mut::{self, StreamMut},
@@ -99,6 +100,7 @@ impl Session {
                 events: Events::default(),
                 liveness: Liveness::new(config.keep_alive(), now),
                 stats: SessionStats::default(),
+                stalls: Stalls::default(),
                 queued: 0,
                 inbound: 0,
                 outbound: 0,
@@ -219,6 +221,12 @@ impl Session {
         }
     }
 
+    /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due: every `handle_*` and `poll_transmit`
+    /// tells it too.
+    pub fn note_time(&mut self, now: Duration) {
+        self.advance(now);
+    }
+
     /// Which end this is.
     pub fn side(&self) -> Side {
         self.common.side
@@ -256,8 +264,12 @@ impl Session {
 
     /// Takes note of the time, which never goes back.
     pub(crate) fn advance(&mut self, now: Duration) -> Duration {
-        self.now = self.now.max(now);
-        self.now
+        let now = self.now.max(now);
+        if self.common.reason.is_none() {
+            self.common.pass(now - self.now);
+        }
+        self.now = now;
+        now
     }
 
     /// Adds a stream to the table, with its window.

@@ -2,9 +2,13 @@
 
 use core::time::Duration;
 
-use crate::frame::Command;
+use crate::{frame::Command, stalls::StallCause};
 
 /// What a session did so far. Byte and frame counts are since its start.
+///
+/// Stall times are those in which at least one stream waited for that cause, or the session did. They
+/// run until the session has ended, and up to the time it was last told: for a stall that goes on, tell it the
+/// [time](crate::Session::note_time) first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStats {
@@ -31,12 +35,24 @@ pub struct SessionStats {
     pub windows_granted: usize,
     /// Times that reading from the transport paused because the receive buffer was full.
     pub receive_stalls: u64,
-    /// How long reading paused altogether, up to the last time that input went on.
+    /// How long reading paused altogether, each time until input went on.
     pub receive_stall_time: Duration,
     /// Times that a write waited for the peer's window.
     pub window_stalls: u64,
-    /// Times that a write waited for room in a send queue.
-    pub send_queue_stalls: u64,
+    /// How long writes waited for the peer's window. A write tells no time: waiting counts from the next call that does,
+    /// and until the write can go on, even if nobody waits for it any more. So do the two below.
+    pub window_stall_time: Duration,
+    /// Times that a write waited for room in its stream's send queue.
+    pub stream_queue_stalls: u64,
+    /// How long writes waited for room in their streams' send queues.
+    pub stream_queue_stall_time: Duration,
+    /// Times that a write waited for room in the session's send queue.
+    pub session_queue_stalls: u64,
+    /// How long writes waited for room in the session's send queue.
+    pub session_queue_stall_time: Duration,
+    /// How long the transport had bytes to write, from each batch handed out until it was seen written. Close to the session's age:
+    /// the transport is the bottleneck.
+    pub transport_time: Duration,
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,
     /// Streams ended here because they had overrun their window when the receive buffer was full.
@@ -118,4 +134,6 @@ pub struct StreamStats {
     pub receive_window: usize,
     /// Version 2: bytes that may be written before the peer's next update; 0 in version 1.
     pub send_window: usize,
+    /// What a write waits for: what was full when it had to, until it can go on.
+    pub write_stall: Option<StallCause>,
 }

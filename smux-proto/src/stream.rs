@@ -22,7 +22,7 @@
 //! * Reading can be given up alone. The wire has no frame for it: what arrives is dropped and no UPD renews the
 //!   window any more; FINs leave as if it were read.
 
-use crate::{frame::StreamId, recv::Recv, send::Send, stats::StreamStats};
+use crate::{frame::StreamId, recv::Recv, send::Send, stalls::StallCause, stats::StreamStats};
 
 /// A fact about a stream that is either so or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,6 @@ pub(crate) enum Flag {
     OwesUpd,
     /// A read was pending.
     ReadWaits,
-    /// A write was pending.
-    WriteWaits,
     /// `poll_sent` was pending.
     SentWaits,
     /// Events not polled yet.
@@ -74,6 +72,8 @@ pub(crate) struct Stream {
     flags: u32,
     /// FINs that have left.
     fins: u8,
+    /// A write was pending, for this.
+    pub(crate) write_stall: Option<StallCause>,
     pub(crate) recv: Recv,
     pub(crate) send: Send,
 }
@@ -85,6 +85,7 @@ impl Stream {
             serial: 0,
             flags: 0,
             fins: 0,
+            write_stall: None,
             recv: Recv::new(),
             send: Send::new(send_window),
         }
@@ -168,6 +169,7 @@ impl Stream {
                 0
             },
             send_window: if windows { self.send.credit() } else { 0 },
+            write_stall: self.write_stall,
         }
     }
 }

@@ -313,6 +313,7 @@ pub(crate) fn close(key: Key, table: &mut Table, common: &mut Common) {
     common.release_window(key, table);
     let stream = &mut table[key];
     common.discard_received(stream);
+    common.end_write_stall(stream);
     stream.set(Flag::Closed);
     if common.reason.is_none() {
         stream.set(Flag::Finished);

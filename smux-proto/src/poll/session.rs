@@ -116,9 +116,13 @@ impl SessionHandle {
         self.shared.view(|state| state.session.streams())
     }
 
-    /// A copy of the session's counters.
+    /// A copy of the session's counters, as of now.
     pub fn stats(&self) -> SessionStats {
-        self.shared.view(|state| state.session.stats())
+        let now = self.shared.now();
+        self.shared.with(|state| {
+            state.session.note_time(now);
+            state.session.stats()
+        })
     }
 
     /// Whether this is the client or the server.

@@ -197,7 +197,13 @@ impl StreamHandle {
         self.shared.poll_streams(
             cx,
             |state| state.with_stream(id, act),
-            |state, waker| state.blocked.register(id, interest, waker),
+            |state, waker| {
+                if interest == Interest::Write {
+                    // The wait that began counts from here.
+                    state.session.note_time(self.shared.now());
+                }
+                state.blocked.register(id, interest, waker)
+            },
         )
     }
 

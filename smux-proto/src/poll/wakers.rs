@@ -62,7 +62,7 @@ pub(super) fn replace(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> 
 }
 
 /// What to wait for on a stream; each may be a task of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     Read,
     /// Room to write, or a flush.

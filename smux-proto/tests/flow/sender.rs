@@ -62,7 +62,7 @@ fn a_full_send_queue_makes_writers_wait_until_the_transport_takes_something() {
     assert_eq!(peer.try_write(one, b"x"), Poll::Pending);
     assert_eq!(peer.try_write(two, &counting(500)), Poll::Ready(Ok(50)));
     assert_eq!(peer.try_write(two, b"x"), Poll::Pending);
-    assert_eq!(peer.session.stats().send_queue_stalls, 2);
+    assert_eq!(peer.session.stats().stream_queue_stalls, 1);
     assert_eq!(peer.session.stats().send_queued, 150);
     peer.events();
     peer.take_frames();

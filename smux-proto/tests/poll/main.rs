@@ -3,5 +3,6 @@
 
 mod driver;
 mod flushes;
+mod waits;
 mod wakers;
 mod wire;

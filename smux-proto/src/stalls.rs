@@ -1,0 +1,102 @@
+//! Writes that wait, and how long.
+
+use core::{fmt, time::Duration};
+
+use crate::stats::SessionStats;
+
+/// What a write waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StallCause {
+    /// Version 2: the peer has to read, and to say so.
+    PeerWindow,
+    /// The stream has `max_stream_send_queue` bytes to send.
+    StreamQueue,
+    /// All streams together have `max_session_send_queue` bytes to send.
+    SessionQueue,
+}
+
+/// A name for logs and metrics: `peer_window`, `stream_queue`, `session_queue`.
+impl fmt::Display for StallCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PeerWindow => "peer_window",
+            Self::StreamQueue => "stream_queue",
+            Self::SessionQueue => "session_queue",
+        })
+    }
+}
+
+/// The writers of a session that wait, by cause. Per stream, only the cause is kept: a moment for each would double
+/// what an idle stream costs.
+#[derive(Debug, Default)]
+pub(crate) struct Stalls {
+    peer_window: Waiting,
+    stream_queue: Waiting,
+    session_queue: Waiting,
+    /// Of all causes.
+    writers: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    writers: usize,
+    /// The time was told since the first of them began to wait. A write tells none, and the time that was
+    /// told last may be long ago.
+    timed: bool,
+}
+
+impl Stalls {
+    pub(crate) fn begin(&mut self, cause: StallCause, stats: &mut SessionStats) {
+        let (waiting, count, _) = self.of(cause, stats);
+        waiting.timed &= waiting.writers > 0;
+        waiting.writers += 1;
+        *count += 1;
+        self.writers += 1;
+    }
+
+    pub(crate) fn end(&mut self, cause: StallCause, stats: &mut SessionStats) {
+        self.of(cause, stats).0.writers -= 1;
+        self.writers -= 1;
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration, stats: &mut SessionStats) {
+        if self.writers == 0 {
+            return;
+        }
+        for cause in [
+            StallCause::PeerWindow,
+            StallCause::StreamQueue,
+            StallCause::SessionQueue,
+        ] {
+            let (waiting, _, total) = self.of(cause, stats);
+            if waiting.writers > 0 && core::mem::replace(&mut waiting.timed, true) {
+                *total += time;
+            }
+        }
+    }
+
+    const fn of<'a>(
+        &'a mut self,
+        cause: StallCause,
+        stats: &'a mut SessionStats,
+    ) -> (&'a mut Waiting, &'a mut u64, &'a mut Duration) {
+        match cause {
+            StallCause::PeerWindow => (
+                &mut self.peer_window,
+                &mut stats.window_stalls,
+                &mut stats.window_stall_time,
+            ),
+            StallCause::StreamQueue => (
+                &mut self.stream_queue,
+                &mut stats.stream_queue_stalls,
+                &mut stats.stream_queue_stall_time,
+            ),
+            StallCause::SessionQueue => (
+                &mut self.session_queue,
+                &mut stats.session_queue_stalls,
+                &mut stats.session_queue_stall_time,
+            ),
+        }
+    }
+}
