@@ -46,10 +46,11 @@ impl Budget {
         self.stalled
     }
 
-    /// Input has to wait.
-    pub(crate) const fn stall(&mut self, stats: &mut SessionStats) {
+    /// Input has to wait. True: from now on, not already.
+    pub(crate) const fn stall(&mut self, stats: &mut SessionStats) -> bool {
         let begins = !core::mem::replace(&mut self.stalled, true);
         stats.receive_stalls += begins as u64;
+        begins
     }
 
     /// Input goes on.

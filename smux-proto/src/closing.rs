@@ -39,6 +39,7 @@ impl Session {
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
+        self.common.trace.draining(self.table.len());
         self.common.wake_opener();
         self.close_if_drained(now);
     }
@@ -196,6 +197,7 @@ impl Session {
     /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
     fn end(&mut self, reason: CloseReason) {
         if self.common.reason.is_none() {
+            self.common.trace.ended(&reason, self.table.len());
             self.common.reason = Some(reason);
             self.common.events.closed();
         }

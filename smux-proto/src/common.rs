@@ -15,6 +15,7 @@ use crate::{
     stats::SessionStats,
     stream::{Flag, Stream},
     table::{Key, Table},
+    trace::Trace,
     window::Windows,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct Common {
     pub(crate) liveness: Liveness,
     pub(crate) stats: SessionStats,
     pub(crate) stalls: Stalls,
+    pub(crate) trace: Trace,
     /// Bytes in all send queues.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
@@ -158,6 +160,7 @@ impl Common {
         };
         stream.write_stall = Some(cause);
         self.stalls.begin(cause, &mut self.stats);
+        self.trace.write_waits(stream.id, cause);
     }
 
     /// Nobody waits to write to a stream any more. Tells whether somebody did.
@@ -171,7 +174,9 @@ impl Common {
 
     /// Notes that input has to wait.
     pub(crate) fn input_waits(&mut self) {
-        self.budget.stall(&mut self.stats);
+        if self.budget.stall(&mut self.stats) {
+            self.trace.input_waits(self.budget.used());
+        }
     }
 
     /// What waits has waited so much longer.

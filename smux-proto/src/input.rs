@@ -182,6 +182,7 @@ impl Session {
         match Version::from_byte(byte) {
             Some(version) if expected.is_none() => {
                 self.common.version = Some(version);
+                self.common.trace.version(version);
                 self.common.wake_opener();
                 Ok(())
             }
@@ -202,8 +203,9 @@ impl Session {
             self.common.stats.ignored.duplicate_syn += 1;
             return self.glitch();
         }
-        if !self.admits() {
+        if let Some(because) = self.refusal() {
             self.common.stats.streams_refused += 1;
+            self.common.trace.refused(id, because);
             if matches!(self.phase, Phase::Receiving(_)) {
                 return self.glitch();
             }
@@ -218,12 +220,22 @@ impl Session {
         Ok(())
     }
 
-    fn admits(&self) -> bool {
-        self.accepting
-            && matches!(self.phase, Phase::Open | Phase::Receiving(_))
-            && self.backlog.len() < self.common.config.accept_backlog()
-            && self.common.inbound < self.common.config.max_inbound_streams()
-            && self.has_window_room()
+    /// Why no stream of the peer can be taken in, if so.
+    fn refusal(&self) -> Option<&'static str> {
+        let config = &self.common.config;
+        if !self.accepting {
+            Some("nobody accepts")
+        } else if !matches!(self.phase, Phase::Open | Phase::Receiving(_)) {
+            Some("draining or closed")
+        } else if self.backlog.len() >= config.accept_backlog() {
+            Some("accept_backlog")
+        } else if self.common.inbound >= config.max_inbound_streams() {
+            Some("max_inbound_streams")
+        } else if !self.has_window_room() {
+            Some("window_floor")
+        } else {
+            None
+        }
     }
 
     /// The first FIN ends the peer's data, the second its reading; without half-close the first does both.
@@ -238,6 +250,7 @@ impl Session {
             let (stream, common) = (&mut self.table[key], &mut self.common);
             stream.set(Flag::PeerFinished);
             common.events.raise(key, stream, Flag::Finish);
+            common.trace.finished(id);
             // Without half-close our own FIN may have waited for this.
             common.scheduler.owe_data(key, stream);
         }
@@ -256,6 +269,7 @@ impl Session {
     fn stop(&mut self, key: Key) {
         let (stream, common) = (&mut self.table[key], &mut self.common);
         stream.set(Flag::Stopped);
+        common.trace.stopped(stream.id);
         common.discard_queued(stream);
         common.wake_writer(key, stream);
         common.events.raise(key, stream, Flag::Stop);
@@ -364,6 +378,7 @@ impl Session {
         self.common.stats.streams_retired += 1;
         self.common.release_window(key, &mut self.table);
         let (stream, common) = (&mut self.table[key], &mut self.common);
+        common.trace.retired(stream.id);
         common.discard_received(stream);
         common.discard_queued(stream);
         stream.set(Flag::Retired);

@@ -79,12 +79,27 @@
 //! # Features
 //!
 //! None is on by default. `std`: conversions to [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)
-//! and vectored writes from [`Transmit`]. `poll`: the layer that the adapters share, `poll`.
+//! and vectored writes from [`Transmit`]. `poll`: the layer that the adapters share, `poll`. `tracing`: what follows.
 //!
 //! # What a session shows
 //!
 //! [`Session::stats`] and [`StreamMut::stats`] are for metrics: frames and bytes, what is buffered, and how often and how long
 //! things waited, by cause. They are always there and cost a few additions per batch.
+//!
+//! With feature `tracing`, which needs no `std`, a session also tells [`tracing`](https://docs.rs/tracing) under the target
+//! `smux` what happens to it. Never payload, nothing per frame, and nothing is allocated while nobody listens.
+//!
+//! | level | what |
+//! |---|---|
+//! | `ERROR` | span `session` (side, version), in the span in which it was made; of this level so that it is there around warnings |
+//! | `WARN` | the session ended by an error, with the reason; a stream ended since its peer overran its window |
+//! | `DEBUG` | span `stream` (id), from opening or accepting until nothing is left of it |
+//! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; reading paused |
+//! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished or stopped a stream |
+//!
+//! What a peer can cause as often as it likes is not above `DEBUG`. In the poll layer, and so in the adapters, this happens
+//! under the session's lock: a subscriber that is slow makes the session slow, and it must not itself write to a stream of
+//! the session.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -116,6 +131,7 @@ mod stats;
 mod stream;
 mod stream_mut;
 mod table;
+mod trace;
 mod transmit;
 mod window;
 

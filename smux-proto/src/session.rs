@@ -20,6 +20,7 @@ use crate::{
     stream::Flag,
     stream_mut::{self, StreamMut},
     table::{Key, Table},
+    trace::Trace,
     window::Windows,
 };
 
@@ -101,6 +102,7 @@ impl Session {
                 liveness: Liveness::new(config.keep_alive(), now),
                 stats: SessionStats::default(),
                 stalls: Stalls::default(),
+                trace: Trace::new(side, version),
                 queued: 0,
                 inbound: 0,
                 outbound: 0,
@@ -147,6 +149,7 @@ impl Session {
         stream.set(Flag::OwesSyn);
         self.common.scheduler.owe_control(key, stream);
         self.common.stats.streams_opened += 1;
+        self.common.trace.opened(id);
         Poll::Ready(Ok(id))
     }
 
@@ -167,6 +170,7 @@ impl Session {
         let stream = &mut self.table[key];
         stream.set(Flag::Accepted);
         self.common.stats.streams_accepted += 1;
+        self.common.trace.accepted(stream.id);
         Poll::Ready(Ok(stream.id))
     }
 
@@ -183,6 +187,8 @@ impl Session {
         self.accepting = false;
         while let Some(key) = self.backlog.pop_front() {
             self.common.stats.streams_refused += 1;
+            let id = self.table[key].id;
+            self.common.trace.refused(id, "nobody accepts");
             stream_mut::close(key, &mut self.table, &mut self.common);
         }
     }

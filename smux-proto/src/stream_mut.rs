@@ -211,6 +211,7 @@ impl<'a> StreamMut<'a> {
     ///
     /// If the peer has not finished, a second FIN tells it that nobody reads any more.
     pub fn close(self) {
+        self.common.trace.closed(&self.table[self.key]);
         close(self.key, self.table, self.common);
     }
 
@@ -331,6 +332,7 @@ pub(crate) fn remove_if_over(key: Key, table: &mut Table, common: &mut Common) {
         return;
     };
     common.uncount_stream(stream.id);
+    common.trace.gone(stream.id);
     common.scheduler.forget(&stream, table);
     if stream.has(Flag::InEvents) {
         common.events.forget(table);

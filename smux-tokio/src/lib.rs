@@ -62,6 +62,12 @@
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
 //!
+//! # Metrics and logs
+//!
+//! [`Session::stats`] and [`Stream::stats`] are for metrics; the example `metrics` exports them. With feature `tracing`, off by default, sessions and streams are
+//! spans, and what happens to them are events under the target `smux`: the levels and what to mind are in the documentation of
+//! `smux_proto`.
+//!
 //! # More
 //!
 //! The guide has a page each on [sizing](smux_proto::guide::sizing), [closing](smux_proto::guide::closing),

@@ -20,6 +20,7 @@
 //!
 //! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads into its own
 //!   buffer without the lock and hands over the bytes under it.
+//!   (With feature `tracing`, whatever the program's subscriber does with an event it does under the lock.)
 //! * **Wakers are neither woken nor dropped under the lock**: either may run a runtime's code, which may come back here.
 //! * **Reading never waits for writing**, nor the other way round. Reading stops while the session's receive buffer
 //!   is full, writing while there is nothing to write.

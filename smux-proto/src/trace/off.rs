@@ -1,0 +1,43 @@
+//! Without feature `tracing`: the same, and nothing happens.
+
+use crate::{
+    error::CloseReason,
+    frame::{Side, StreamId, Version},
+    stalls::StallCause,
+    stream::Stream,
+};
+
+#[derive(Debug)]
+pub(crate) struct Trace;
+
+impl Trace {
+    pub(crate) const fn new(_: Side, _: Option<Version>) -> Self {
+        Self
+    }
+
+    pub(crate) const fn version(&self, _: Version) {}
+
+    pub(crate) const fn opened(&mut self, _: StreamId) {}
+
+    pub(crate) const fn accepted(&mut self, _: StreamId) {}
+
+    pub(crate) const fn refused(&self, _: StreamId, _because: &str) {}
+
+    pub(crate) const fn write_waits(&self, _: StreamId, _: StallCause) {}
+
+    pub(crate) const fn input_waits(&self, _buffered: usize) {}
+
+    pub(crate) const fn finished(&self, _: StreamId) {}
+
+    pub(crate) const fn stopped(&self, _: StreamId) {}
+
+    pub(crate) const fn retired(&self, _: StreamId) {}
+
+    pub(crate) const fn closed(&self, _: &Stream) {}
+
+    pub(crate) const fn gone(&mut self, _: StreamId) {}
+
+    pub(crate) const fn draining(&self, _streams: usize) {}
+
+    pub(crate) const fn ended(&self, _: &CloseReason, _streams: usize) {}
+}

@@ -1,0 +1,147 @@
+//! With feature `tracing`.
+
+use alloc::collections::BTreeMap;
+
+use tracing::{Level, Span, field};
+
+use crate::{
+    error::CloseReason,
+    frame::{Side, StreamId, Version},
+    stalls::StallCause,
+    stream::Stream,
+};
+
+const TARGET: &str = "smux";
+
+/// The spans of a session and of its streams.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    session: Span,
+    /// Empty unless somebody wants to see them, so that a stream costs nothing otherwise.
+    streams: BTreeMap<StreamId, Span>,
+}
+
+macro_rules! tell {
+    ($level:ident, $span:expr, $($what:tt)+) => {
+        tracing::event!(target: TARGET, parent: $span, Level::$level, $($what)+)
+    };
+}
+
+impl Trace {
+    pub(crate) fn new(side: Side, version: Option<Version>) -> Self {
+        let trace = Self {
+            session: tracing::error_span!(target: TARGET, "session", ?side, version = field::Empty),
+            streams: BTreeMap::new(),
+        };
+        if let Some(version) = version {
+            trace.version(version);
+        }
+        trace
+    }
+
+    pub(crate) fn version(&self, version: Version) {
+        self.session.record("version", version.to_byte());
+    }
+
+    pub(crate) fn opened(&mut self, id: StreamId) {
+        self.enter(id);
+        tell!(DEBUG, self.stream(id), stream = id.get(), "stream opened");
+    }
+
+    pub(crate) fn accepted(&mut self, id: StreamId) {
+        self.enter(id);
+        tell!(DEBUG, self.stream(id), stream = id.get(), "stream accepted");
+    }
+
+    pub(crate) fn refused(&self, id: StreamId, because: &str) {
+        tell!(
+            DEBUG,
+            &self.session,
+            stream = id.get(),
+            because,
+            "stream refused"
+        );
+    }
+
+    pub(crate) fn write_waits(&self, id: StreamId, cause: StallCause) {
+        tell!(TRACE, self.stream(id), stream = id.get(), %cause, "write waits");
+    }
+
+    pub(crate) fn input_waits(&self, buffered: usize) {
+        tell!(
+            DEBUG,
+            &self.session,
+            buffered,
+            "reading paused: the receive buffer is full"
+        );
+    }
+
+    pub(crate) fn finished(&self, id: StreamId) {
+        tell!(
+            TRACE,
+            self.stream(id),
+            stream = id.get(),
+            "peer sends no more"
+        );
+    }
+
+    pub(crate) fn stopped(&self, id: StreamId) {
+        tell!(
+            TRACE,
+            self.stream(id),
+            stream = id.get(),
+            "peer reads no more"
+        );
+    }
+
+    pub(crate) fn retired(&self, id: StreamId) {
+        tell!(
+            WARN,
+            self.stream(id),
+            stream = id.get(),
+            "stream ended: the peer sent beyond its window into a full buffer"
+        );
+    }
+
+    pub(crate) fn closed(&self, stream: &Stream) {
+        let (unread, unsent) = (stream.recv.queue.len(), stream.send.queue.len());
+        tell!(
+            DEBUG,
+            self.stream(stream.id),
+            stream = stream.id.get(),
+            unread,
+            unsent,
+            "stream closed"
+        );
+    }
+
+    /// Nothing is left of the stream.
+    pub(crate) fn gone(&mut self, id: StreamId) {
+        self.streams.remove(&id);
+    }
+
+    pub(crate) fn draining(&self, streams: usize) {
+        tell!(DEBUG, &self.session, streams, "session drains");
+    }
+
+    pub(crate) fn ended(&self, reason: &CloseReason, streams: usize) {
+        match reason {
+            CloseReason::Local | CloseReason::Aborted | CloseReason::PeerClosed => {
+                tell!(DEBUG, &self.session, %reason, streams, "session ended");
+            }
+            _ => tell!(WARN, &self.session, %reason, streams, "session ended by an error"),
+        }
+    }
+
+    fn enter(&mut self, id: StreamId) {
+        let parent = &self.session;
+        let span = tracing::debug_span!(target: TARGET, parent: parent, "stream", id = id.get());
+        if !span.is_disabled() {
+            self.streams.insert(id, span);
+        }
+    }
+
+    fn stream(&self, id: StreamId) -> &Span {
+        self.streams.get(&id).unwrap_or(&self.session)
+    }
+}

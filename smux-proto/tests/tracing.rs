@@ -1,0 +1,157 @@
+//! What a subscriber is shown of a session and its streams.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use smux_conformance::{
+    frame::{Frame, fin, psh, syn, upd},
+    script::Script,
+};
+use smux_proto::{Config, ConfigBuilder, TransportError, Version};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{MakeWriter, format::FmtSpan},
+    layer::SubscriberExt,
+};
+
+/// Lines as a log file would have them.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// What is logged while `act` runs, with what this filter lets through.
+fn log(filter: &str, act: impl FnOnce()) -> Vec<String> {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(EnvFilter::new(filter))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .without_time()
+                .with_ansi(false)
+                .with_span_events(FmtSpan::CLOSE)
+                .with_writer(log.clone()),
+        );
+    tracing::subscriber::with_default(subscriber, act);
+    let bytes = std::mem::take(&mut *log.0.lock().expect("no panic"));
+    let text = String::from_utf8(bytes).expect("text");
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+fn config(version: Version) -> ConfigBuilder {
+    Config::builder().version(version).keep_alive_disabled()
+}
+
+fn build(config: ConfigBuilder) -> Config {
+    config.build().expect("valid")
+}
+
+#[test]
+fn a_stream_is_told_of_from_its_opening_to_its_end() {
+    let lines = log("smux=trace", || {
+        let mut peer = Script::client(build(config(Version::V2).initial_send_window(10)));
+        let id = peer.open();
+        peer.write(id, b"0123456789");
+        assert_eq!(peer.try_write(id, b"x"), Poll::Pending);
+        peer.pump();
+        peer.send([psh(3, "unread"), fin(3), fin(3)]);
+        peer.close(id);
+        peer.pump();
+        peer.close_session();
+    });
+    let expected = [
+        "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream opened stream=3",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: write waits stream=3 cause=peer_window",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer sends no more stream=3",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer reads no more stream=3",
+        "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream closed stream=3 unread=6 unsent=0",
+        "DEBUG session{side=Client version=2}:stream{id=3}: smux: close",
+        "DEBUG session{side=Client version=2}: smux: session ended reason=session closed streams=0",
+        "ERROR session{side=Client version=2}: smux: close",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
+    let lines = log("smux=debug", || {
+        let detecting = config(Version::V1).detect_version(true).accept_backlog(1);
+        let mut peer = Script::server(build(detecting)).speaking(Version::V2);
+        peer.send([syn(3), syn(5)]);
+        peer.accept();
+        peer.session.drain(peer.now(), Duration::MAX);
+        peer.send([syn(7)]);
+        peer.session.stop_accepting();
+        peer.session
+            .handle_transport_error(TransportError::new("cable cut"));
+    });
+    let expected = [
+        "DEBUG session{side=Server version=2}: smux: stream refused stream=5 because=\"accept_backlog\"",
+        "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream accepted stream=3",
+        "DEBUG session{side=Server version=2}: smux: session drains streams=1",
+        "DEBUG session{side=Server version=2}: smux: stream refused stream=7 because=\"draining or closed\"",
+        "WARN session{side=Server version=2}: smux: session ended by an error reason=transport failed: cable cut streams=1",
+    ];
+    assert_eq!(lines[..expected.len()], expected);
+}
+
+/// With the filter that a service runs with: only what went wrong, and nothing of what was sent.
+#[test]
+fn warnings_tell_what_went_wrong_and_never_data() {
+    let lines = log("smux=warn", || {
+        let small = config(Version::V2)
+            .max_receive_buffer(300_000)
+            .max_stream_buffer(1_000);
+        let mut peer = Script::server(build(small));
+        peer.send([syn(3), psh(3, "secret")]);
+        peer.accept();
+        for _ in 0..6 {
+            peer.send([psh(3, [b's'; 60_000])]);
+        }
+        peer.send_bad(&Frame {
+            payload: vec![0; 7],
+            ..upd(3, 0, 0)
+        });
+    });
+    let expected = [
+        "WARN session{side=Server version=2}: smux: stream ended: the peer sent beyond its window into a full buffer stream=3",
+        "WARN session{side=Server version=2}: smux: session ended by an error reason=peer sent UPD with length 7 streams=1",
+        "ERROR session{side=Server version=2}: smux: close",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_pause_of_reading_is_told_once() {
+    let lines = log("smux=debug", || {
+        let small = config(Version::V1)
+            .max_receive_buffer(10)
+            .max_stream_buffer(10);
+        let mut peer = Script::server(build(small));
+        peer.send([syn(3), psh(3, [0; 12])]);
+        assert_eq!(peer.send_bytes(&[1]), Ok(0));
+    });
+    let pause = "DEBUG session{side=Server version=1}: smux: reading paused: the receive buffer is full buffered=12";
+    assert_eq!(lines[0], pause);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+}
