@@ -1,0 +1,146 @@
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    response::IntoResponse,
+    routing,
+};
+use smux_tokio::{Config, Session};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::listener::Streams;
+
+/// How long answers may take to leave once the server was told to stop.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Says which request an answer is for.
+pub(crate) const NUMBER: &str = "x-number";
+
+/// A server on loopback.
+pub(crate) struct Server {
+    pub address: SocketAddr,
+    /// Tells it to shut down: to take nothing more, and to answer what it has taken.
+    pub stop: CancellationToken,
+    taken: Arc<AtomicU64>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn over_smux() -> Result<Self> {
+        Self::start(serve_sessions).await
+    }
+
+    pub(crate) async fn over_tcp() -> Result<Self> {
+        Self::start(serve_tcp).await
+    }
+
+    async fn start<S, F>(serve: S) -> Result<Self>
+    where
+        S: FnOnce(TcpListener, Router, CancellationToken) -> F,
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("cannot listen on loopback")?;
+        let address = listener.local_addr()?;
+        let (stop, taken) = (CancellationToken::new(), Arc::default());
+        let app = app(Arc::clone(&taken));
+        let task = tokio::spawn(serve(listener, app, stop.clone()));
+        Ok(Self {
+            address,
+            stop,
+            taken,
+            task,
+        })
+    }
+
+    /// Shuts it down and returns how many requests it had taken.
+    pub(crate) async fn shut_down(self) -> Result<u64> {
+        self.stop.cancel();
+        self.task.await??;
+        Ok(self.taken.load(Ordering::Relaxed))
+    }
+}
+
+fn app(taken: Arc<AtomicU64>) -> Router {
+    Router::new()
+        .route("/echo/{number}", routing::post(echo))
+        .with_state(taken)
+}
+
+async fn echo(
+    State(taken): State<Arc<AtomicU64>>,
+    Path(number): Path<u64>,
+    body: Bytes,
+) -> impl IntoResponse {
+    taken.fetch_add(1, Ordering::Relaxed);
+    ([(NUMBER, number.to_string())], body)
+}
+
+/// Any number of TCP connections, each of which carries a session with any number of streams.
+async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (tcp, _) = accepted?;
+                sessions.spawn(serve_session(tcp, app.clone(), stop.clone()));
+            }
+            () = stop.cancelled() => break,
+        }
+    }
+    while let Some(served) = sessions.join_next().await {
+        served??;
+    }
+    Ok(())
+}
+
+async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> Result<()> {
+    tcp.set_nodelay(true)?;
+    let addresses = (Some(tcp.local_addr()?), Some(tcp.peer_addr()?));
+    let (session, driver) = Session::server_with_driver(tcp, Config::v2());
+    let session = session.with_addresses(addresses.0, addresses.1);
+    let mut driver = tokio::spawn(driver);
+    let ended = session.clone();
+    let stopped = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = ended.closed() => {}
+        }
+    };
+    axum::serve(Streams::new(session), app)
+        .with_graceful_shutdown(stopped)
+        .await?;
+    // No handle of the session is left. It closes when the last answer has left, and its driver ends.
+    if timeout(SHUTDOWN_LIMIT, &mut driver).await.is_err() {
+        driver.abort();
+    }
+    Ok(())
+}
+
+async fn serve_tcp(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
+    use axum::serve::ListenerExt;
+    let listener = listener.tap_io(|tcp| {
+        // Without it, the server would answer a little later and that is all.
+        let _ = tcp.set_nodelay(true);
+    });
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await?;
+    Ok(())
+}
