@@ -72,9 +72,10 @@ impl Liveness {
         }
     }
 
-    /// A batch of this size goes out.
-    pub(crate) const fn writing(&mut self, now: Duration, bytes: usize) {
-        self.writing = Some((bytes, now));
+    /// So many bytes are to be written now; more of them are no progress.
+    pub(crate) fn writing(&mut self, now: Duration, bytes: usize) {
+        let since = self.writing.map_or(now, |(_, since)| since);
+        self.writing = Some((bytes, since));
         self.nop_due = false;
     }
 

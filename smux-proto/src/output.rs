@@ -22,7 +22,8 @@ const BATCH: usize = 64 << 10;
 const CONTROL_SHARE: usize = BATCH / 4;
 
 impl Session {
-    /// Fills `out` with frames to write, if it is empty, and tells whether it has bytes to write.
+    /// Fills `out` with frames to write, if it is empty or has only a [tail](Transmit::more_follows) left, and tells whether it has
+    /// bytes to write.
     ///
     /// Write from `out` what the transport takes, advance it, and call this again with the same
     /// `out` until it returns `false`: that is how the session sees the transport's progress.
@@ -36,17 +37,22 @@ impl Session {
             *out = Transmit::new();
             return false;
         }
-        if out.has_remaining() {
+        if out.has_remaining() && !out.is_tail() {
             return true;
         }
         self.close_if_drained(now);
-        out.restart();
+        out.refill();
+        let before = out.remaining();
         if let Some(version) = self.common.version {
             self.fill(version, out);
         }
-        if out.has_remaining() {
-            self.common.stats.bytes_emitted += out.remaining() as u64;
+        let added = out.remaining() - before;
+        self.common.stats.bytes_emitted += added as u64;
+        if added > 0 {
+            out.set_more_follows(self.common.scheduler.has_frames());
             self.common.liveness.writing(now, out.remaining());
+        } else if before > 0 {
+            out.set_more_follows(false);
         } else if let Phase::Closing(limit) = self.phase {
             self.phase = Phase::Shut(limit);
         }
@@ -69,7 +75,11 @@ impl Session {
     }
 
     fn fill(&mut self, version: Version, out: &mut Transmit) {
-        let mut writer = Writer { version, out };
+        let mut writer = Writer {
+            version,
+            start: self.common.stats.bytes_emitted - out.remaining() as u64,
+            out,
+        };
         if matches!(self.phase, Phase::Shut(_)) {
             return;
         }
@@ -148,6 +158,8 @@ impl Session {
 /// Writes frames of one version into a batch and counts them.
 struct Writer<'a> {
     version: Version,
+    /// Bytes that the session emitted before those that are in the batch.
+    start: u64,
     out: &'a mut Transmit,
 }
 
@@ -170,7 +182,7 @@ impl Writer<'_> {
     fn owed_control(&mut self, stream: &mut Stream, common: &mut Common) {
         if stream.clear(Flag::OwesSyn) {
             self.bare(Command::Syn, stream.id, common);
-            self.mark(stream, common);
+            self.mark(stream);
         }
         if stream.clear(Flag::OwesUpd) {
             self.header(Command::Upd, stream.id, 8, common);
@@ -196,13 +208,13 @@ impl Writer<'_> {
             }
         }
         if self.out.remaining() > before {
-            self.mark(stream, common);
+            self.mark(stream);
         }
     }
 
     /// Notes how far the output has come with this stream's SYN, data or FIN.
-    fn mark(&self, stream: &mut Stream, common: &Common) {
-        stream.send.mark = common.stats.bytes_emitted + self.out.remaining() as u64;
+    fn mark(&self, stream: &mut Stream) {
+        stream.send.mark = self.start + self.out.remaining() as u64;
     }
 
     fn payload(&mut self, stream: &mut Stream, length: usize, common: &mut Common) {

@@ -13,6 +13,9 @@ use crate::{
 /// Payload up to this size is copied next to its header: cheaper than a slice of its own in a vectored write.
 const COPIED: usize = 1024;
 
+/// Less is a tail, see [`Transmit::more_follows`].
+const TAIL: usize = 4096;
+
 /// A reusable batch of frames on their way to the transport.
 ///
 /// [`Session::poll_transmit`](crate::Session::poll_transmit) fills it; it owns what it holds, so the
@@ -26,6 +29,7 @@ pub struct Transmit {
     copied: Vec<u8>,
     chunks: VecDeque<Chunk>,
     remaining: usize,
+    more_follows: bool,
     /// Buffers whose bytes have left.
     spent: Vec<Vec<u8>>,
 }
@@ -55,15 +59,43 @@ impl Transmit {
             copied: Vec::new(),
             chunks: VecDeque::new(),
             remaining: 0,
+            more_follows: false,
             spent: Vec::new(),
         }
     }
 
-    /// Starts over. Only for a batch that has been written.
-    pub(crate) fn restart(&mut self) {
-        debug_assert_eq!(self.remaining, 0);
-        self.copied.clear();
-        self.chunks.clear();
+    /// Makes room for more frames: copied bytes that have left give their place to those that have not.
+    pub(crate) fn refill(&mut self) {
+        let gone = self
+            .chunks
+            .iter()
+            .find_map(|chunk| match chunk {
+                Chunk::Copied { start, .. } => Some(*start),
+                Chunk::Segment(_) => None,
+            })
+            .unwrap_or(self.copied.len());
+        self.copied.drain(..gone);
+        for chunk in &mut self.chunks {
+            if let Chunk::Copied { start, end } = chunk {
+                *start -= gone;
+                *end -= gone;
+            }
+        }
+    }
+
+    /// Whether the session had more to send than this batch takes. Then a write may leave a tail of less than 4096 bytes, for
+    /// instance to end where a page of memory does: the session fills the batch up behind it. A batch of which more is left
+    /// is not filled up, so that what becomes urgent does not stand behind still more data.
+    pub const fn more_follows(&self) -> bool {
+        self.more_follows
+    }
+
+    pub(crate) const fn is_tail(&self) -> bool {
+        self.more_follows && self.remaining < TAIL
+    }
+
+    pub(crate) const fn set_more_follows(&mut self, more_follows: bool) {
+        self.more_follows = more_follows;
     }
 
     pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
