@@ -123,7 +123,7 @@ impl Default for Config {
 impl Config {
     /// Version 2 for two ends that are both yours: a receive budget of 16 MiB and windows of up to 1 MiB.
     ///
-    /// A link of 80 ms carries 100 Mbit/s on one stream with it; [`Config::to_builder`] for more.
+    /// A link of 75 ms carries 100 Mbit/s on one stream with it, if the receiver is this implementation; [`Config::to_builder`] for more.
     pub fn v2() -> Self {
         Self {
             version: Version::V2,
@@ -230,7 +230,7 @@ setters! {
     max_receive_buffer: usize,
     /// Largest window announced for a stream (version 2): 1 byte to `max_receive_buffer`.
     ///
-    /// One stream carries at most this many bytes per round trip.
+    /// One stream carries at most this many bytes per round trip, and at least nine tenths of them to this implementation.
     max_stream_buffer: usize,
     /// Bytes sent on a stream before the peer's first window update (version 2): 1 to 262 144.
     ///

@@ -175,3 +175,17 @@ fn the_transports_time_is_that_of_batches_not_yet_written() {
     peer.send([syn(5)]);
     assert_eq!(stats(&peer).transport_time, 3 * SECOND);
 }
+
+/// The guide names a counter for each wait.
+#[test]
+fn the_counters_of_the_guide_exist() {
+    let stats = format!("{:?}", SessionStats::default());
+    let guide = include_str!("../../docs/sizing.md");
+    let named = guide.split('`').filter(|code| code.contains("_stall"));
+    let mut counters = 0;
+    for name in named {
+        assert!(stats.contains(&format!(" {name}: ")), "no counter {name}");
+        counters += 1;
+    }
+    assert!(counters > 4, "{counters}");
+}
