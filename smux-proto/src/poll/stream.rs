@@ -164,9 +164,6 @@ impl StreamHandle {
         )
     }
 
-    /// Closes the stream, as dropping it does.
-    pub fn close(self) {}
-
     /// Whether the peer has finished its data. There may still be some to read.
     pub fn peer_finished(&self) -> bool {
         self.act(|stream| stream.peer_finished()).unwrap_or(true)
