@@ -35,7 +35,7 @@
 //!
 //! A session has three threads, however many streams there are: one reads from the transport, one writes to it, and one
 //! keeps time, since the others may be blocked. They sleep while nothing happens and end with the session; to wait for
-//! that, call [`Session::close`] or [`Session::closed`]. On Linux each takes about 10 KiB of memory and 40 µs to start.
+//! that, call [`Session::close`] or [`Session::closed`].
 //!
 //! Whatever waits here waits on its own thread, and any thread may use any handle. For many thousands of
 //! sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.

@@ -75,7 +75,8 @@
 //! Every setting stands at [`Config`].
 //!
 //! Examples, to be run with `cargo run --release -p smux-tokio --example NAME`: `echo`, the smallest whole program; `quickstart`,
-//! which moves checked data and puts the speed beside raw TCP.
+//! which moves checked data and puts the speed beside raw TCP; `tunnel`, TCP ports through sessions; `http`, axum and hyper;
+//! `metrics`, Prometheus.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
