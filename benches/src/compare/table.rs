@@ -184,8 +184,11 @@ impl Table {
                 notes.push_str(&format!("{}: skipped, {reason}\n", row.peer.name));
             }
             if let Some(failure) = row.failures.first() {
-                let (name, count) = (row.peer.name, row.failures.len());
-                notes.push_str(&format!("{name}: failed {count} times: {failure}\n"));
+                let (name, failed) = (row.peer.name, row.failures.len());
+                let all = row.runs.len() + failed;
+                notes.push_str(&format!(
+                    "{name}: {failed} of {all} runs failed: {failure}\n"
+                ));
             }
         }
         notes
