@@ -155,7 +155,8 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "SIZE", default_value = "32KiB")]
     pub frame_size: ByteSize,
 
-    /// Close a connection as a whole when one direction has ended: needed if the other end is kcptun
+    /// Close a connection as a whole when one direction has ended: needed if the other end is kcptun. An answer that is not
+    /// complete 10 seconds after the user has ended its direction is cut with a reset
     #[arg(long)]
     pub no_half_close: bool,
 

@@ -89,16 +89,15 @@ async fn carry(
     limit: Duration,
     half_close: HalfClose,
 ) {
-    let Ok(Ok(stream)) = tokio::time::timeout(limit, opener.open()).await else {
-        tracing::warn!(%from, "connection refused: no session with the server");
-        // A reset instead of an end: nothing was carried.
-        let _ = tcp.set_zero_linger();
-        return;
-    };
-    if let Err(error) = tcp.set_nodelay(true) {
+    // A reset instead of an end, as long as nothing was carried.
+    if let Err(error) = tcp.set_zero_linger().and_then(|()| tcp.set_nodelay(true)) {
         tracing::debug!(%from, %error, "connection ended early");
         return;
     }
+    let Ok(Ok(stream)) = tokio::time::timeout(limit, opener.open()).await else {
+        tracing::warn!(%from, "connection refused: no session with the server");
+        return;
+    };
     let id = stream.id();
     tracing::debug!(%from, stream = %id, "connection opened");
     let carried = Carried::default();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use smux_tokio::{OwnedReadHalf, OwnedWriteHalf, Stream};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -18,12 +19,13 @@ pub(crate) enum HalfClose {
     /// The peer is told, and the other direction goes on for as long as it likes.
     Carry,
     /// The peer cannot take that: the whole stream is closed, after so long in which the other direction may end first.
+    /// If it is given time and does not, it is cut, and counts as broken.
     CloseAfter(Duration),
 }
 
 /// Why both directions end although one is not at its end.
 enum Cut {
-    /// As [`HalfClose::CloseAfter`] says.
+    /// As [`HalfClose::CloseAfter`] says, with nothing to wait for.
     Closed,
     Failed(io::Error),
 }
@@ -46,8 +48,8 @@ pub(crate) struct Carried {
 /// Carries `tcp` through `stream` until both directions have ended, each in its own time.
 ///
 /// What is broken on one side is broken on the other: a TCP connection that is reset closes the stream; a session that is
-/// lost, or a stream that the peer closes although more is to be sent, resets the TCP connection. So nobody takes a part of the
-/// data for all of it. The news does not overtake data: as long as a side takes none, it learns nothing either.
+/// lost, or a stream that the peer closes although more is to be sent, resets the TCP connection. So does the end of this future
+/// before it is ready, or of the process. So nobody takes a part of the data for all of it. The news does not overtake data: as long as a side takes none, it learns nothing either.
 ///
 /// # Errors
 /// Of either side. Both are ended then.
@@ -57,6 +59,8 @@ pub(crate) async fn carry(
     half_close: HalfClose,
     carried: &Carried,
 ) -> io::Result<()> {
+    // Until all has gone well, also if this is dropped or the process ends.
+    tcp.set_zero_linger()?;
     let (mut tcp_read, mut tcp_write) = tcp.split();
     let (mut stream_read, mut stream_write) = stream.into_split();
     // In this order: a peer that has closed the stream is known before its end of data is passed on, which then is no
@@ -66,14 +70,14 @@ pub(crate) async fn carry(
         to_stream(&mut tcp_read, &mut stream_write, half_close, carried),
         to_tcp(&mut stream_read, &mut tcp_write, half_close, carried),
     );
-    let failed = match ended {
-        Ok(_) | Err(Cut::Closed) => Ok(()),
-        Err(Cut::Failed(error)) => Err(error),
-    };
-    if failed.is_err() || carried.is_broken(half_close) {
-        tcp.set_zero_linger()?;
+    match ended {
+        Ok(_) | Err(Cut::Closed) => {}
+        Err(Cut::Failed(error)) => return Err(error),
     }
-    failed
+    if !carried.is_broken(half_close) {
+        SockRef::from(&tcp).set_linger(None)?;
+    }
+    Ok(())
 }
 
 impl Carried {
@@ -117,7 +121,8 @@ async fn to_stream(
     if let HalfClose::CloseAfter(wait) = half_close {
         return match tokio::time::timeout(wait, stream.stopped()).await {
             Ok(ended) => Ok(ended.map_err(io::Error::from)?),
-            Err(_) => Err(Cut::Closed),
+            Err(_) if wait.is_zero() => Err(Cut::Closed),
+            Err(elapsed) => Err(Cut::Failed(elapsed.into())),
         };
     }
     stream.finish();

@@ -113,6 +113,7 @@ async fn a_killed_server_resets_its_connections_and_is_found_again() {
         let address = server.address.to_string();
         server.kill().await;
         assert_reset(&mut near).await;
+        assert_reset(&mut far).await;
 
         let behind = target.local_addr().expect("bound");
         tokio::spawn(echo(target));
@@ -137,6 +138,7 @@ async fn a_killed_client_leaves_nothing_behind() {
             .expect("the half of it");
         tunnel.client.kill().await;
         assert_reset(&mut far).await;
+        assert_reset(&mut near).await;
         within(async {
             while tunnel.server.statistics.totals().sessions > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

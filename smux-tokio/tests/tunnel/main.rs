@@ -31,5 +31,6 @@ mod common;
 mod closing;
 mod ends;
 mod kcptun;
+mod pumping;
 mod target;
 mod transports;
