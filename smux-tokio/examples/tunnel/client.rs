@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::ClientArgs;
 use crate::pool::{Opener, Pool};
-use crate::pump::{self, Carried, HalfClose};
+use crate::pump::{self, Carried, DELIVERY, HalfClose};
 use crate::statistics::Statistics;
 
 /// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
@@ -76,8 +76,14 @@ impl Client {
             );
         }
         self.pool.close().await;
-        // Those that were cut tell their side of it.
-        while connections.join_next().await.is_some() {}
+        let delivered = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DELIVERY, delivered).await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "cutting those that do not read"
+            );
+            connections.shutdown().await;
+        }
         Ok(())
     }
 }

@@ -45,7 +45,8 @@
 //! * A TCP connection that ends one direction (`shutdown`) ends that direction at the other side; the other goes on. One that is reset is
 //!   reset at the other side, and so is one whose target cannot be reached.
 //! * The first Ctrl-C or SIGTERM stops accepting and waits until the open connections have ended, at most `--drain`; then
-//!   sessions close, which sends what is queued. The second one cuts everything.
+//!   sessions close, which sends what is queued, for at most 5 s. What has arrived gets 3 s more; who does not read it by then is
+//!   reset. The second Ctrl-C cuts everything.
 //!
 //! # Where what is
 //!

@@ -13,6 +13,9 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 /// Read at once: what fits into two frames.
 const BLOCK: usize = 64 * 1024;
 
+/// When the tunnel shuts down and its sessions have ended: how long TCP connections may take for what has arrived.
+pub(crate) const DELIVERY: Duration = Duration::from_secs(3);
+
 /// What becomes of a stream when the TCP connection ends its direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum HalfClose {

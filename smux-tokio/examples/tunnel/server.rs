@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServerArgs;
-use crate::pump::{self, Carried, HalfClose};
+use crate::pump::{self, Carried, DELIVERY, HalfClose};
 use crate::statistics::Statistics;
 use crate::transport::{Acceptor, Arrival};
 
@@ -92,7 +92,16 @@ impl Server {
             }
         }
         let _open = self.acceptor.stop();
-        while sessions.join_next().await.is_some() {}
+        let drain = self.service.drain;
+        let closing = self.service.config.close_timeout();
+        let ended = async { while sessions.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain + closing + DELIVERY, ended)
+            .await
+            .is_err()
+        {
+            tracing::warn!(sessions = sessions.len(), "cutting those that do not read");
+            sessions.shutdown().await;
+        }
         Ok(())
     }
 }

@@ -207,3 +207,26 @@ async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
     server.request_shutdown();
     server.ended().await;
 }
+
+/// Nobody waits for ever for a user or a target that has ended its own direction and has stopped reading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_cuts_those_that_do_not_read() {
+    let tunnel = Tunnel::start(&["--drain", "0.1"], &["--drain", "0.1"]).await;
+    let (mut near, mut far) = tunnel.connect().await;
+    let (mut silent_near, mut silent_far) = tunnel.connect().await;
+    silent_near.shutdown().await.expect("connected");
+    far.shutdown().await.expect("connected");
+    let stuck = tokio::time::timeout(Duration::from_secs(1), async {
+        tokio::join!(
+            send(&mut near, 1, 1 << 30),
+            send(&mut silent_far, 2, 1 << 30)
+        )
+    });
+    assert!(stuck.await.is_err(), "it must not take a GiB");
+    let Tunnel { client, server, .. } = tunnel;
+    client.request_shutdown();
+    server.request_shutdown();
+    tokio::join!(client.ended(), server.ended());
+    assert_reset(&mut silent_near).await;
+    assert_reset(&mut far).await;
+}
