@@ -34,7 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {
         let (tcp, _) = listener.accept().await?;
-        let session = server_tcp(tcp, Config::v2())?;
+        let Ok(session) = server_tcp(tcp, Config::v2()) else {
+            continue; // the client is gone already
+        };
         task::spawn(async move {
             while let Ok(stream) = session.accept().await {
                 let (mut read, mut write) = stream.into_split();

@@ -28,7 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn serve(listener: &TcpListener) -> io::Result<()> {
     loop {
         let (tcp, _) = listener.accept()?;
-        let session = Session::server(tcp, Config::v2())?;
+        let Ok(session) = Session::server(tcp, Config::v2()) else {
+            continue; // the client is gone already
+        };
         thread::spawn(move || {
             for stream in session.incoming() {
                 thread::spawn(move || {

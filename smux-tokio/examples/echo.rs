@@ -29,7 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {
         let (tcp, _) = listener.accept().await?;
-        let session = Session::server_tcp(tcp, Config::v2())?;
+        let Ok(session) = Session::server_tcp(tcp, Config::v2()) else {
+            continue; // the client is gone already
+        };
         tokio::spawn(async move {
             while let Ok(stream) = session.accept().await {
                 let (mut read, mut write) = stream.into_split();
