@@ -4,7 +4,7 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
 
-/// Pauses that double up to a limit. Each is shortened by up to a half at random, so that clients which lost a server
+/// Pauses that double up to a limit, which is at least the first: a limit of zero would make every attempt follow the last at once. Each is shortened by up to a half at random, so that clients which lost a server
 /// at the same moment do not all come back at the same moment.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -15,8 +15,8 @@ pub(crate) struct Backoff {
 impl Backoff {
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
-            next: FIRST.min(limit),
-            limit,
+            next: FIRST,
+            limit: limit.max(FIRST),
         }
     }
 

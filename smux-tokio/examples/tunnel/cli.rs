@@ -57,8 +57,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub max_sessions: u16,
 
+    /// Streams of a session at the same time; those beyond are reset
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_connections: u16,
+
     /// How long connecting to the target may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub connect_timeout: Duration,
 
     /// The server's certificate chain in PEM, for `--transport tls`
@@ -105,10 +109,10 @@ pub(crate) struct ClientArgs {
     pub smux_version: SmuxVersion,
 
     /// How long connecting to the server may take, and how long a connection waits for a session, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub connect_timeout: Duration,
 
-    /// Longest pause between two attempts to reach the server, in seconds
+    /// Longest pause between two attempts to reach the server, in seconds; at least 0.2
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub max_backoff: Duration,
 
@@ -235,14 +239,15 @@ impl LinkArgs {
         }
     }
 
-    /// The session configuration that these arguments ask for.
-    pub(crate) fn config(&self, version: SmuxVersion) -> Result<Config> {
+    /// The session configuration that these arguments ask for. The peer may have so many `inbound` streams open.
+    pub(crate) fn config(&self, version: SmuxVersion, inbound: u16) -> Result<Config> {
         let session_send_buffer = Config::v2().max_session_send_queue();
         let send_buffer = bytes(self.send_buffer);
         let builder = Config::v2()
             .to_builder()
             .detect_version(version == SmuxVersion::Auto)
             .half_close(!self.no_half_close)
+            .max_inbound_streams(inbound.into())
             .max_receive_buffer(bytes(self.receive_buffer))
             .max_stream_buffer(bytes(self.stream_buffer))
             .max_stream_send_queue(send_buffer)
@@ -281,6 +286,14 @@ fn client_version() -> impl TypedValueParser<Value = SmuxVersion> {
         "1" => SmuxVersion::V1,
         _ => SmuxVersion::V2,
     })
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    let duration = seconds(text)?;
+    if duration.is_zero() {
+        return Err("must be more than 0".to_owned());
+    }
+    Ok(duration)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

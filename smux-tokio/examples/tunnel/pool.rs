@@ -28,7 +28,8 @@ impl Pool {
         let keeper = Arc::new(Keeper {
             connector: Connector::new(args)?,
             server: args.server.clone(),
-            config: args.link.config(args.smux_version)?,
+            // The server has nothing to open.
+            config: args.link.config(args.smux_version, 0)?,
             connect_timeout: args.connect_timeout,
             max_backoff: args.max_backoff,
             statistics: statistics.clone(),

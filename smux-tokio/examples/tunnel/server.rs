@@ -55,7 +55,7 @@ impl Server {
                 // A target that has answered has nothing to wait for.
                 half_close: args.link.half_close(Duration::ZERO),
                 drain: args.link.drain,
-                config: args.link.config(args.smux_version)?,
+                config: args.link.config(args.smux_version, args.max_connections)?,
                 statistics: statistics.clone(),
                 shutdown: shutdown.clone(),
             }),

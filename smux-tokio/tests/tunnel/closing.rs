@@ -23,7 +23,7 @@ async fn assert_reset(tcp: &mut TcpStream) {
 }
 
 /// A connection into the tunnel that it resets, maybe before we have seen it accepted.
-async fn assert_turned_away(client: &End) {
+pub(crate) async fn assert_turned_away(client: &End) {
     match within(TcpStream::connect(client.address)).await {
         Ok(mut near) => assert_reset(&mut near).await,
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),

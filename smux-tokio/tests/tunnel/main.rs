@@ -28,6 +28,7 @@ mod transport;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod arguments;
 mod closing;
 mod ends;
 mod kcptun;

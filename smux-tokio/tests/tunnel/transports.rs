@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::within;
 use crate::ends::{End, Tunnel};
@@ -43,25 +43,29 @@ impl Drop for Folder {
 async fn carries_and_half_closes(tunnel: &Tunnel) {
     for seed in 0..4 {
         let (mut near, mut far) = within(tunnel.connect()).await;
-        let (first, second) = match seed % 2 {
-            0 => (&mut near, &mut far),
-            _ => (&mut far, &mut near),
-        };
-        let ended_first = async {
-            send(first, seed, SIZE).await?;
-            first.shutdown().await
-        };
-        within(async { tokio::try_join!(ended_first, receive(second, seed, SIZE)) })
-            .await
-            .expect("the first direction");
-        let ended_second = async {
-            send(second, !seed, SIZE).await?;
-            second.shutdown().await
-        };
-        within(async { tokio::try_join!(ended_second, receive(first, !seed, SIZE)) })
-            .await
-            .expect("the second direction");
+        match seed % 2 {
+            0 => end_in_turn(&mut near, &mut far, seed).await,
+            _ => end_in_turn(&mut far, &mut near, seed).await,
+        }
     }
+}
+
+/// `first` sends and ends, then `second`; both are checked.
+pub(crate) async fn end_in_turn(first: &mut TcpStream, second: &mut TcpStream, seed: u32) {
+    let ended_first = async {
+        send(first, seed, SIZE).await?;
+        first.shutdown().await
+    };
+    within(async { tokio::try_join!(ended_first, receive(second, seed, SIZE)) })
+        .await
+        .expect("the first direction");
+    let ended_second = async {
+        send(second, !seed, SIZE).await?;
+        second.shutdown().await
+    };
+    within(async { tokio::try_join!(ended_second, receive(first, !seed, SIZE)) })
+        .await
+        .expect("the second direction");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
