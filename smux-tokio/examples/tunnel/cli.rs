@@ -82,7 +82,8 @@ pub(crate) struct ServerArgs {
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        default_value = "localhost,127.0.0.1,::1"
+        default_value = "localhost,127.0.0.1,::1",
+        requires = "tls_generate"
     )]
     pub tls_name: Vec<String>,
 
@@ -168,12 +169,13 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub drain: Duration,
 
+    /// There if any of them was given.
     #[command(flatten)]
-    pub kcp: KcpArgs,
+    pub kcp: Option<KcpArgs>,
 }
 
 /// Named as in kcptun, with its defaults.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Parser)]
 pub(crate) struct KcpArgs {
     /// Frame of the datagrams: that of kcptun's --crypt null or of its --crypt none. Neither hides anything
     #[arg(long = "kcp-crypt", value_name = "KIND", default_value = "null")]
@@ -229,7 +231,27 @@ pub(crate) enum KcpMode {
     Fast3,
 }
 
+impl Default for KcpArgs {
+    /// What the command line says when it says nothing.
+    fn default() -> Self {
+        Self::parse_from([""])
+    }
+}
+
 impl LinkArgs {
+    /// Refuses what would be ignored: who names a certificate must not get plain text. `tls`: an option for it was given.
+    pub(crate) fn check(&self, tls: bool) -> Result<()> {
+        ensure!(
+            !tls || self.transport == Transport::Tls,
+            "the options --tls-... need --transport tls"
+        );
+        ensure!(
+            self.kcp.is_none() || self.transport == Transport::Kcp,
+            "the options --kcp-... need --transport kcp"
+        );
+        Ok(())
+    }
+
     /// `close_wait`: how long the other direction may go on where one cannot end alone.
     pub(crate) fn half_close(&self, close_wait: Duration) -> HalfClose {
         if self.no_half_close {

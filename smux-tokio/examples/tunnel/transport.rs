@@ -21,13 +21,15 @@ pub(crate) enum Connector {
 
 impl Connector {
     pub(crate) fn new(args: &ClientArgs) -> Result<Self> {
+        args.link
+            .check(args.tls_ca.is_some() || args.tls_name.is_some())?;
         Ok(match args.link.transport {
             Transport::Tcp => Self::Tcp,
             Transport::Tls => {
                 let (connector, name) = tls::connector(args)?;
                 Self::Tls(connector, name)
             }
-            Transport::Kcp => Self::Kcp(args.link.kcp.clone()),
+            Transport::Kcp => Self::Kcp(args.link.kcp.clone().unwrap_or_default()),
         })
     }
 
@@ -63,6 +65,8 @@ pub(crate) enum Acceptor {
 
 impl Acceptor {
     pub(crate) async fn bind(args: &ServerArgs) -> Result<Self> {
+        args.link
+            .check(args.tls_cert.is_some() || args.tls_key.is_some() || args.tls_generate)?;
         let tcp = async || {
             let listener = TcpListener::bind(&args.listen).await;
             listener.with_context(|| format!("cannot listen on {}", args.listen))
@@ -71,7 +75,7 @@ impl Acceptor {
             Transport::Tcp => Self::Tcp(tcp().await?),
             Transport::Tls => Self::Tls(tcp().await?, tls::acceptor(args)?),
             Transport::Kcp => Self::Kcp(
-                kcp::Listener::bind(&args.link.kcp, &args.listen)
+                kcp::Listener::bind(&args.link.kcp.clone().unwrap_or_default(), &args.listen)
                     .await
                     .with_context(|| format!("cannot listen on UDP {}", args.listen))?,
             ),

@@ -2,40 +2,65 @@
 
 use std::time::Duration;
 
-use clap::Parser;
 use smux_tokio::{Config, Session};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use crate::backoff::Backoff;
-use crate::cli::Cli;
 use crate::closing::assert_turned_away;
 use crate::common::within;
 use crate::ends::{End, Tunnel};
 use crate::transports::end_in_turn;
 
-#[test]
-fn a_connect_timeout_of_zero_is_refused() {
-    let client = [
-        "client",
-        "--listen",
-        "127.0.0.1:0",
-        "--server",
-        "127.0.0.1:1",
-    ];
-    let server = [
-        "server",
-        "--listen",
-        "127.0.0.1:0",
-        "--target",
-        "127.0.0.1:1",
-    ];
-    for end in [client, server] {
-        let arguments = ["tunnel"].iter().chain(&end);
-        let arguments = arguments.chain(&["--connect-timeout", "0"]);
-        let error = Cli::try_parse_from(arguments).expect_err("no time at all");
-        assert!(error.to_string().contains("more than 0"), "{error}");
+#[tokio::test]
+async fn a_connect_timeout_of_zero_is_refused() {
+    let zero = ["--connect-timeout", "0"];
+    for why in [
+        End::refused_client(&zero).await,
+        End::refused_server(&zero).await,
+    ] {
+        assert!(why.contains("more than 0"), "{why}");
     }
+}
+
+/// Nobody gets plain text who names a certificate.
+#[tokio::test]
+async fn options_of_another_transport_are_refused() {
+    let client: [&[&str]; 2] = [&["--tls-ca", "cert.pem"], &["--tls-name", "localhost"]];
+    let server: [&[&str]; 3] = [
+        &["--tls-cert", "cert.pem"],
+        &["--tls-key", "key.pem"],
+        &["--tls-generate"],
+    ];
+    let kcp: [&[&str]; 5] = [
+        &["--kcp-crypt", "null"],
+        &["--kcp-mode", "fast"],
+        &["--kcp-mtu", "1350"],
+        &["--kcp-sndwnd", "1024"],
+        &["--kcp-rcvwnd", "1024"],
+    ];
+    for (others, needed, tls) in [
+        ("tcp", "--transport tls", true),
+        ("kcp", "--transport tls", true),
+        ("tcp", "--transport kcp", false),
+    ] {
+        let transport = ["--transport", others];
+        let (client, server) = if tls {
+            (&client[..], &server[..])
+        } else {
+            (&kcp[..], &kcp[..])
+        };
+        for options in client {
+            let why = End::refused_client(&[options, &transport[..]].concat()).await;
+            assert!(why.contains(needed), "{options:?}: {why}");
+        }
+        for options in server {
+            let why = End::refused_server(&[options, &transport[..]].concat()).await;
+            assert!(why.contains(needed), "{options:?}: {why}");
+        }
+    }
+    let why = End::refused_server(&["--tls-name", "localhost"]).await;
+    assert!(why.contains("--tls-generate"), "{why}");
 }
 
 #[test]

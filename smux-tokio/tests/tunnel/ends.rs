@@ -38,8 +38,43 @@ impl End {
     }
 
     async fn start(own: &[&str], more: &[&str]) -> Self {
+        Self::try_start(own, more).await.expect("a start")
+    }
+
+    /// Why the arguments do not make a client.
+    pub(crate) async fn refused_client(more: &[&str]) -> String {
+        let own = [
+            "client",
+            "--listen",
+            "127.0.0.1:0",
+            "--server",
+            "127.0.0.1:1",
+        ];
+        Self::refused(&own, more).await
+    }
+
+    /// Why the arguments do not make a server.
+    pub(crate) async fn refused_server(more: &[&str]) -> String {
+        let own = [
+            "server",
+            "--listen",
+            "127.0.0.1:0",
+            "--target",
+            "127.0.0.1:1",
+        ];
+        Self::refused(&own, more).await
+    }
+
+    async fn refused(own: &[&str], more: &[&str]) -> String {
+        match Self::try_start(own, more).await {
+            Ok(_) => panic!("accepted: {own:?} {more:?}"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    async fn try_start(own: &[&str], more: &[&str]) -> Result<Self> {
         let arguments = ["tunnel"].iter().chain(own).chain(more);
-        let cli = Cli::try_parse_from(arguments).expect("arguments");
+        let cli = Cli::try_parse_from(arguments)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -48,14 +83,21 @@ impl End {
         let statistics = Statistics::default();
         let shutdown = CancellationToken::new();
         let started = runtime.spawn(start(cli.command, statistics.clone(), shutdown.clone()));
-        let (address, task) = started.await.expect("no panic").expect("a start");
-        Self {
+        let (address, task) = match started.await.expect("no panic") {
+            Ok(started) => started,
+            Err(error) => {
+                // Dropping it would block.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        Ok(Self {
             address,
             statistics,
             shutdown,
             task,
             runtime: Some(runtime),
-        }
+        })
     }
 
     /// A connection into the tunnel.
