@@ -9,7 +9,7 @@ pub(crate) struct Args {
     pub requests: u64,
 
     /// Requests that are under way at the same time, as far as there are streams for them
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub concurrency: u32,
 
     /// Streams of the session, each a connection that is kept alive; as many TCP connections, which need two file

@@ -18,15 +18,17 @@ use axum::{
 use smux_tokio::{Config, Session};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
-    time::timeout,
+    task::{JoinError, JoinHandle, JoinSet},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::listener::Streams;
 
-/// How long answers may take to leave once the server was told to stop.
+/// How long the answers of sessions may take to leave once the server was told to stop. What is still open then is cut.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
+/// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Says which request an answer is for.
 pub(crate) const NUMBER: &str = "x-number";
@@ -92,30 +94,49 @@ async fn echo(
     ([(NUMBER, number.to_string())], body)
 }
 
-/// Any number of TCP connections, each of which carries a session with any number of streams.
+/// Any number of TCP connections, each of which carries a session with any number of streams. One that goes wrong concerns no
+/// other.
 async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
-                let (tcp, _) = accepted?;
-                sessions.spawn(serve_session(tcp, app.clone(), stop.clone()));
-            }
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, _)) => {
+                    sessions.spawn(serve_session(tcp, app.clone(), stop.clone()));
+                }
+                Err(error) => {
+                    eprintln!("cannot accept a connection: {error}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(served) = sessions.join_next() => report(served),
             () = stop.cancelled() => break,
         }
     }
-    while let Some(served) = sessions.join_next().await {
-        served??;
+    let ended = async {
+        while let Some(served) = sessions.join_next().await {
+            report(served);
+        }
+    };
+    if timeout(SHUTDOWN_LIMIT, ended).await.is_err() {
+        eprintln!("cut {} sessions that did not end in time", sessions.len());
+        sessions.shutdown().await;
     }
     Ok(())
 }
 
+fn report(served: Result<Result<()>, JoinError>) {
+    if let Err(error) = served.unwrap_or_else(|panic| Err(panic.into())) {
+        eprintln!("a session failed: {error:#}");
+    }
+}
+
+/// Serves a session until it ends, or after `stop` until the last answer has left. Cuts it if dropped.
 async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> Result<()> {
     tcp.set_nodelay(true)?;
     let addresses = (Some(tcp.local_addr()?), Some(tcp.peer_addr()?));
     let (session, driver) = Session::server_with_driver(tcp, Config::v2());
     let session = session.with_addresses(addresses.0, addresses.1);
-    let mut driver = tokio::spawn(driver);
     let ended = session.clone();
     let stopped = async move {
         tokio::select! {
@@ -123,14 +144,12 @@ async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> 
             _ = ended.closed() => {}
         }
     };
-    axum::serve(Streams::new(session), app)
+    let serve = axum::serve(Streams::new(session), app)
         .with_graceful_shutdown(stopped)
-        .await?;
-    // No handle of the session is left. It closes when the last answer has left, and its driver ends.
-    if timeout(SHUTDOWN_LIMIT, &mut driver).await.is_err() {
-        driver.abort();
-    }
-    Ok(())
+        .into_future();
+    // Serving drops the last handle of the session. That closes when the last answer has left, and its driver ends.
+    let (served, _) = tokio::join!(serve, driver);
+    Ok(served?)
 }
 
 async fn serve_tcp(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
