@@ -133,7 +133,7 @@ impl Liveness {
         if now.saturating_sub(due) < grace {
             return false;
         }
-        self.heard = (now + grace).saturating_sub(timeout);
+        self.heard = now.saturating_add(grace).saturating_sub(timeout);
         self.progressed(self.heard);
         self.flushing = self.flushing.map(|_| self.heard);
         true

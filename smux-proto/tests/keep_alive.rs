@@ -331,3 +331,13 @@ fn a_clock_that_goes_back_stands_still() {
     peer.advance(seconds(10));
     assert!(!peer.session.is_closed());
 }
+
+/// Whatever the caller takes for the time.
+#[test]
+fn the_end_of_time_ends_a_session_in_order() {
+    let mut peer = Script::client(build(config()));
+    for _ in 0..3 {
+        peer.session.handle_timeout(Duration::MAX);
+    }
+    assert_eq!(peer.reason(), CloseReason::KeepAliveTimeout);
+}
