@@ -250,6 +250,8 @@ impl Common {
             stream.set(Flag::OwesUpd);
             self.scheduler.owe_control(key, stream);
             self.windows.feed(table, &mut self.scheduler);
+        } else if stream.has(Flag::InWindows) {
+            self.windows.share(key, table, &mut self.scheduler);
         }
     }
 

@@ -12,8 +12,8 @@
 //! `fresh × 262 144 + sum of windows ≤ max_receive_buffer`, where `fresh` counts the streams whose
 //! early update is still on its way.
 //!
-//! Unread data of a stream that the peer has finished keeps its share until it is read. If nothing is left but
-//! such data, a new stream gets a window of 0 and waits for its share.
+//! Unread data keeps what it fills until it is read, be it that the peer has finished the stream or that the stream has more than
+//! its share. If that leaves less than the floor, a stream gets a window of 0, a new one or one that has read, and waits for its share.
 
 use crate::{
     config::{Config, INITIAL_WINDOW},
@@ -83,21 +83,15 @@ impl Windows {
         } else {
             initial
         };
-        self.granted += window;
         if let Some(stream) = table.get_mut(key) {
-            stream.recv.grant(width(window));
             stream.set(Flag::InWindows);
             if early {
                 stream.set(Flag::OwesUpd);
                 scheduler.owe_control(key, stream);
             }
-            if window == 0 {
-                stream.set(Flag::InHungry);
-                self.hungry.push(key);
-            }
+            self.grant(window, key, stream);
         }
         self.holders.push(key);
-        self.note_grant(window);
         self.feed(table, scheduler);
     }
 
@@ -112,13 +106,11 @@ impl Windows {
                 && stream.has(Flag::InWindows)
                 && !stream.has(Flag::PeerFinished)
             {
-                let old = stream.recv.window() as usize;
-                let window = old.max((self.free() + old).min(target));
-                self.granted += window - old;
-                stream.recv.grant(width(window));
+                // Whoever is hungry has no window.
+                let window = self.free().min(target);
                 stream.set(Flag::OwesUpd);
                 scheduler.owe_control(key, stream);
-                self.note_grant(window);
+                self.grant(window, key, stream);
             }
         }
     }
@@ -136,10 +128,35 @@ impl Windows {
         } else {
             self.obtain(old, table, scheduler)
         };
-        self.granted += window;
-        self.note_grant(window);
         if let Some(stream) = table.get_mut(key) {
-            stream.recv.grant(width(window));
+            self.grant(window, key, stream);
+        }
+    }
+
+    /// Gives a stream that has no window one. If there is none to give, the stream waits for it.
+    fn grant(&mut self, window: usize, key: Key, stream: &mut Stream) {
+        self.granted += window;
+        stream.recv.grant(width(window));
+        if window == 0 {
+            stream.set(Flag::InHungry);
+            self.hungry.push(key);
+        }
+        // A window above what the last fruitless walk looked for makes another worth while.
+        if self.nothing_above.is_some_and(|target| window > target) {
+            self.nothing_above = None;
+        }
+    }
+
+    /// Gives those who wait what a stream has above its share, once that is read. Its peer is not told of every read.
+    pub(crate) fn share(&mut self, key: Key, table: &mut Table, scheduler: &mut Scheduler) {
+        let target = self.target();
+        if !self.hungry.is_empty()
+            && let Some(stream) = table.get_mut(key)
+            && stream.recv.queue.len() <= target
+            && self.cut(stream, target)
+        {
+            scheduler.owe_control(key, stream);
+            self.feed(table, scheduler);
         }
     }
 
@@ -179,13 +196,6 @@ impl Windows {
         });
     }
 
-    /// A window above what the last fruitless walk looked for makes another worth while.
-    fn note_grant(&mut self, window: usize) {
-        if self.nothing_above.is_some_and(|target| window > target) {
-            self.nothing_above = None;
-        }
-    }
-
     const fn free(&self) -> usize {
         self.budget.saturating_sub(self.granted)
     }
@@ -196,8 +206,8 @@ impl Windows {
     }
 
     /// As much of the target as is free, or comes free by cutting older windows, but at least the
-    /// floor and no less than `old` if the target is no less; or 0 if unread data of finished streams
-    /// leaves no room for that.
+    /// floor and no less than `old` if the target is no less; or 0 if unread data leaves
+    /// no room for that.
     fn obtain(&mut self, old: usize, table: &mut Table, scheduler: &mut Scheduler) -> usize {
         let target = self.target();
         let least = self.floor.max(old.min(target));

@@ -6,7 +6,7 @@ use smux_conformance::{
     frame::{Frame, Kind, counting, fin, nop, psh, syn, upd},
     script::Script,
 };
-use smux_proto::Version;
+use smux_proto::{StreamId, Version};
 
 use crate::{BUDGET, INITIAL, build, config, data_frames, server};
 
@@ -187,4 +187,40 @@ fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
     let id = peer.accept();
     peer.read_exact(id, 1);
     peer.send([syn(999)]);
+}
+
+/// Two streams whose shares are more than the initial window. The first has all that one stream may have and was sent it, and
+/// the second was read, so that its window is to be renewed while there is nothing to renew it from.
+fn second_waits_for_first() -> (Script, [StreamId; 2]) {
+    let config = config(Version::V2)
+        .max_receive_buffer((1 << 20) + INITIAL)
+        .max_stream_buffer(1 << 20)
+        .window_floor(600_000);
+    let (mut peer, first) = server(config);
+    peer.send([psh(3, "x")]);
+    peer.read(first);
+    peer.expect_only([upd(3, 1, 1 << 20)]);
+    peer.send(data_frames(3, 1 << 20));
+    peer.send([syn(5), psh(5, counting(100))]);
+    let second = peer.accept();
+    assert_eq!(peer.read(second).len(), 100);
+    peer.expect_only([upd(5, 100, 0)]);
+    (peer, [first, second])
+}
+
+#[test]
+fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
+    let (mut peer, [first, _]) = second_waits_for_first();
+    peer.read(first);
+    peer.expect_only([upd(3, 983_041, 655_360), upd(5, 100, 655_360)]);
+}
+
+/// What was read of the first is less than half of its window, and yet all that the second needs.
+#[test]
+fn what_a_stream_holds_above_its_share_is_free_as_soon_as_it_is_read() {
+    let (mut peer, [first, _]) = second_waits_for_first();
+    peer.read_exact(first, (1 << 20) - 655_360 - 1);
+    peer.expect_nothing();
+    peer.read_exact(first, 1);
+    peer.expect_only([upd(3, 327_681, 655_360), upd(5, 100, 655_360)]);
 }
