@@ -39,8 +39,15 @@ impl Shared {
         }
     }
 
+    /// Call it without the lock: the clock is the embedder's and may have locks of its own.
     pub(super) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// Tells the session the time, after a call that told none. It only counts, which concerns nobody.
+    pub(super) fn note_time(&self) {
+        let now = self.now();
+        self.lock().session.note_time(now);
     }
 
     /// Locks, runs `act`, collects whom its effects concern, unlocks, wakes them.

@@ -191,17 +191,16 @@ impl StreamHandle {
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let id = self.id;
-        self.shared.poll_streams(
+        let poll = self.shared.poll_streams(
             cx,
             |state| state.with_stream(id, act),
-            |state, waker| {
-                if interest == Interest::Write {
-                    // The wait that began counts from here.
-                    state.session.note_time(self.shared.now());
-                }
-                state.blocked.register(id, interest, waker)
-            },
-        )
+            |state, waker| state.blocked.register(id, interest, waker),
+        );
+        if poll.is_pending() && interest == Interest::Write {
+            // The wait that began counts from here.
+            self.shared.note_time();
+        }
+        poll
     }
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {

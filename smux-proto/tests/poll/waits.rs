@@ -2,16 +2,18 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
+        mpsc,
     },
     task::{Context, Waker},
+    thread,
     time::Duration,
 };
 
 use smux_proto::{
     Config, Side, StallCause,
-    poll::{Clock, connect},
+    poll::{Clock, SessionHandle, connect},
 };
 
 use crate::wire::{Wire, now};
@@ -35,4 +37,37 @@ fn waits_are_timed_while_nothing_moves() {
     let stats = session.stats();
     assert_eq!(stats.stream_queue_stall_time, Duration::from_secs(2));
     assert_eq!(stream.stats().write_stall, Some(StallCause::StreamQueue));
+}
+
+/// A clock is the embedder's: it may have locks of its own, and use the session.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a deadlock must fail, not hang")]
+fn the_clock_is_read_without_the_lock() {
+    let used = Arc::new(Mutex::new(None::<SessionHandle>));
+    let clock = Clock::new({
+        let used = Arc::clone(&used);
+        move || {
+            if let Some(session) = &*used.lock().expect("no panic") {
+                assert_eq!(session.streams(), 1);
+            }
+            Duration::ZERO
+        }
+    });
+    let (done, all_done) = mpsc::channel();
+    thread::spawn(move || {
+        let config = Config::builder().max_stream_send_queue(10).build();
+        let (session, driver) =
+            connect(Side::Client, config.expect("valid"), clock, Wire::default());
+        let stream = now(session.open()).expect("open");
+        *used.lock().expect("no panic") = Some(session.clone());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(stream.poll_write(&mut cx, &[0; 11]).is_ready());
+        assert!(stream.poll_write(&mut cx, &[0]).is_pending());
+        session.stats();
+        *used.lock().expect("no panic") = None;
+        drop((stream, driver));
+        done.send(()).expect("the test waits");
+    });
+    let end = all_done.recv_timeout(Duration::from_secs(10));
+    assert_eq!(end, Ok(()), "the clock waits for the lock");
 }
