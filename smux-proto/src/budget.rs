@@ -11,7 +11,7 @@ use crate::stats::SessionStats;
 pub(crate) struct Budget {
     limit: usize,
     used: usize,
-    /// Input has to wait, or had to when it was last looked at.
+    /// Input has to wait, or had to when the time was last told.
     stalled: bool,
 }
 
@@ -53,8 +53,8 @@ impl Budget {
         begins
     }
 
-    /// Input goes on.
-    pub(crate) const fn resume(&mut self) {
-        self.stalled = false;
+    /// Input can go on if there is room. Call it when the time is told: what makes room tells none, so a pause counts up to then.
+    pub(crate) const fn resume(&mut self, windows: bool) {
+        self.stalled &= !self.is_open(windows);
     }
 }

@@ -88,11 +88,8 @@ impl Session {
     pub fn handle_input(&mut self, now: Duration, data: &[u8]) -> Result<usize, ProtocolError> {
         let now = self.advance(now);
         let mut rest = data;
-        if self.wants_input() {
-            self.common.budget.resume();
-            if !data.is_empty() {
-                self.common.liveness.heard(now);
-            }
+        if self.wants_input() && !data.is_empty() {
+            self.common.liveness.heard(now);
         }
         while !rest.is_empty() && self.wants_input() {
             if let Err(error) = self.step(&mut rest) {

@@ -274,6 +274,7 @@ impl Session {
         if self.common.reason.is_none() {
             self.common.pass(now - self.now);
         }
+        self.common.budget.resume(self.common.is_v2());
         self.now = now;
         now
     }

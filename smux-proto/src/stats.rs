@@ -35,7 +35,8 @@ pub struct SessionStats {
     pub windows_granted: usize,
     /// Times that reading from the transport paused because the receive buffer was full.
     pub receive_stalls: u64,
-    /// How long reading paused altogether, each time until input went on.
+    /// How long reading paused altogether. A read that makes room tells no time: a pause counts up to the next call that does,
+    /// but no longer, even if the peer sends nothing then.
     pub receive_stall_time: Duration,
     /// Times that a write waited for the peer's window.
     pub window_stalls: u64,

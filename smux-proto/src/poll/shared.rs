@@ -66,9 +66,17 @@ impl Shared {
     /// the read pump is woken, and looks at deadlines itself.
     pub(super) fn with_streams<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
+        let paused = !state.session.wants_input();
         let result = act(&mut state);
+        let goes_on = paused && state.session.wants_input();
         if state.concerns_somebody() {
             self.wake(state);
+        } else {
+            drop(state);
+        }
+        if goes_on {
+            // The pause counts up to here.
+            self.note_time();
         }
         result
     }

@@ -152,13 +152,19 @@ fn a_pause_of_reading_is_timed_while_it_lasts() {
     assert_eq!(stats(&peer).receive_stall_time, 5 * SECOND);
     peer.read(id);
     peer.session.note_time(6 * SECOND);
-    // Input goes on only now.
-    assert_eq!(peer.session.handle_input(7 * SECOND, &[]), Ok(0));
-    peer.session.note_time(9 * SECOND);
+    assert_eq!(stats(&peer).receive_stall_time, 6 * SECOND);
+    // There is room, and that nothing arrives is the peer's doing.
+    peer.session.note_time(3_600 * SECOND);
+    peer.send([psh(3, counting(10))]);
+    assert_eq!(stats(&peer).receive_stall_time, 6 * SECOND);
+    peer.session.note_time(3_601 * SECOND);
+    peer.close(id);
+    peer.session.note_time(3_602 * SECOND);
+    peer.session.note_time(3_609 * SECOND);
     let stats = stats(&peer);
     assert_eq!(
         (stats.receive_stalls, stats.receive_stall_time),
-        (1, 7 * SECOND)
+        (2, 8 * SECOND)
     );
 }
 

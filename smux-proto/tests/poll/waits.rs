@@ -6,17 +6,19 @@ use std::{
         atomic::{AtomicU64, Ordering::SeqCst},
         mpsc,
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
 
 use smux_proto::{
-    Config, Side, StallCause,
+    Command, Config, Side, StallCause,
     poll::{Clock, SessionHandle, connect},
 };
 
-use crate::wire::{Wire, now};
+use crate::wire::{Count, Wire, now, run, server};
+
+const MILLI: Duration = Duration::from_millis(1);
 
 /// Neither a write that begins to wait nor whoever asks for the counters waits for the driver.
 #[test]
@@ -37,6 +39,29 @@ fn waits_are_timed_while_nothing_moves() {
     let stats = session.stats();
     assert_eq!(stats.stream_queue_stall_time, Duration::from_secs(2));
     assert_eq!(stream.stats().write_stall, Some(StallCause::StreamQueue));
+}
+
+/// A pause of reading ends when there is room, not when the peer sends again.
+#[test]
+fn a_pause_of_reading_does_not_count_how_long_the_peer_is_idle() {
+    const BUDGET: usize = 10_000;
+    let config = Config::builder()
+        .max_receive_buffer(BUDGET)
+        .max_stream_buffer(BUDGET);
+    let (session, mut driver, wire) = server(config.keep_alive_disabled().build().expect("valid"));
+    let (_, waker) = Count::waker();
+    wire.receive(Command::Syn, 3, b"");
+    wire.receive(Command::Psh, 3, &[0; BUDGET]);
+    assert!(run(&mut driver, &waker).is_pending());
+    let stream = now(session.accept()).expect("accept");
+    assert_eq!(session.stats().receive_stalls, 1);
+    wire.ends(|ends| ends.now += MILLI);
+    let mut cx = Context::from_waker(Waker::noop());
+    let read = stream.poll_read(&mut cx, &mut Vec::new());
+    assert_eq!(read, Poll::Ready(Ok(BUDGET)));
+    assert!(run(&mut driver, &waker).is_pending());
+    wire.ends(|ends| ends.now += Duration::from_secs(3_600));
+    assert_eq!(session.stats().receive_stall_time, MILLI);
 }
 
 /// A clock is the embedder's: it may have locks of its own, and use the session.
