@@ -92,14 +92,14 @@
 //! | level | what |
 //! |---|---|
 //! | `ERROR` | span `session` (side, version), in the span in which it was made; of this level so that it is there around warnings |
-//! | `WARN` | the session ended by an error, with the reason; a stream ended since its peer overran its window |
+//! | `WARN` | the session ended by an error, with the reason: once at most |
 //! | `DEBUG` | span `stream` (id), from opening or accepting until nothing is left of it |
-//! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; reading paused |
+//! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; a stream ended since its peer overran its window; reading paused |
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished or stopped a stream |
 //!
 //! What a peer can cause as often as it likes is not above `DEBUG`. In the poll layer, and so in the adapters, this happens
-//! under the session's lock: a subscriber that is slow makes the session slow, and it must not itself write to a stream of
-//! the session.
+//! under the session's lock: a subscriber that is slow makes the session slow, and it must not use or drop anything of the
+//! session: even asking for its counters deadlocks.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -115,26 +115,40 @@ fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
     assert_eq!(lines[..expected.len()], expected);
 }
 
+/// A server with a stream that was ended since the peer had overrun its window.
+fn overrun() -> Script {
+    let small = config(Version::V2)
+        .max_receive_buffer(300_000)
+        .max_stream_buffer(1_000);
+    let mut peer = Script::server(build(small));
+    peer.send([syn(3), psh(3, "secret")]);
+    peer.accept();
+    for _ in 0..6 {
+        peer.send([psh(3, [b's'; 60_000])]);
+    }
+    assert_eq!(peer.session.stats().streams_retired, 1);
+    peer
+}
+
+/// A peer can do it again and again.
+#[test]
+fn that_a_peer_overran_its_window_is_told_but_is_no_warning() {
+    let lines = log("smux=debug", || drop(overrun()));
+    let ended = "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream ended: the peer sent beyond its window into a full buffer stream=3";
+    assert!(lines.iter().any(|line| line == ended), "{lines:?}");
+}
+
 /// With the filter that a service runs with: only what went wrong, and nothing of what was sent.
 #[test]
 fn warnings_tell_what_went_wrong_and_never_data() {
     let lines = log("smux=warn", || {
-        let small = config(Version::V2)
-            .max_receive_buffer(300_000)
-            .max_stream_buffer(1_000);
-        let mut peer = Script::server(build(small));
-        peer.send([syn(3), psh(3, "secret")]);
-        peer.accept();
-        for _ in 0..6 {
-            peer.send([psh(3, [b's'; 60_000])]);
-        }
+        let mut peer = overrun();
         peer.send_bad(&Frame {
             payload: vec![0; 7],
             ..upd(3, 0, 0)
         });
     });
     let expected = [
-        "WARN session{side=Server version=2}: smux: stream ended: the peer sent beyond its window into a full buffer stream=3",
         "WARN session{side=Server version=2}: smux: session ended by an error reason=peer sent UPD with length 7 streams=1",
         "ERROR session{side=Server version=2}: smux: close",
     ];

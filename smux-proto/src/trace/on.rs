@@ -96,7 +96,7 @@ impl Trace {
 
     pub(crate) fn retired(&self, id: StreamId) {
         tell!(
-            WARN,
+            DEBUG,
             self.stream(id),
             stream = id.get(),
             "stream ended: the peer sent beyond its window into a full buffer"
