@@ -9,6 +9,7 @@ use crate::{
     event::Events,
     frame::{Side, StreamId, Version},
     keep_alive::Liveness,
+    recv::Recv,
     scheduler::Scheduler,
     segments::{SEGMENT, Segments},
     stalls::{StallCause, Stalls},
@@ -227,9 +228,14 @@ impl Common {
 
     /// Notes that a read took bytes, and tells the peer in time.
     pub(crate) fn consumed(&mut self, key: Key, bytes: usize, table: &mut Table) {
-        self.budget.refund(bytes);
-        table[key].recv.read += bytes as u64;
+        self.took(&mut table[key].recv, bytes);
         self.update_window(key, table);
+    }
+
+    /// Accounts for bytes that a read took. [`update_window`](Self::update_window) is to follow.
+    pub(crate) const fn took(&mut self, recv: &mut Recv, bytes: usize) {
+        self.budget.refund(bytes);
+        recv.read += bytes as u64;
     }
 
     /// Renews a stream's window if the peer should hear of what was read.

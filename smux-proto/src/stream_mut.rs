@@ -61,16 +61,18 @@ impl<'a> StreamMut<'a> {
         if let Some(end) = self.nothing_to_read() {
             return end.map_ok(|()| 0);
         }
-        let queue = &mut self.table[self.key].recv.queue;
+        let recv = &mut self.table[self.key].recv;
         let mut copied = 0;
-        while buf.has_remaining_mut() && !queue.is_empty() {
-            let front = self.common.segments.front(queue);
+        while buf.has_remaining_mut() && !recv.queue.is_empty() {
+            let front = self.common.segments.front(&recv.queue);
             let count = front.len().min(buf.remaining_mut());
+            // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
             buf.put_slice(&front[..count]);
-            self.common.segments.advance(queue, count);
+            self.common.segments.advance(&mut recv.queue, count);
+            self.common.took(recv, count);
             copied += count;
         }
-        self.common.consumed(self.key, copied, self.table);
+        self.common.update_window(self.key, self.table);
         Poll::Ready(Ok(copied))
     }
 
