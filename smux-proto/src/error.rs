@@ -85,7 +85,9 @@ pub enum CloseReason {
     /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout, and nothing was
     /// received in that time since the receive buffer was full.
     WriteTimeout,
-    /// The transport failed. If only writing failed, what it still held was received.
+    /// The transport failed. If only writing failed, and the session was not closing, what the peer had sent is still received:
+    /// to the end of the input, for `close_timeout` at most, and only until the session is closed here, as also happens when
+    /// nobody has a handle on it or its streams any more.
     Transport(TransportError),
 }
 

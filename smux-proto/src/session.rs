@@ -227,7 +227,7 @@ impl Session {
         }
     }
 
-    /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due: every `handle_*` and `poll_transmit`
+    /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due. Every other call that takes `now`
     /// tells it too.
     pub fn note_time(&mut self, now: Duration) {
         self.advance(now);

@@ -145,7 +145,8 @@ impl ReadPump {
             cx,
             |state| {
                 let Some(piece) = pace.next(state.streams_woken) else {
-                    // The session wants input, so whoever waits for that is woken at once, behind the others.
+                    // Woken at once, behind the others, if the session wants input; if a stalled pump was polled for
+                    // something else, when it does.
                     return Poll::Pending;
                 };
                 let unread = &self.buffer[unread.start..][..piece.min(unread.len())];

@@ -124,7 +124,9 @@ impl Shared {
         look(&self.lock())
     }
 
-    /// A panic under the lock can only come from a caller's buffer; the session itself is left as after any call.
+    /// Code of others runs under the lock, and may panic there: a caller's buffer, the clone of a waker, a subscriber of `tracing`.
+    /// The session goes on with what such a call left. After a buffer that is consistent: what it took is accounted for. After a
+    /// subscriber, the call that it was told of may be half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,7 +162,8 @@ pub(super) struct State {
     wake_everyone: bool,
     /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
     deadline_moved: bool,
-    /// How often a stream's tasks were woken, whoever they are.
+    /// Events dispatched: about how often streams' tasks were woken, whoever they are. The few events of the session as a whole
+    /// count too, which does not matter for what it is used for, to tell a crowd from a few.
     pub(super) streams_woken: u64,
 }
 

@@ -18,7 +18,8 @@ pub trait TransportRead {
 /// The writing side of a transport.
 pub trait TransportWrite {
     /// Writes from `bufs`, in order, at least one byte, and returns how many. There is always a byte to write;
-    /// `Ok(0)` ends the session with [`io::ErrorKind::WriteZero`].
+    /// `Ok(0)` counts as the error [`io::ErrorKind::WriteZero`]. After an error of this trait the session writes nothing more
+    /// and ends once it has [received](crate::Session::handle_write_error) what the peer had sent.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
 
