@@ -35,7 +35,8 @@ pub struct ReadPump {
 struct Pace {
     /// Bytes to deliver under one lock.
     piece: usize,
-    /// Something was delivered since others were last let run.
+    /// Something was delivered since this last made way, so that it makes progress however many are woken meanwhile. They may have
+    /// run already, when the transport had nothing: then this makes way once more than it has to.
     delivered: bool,
     /// The session's count of streams woken, as of the last look.
     woken: u64,
