@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use smux_proto::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    task,
     time::{Instant, Sleep},
 };
 
@@ -68,6 +69,10 @@ impl<T: AsyncRead> TransportRead for Io<T> {
         ready!(self.io.as_mut().poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        yield_now(cx);
+    }
 }
 
 impl<T: AsyncWrite> TransportWrite for Io<T> {
@@ -90,6 +95,18 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
     fn is_vectored(&self) -> bool {
         self.io.is_write_vectored()
     }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        yield_now(cx);
+    }
+}
+
+/// Wakes the task behind all others that can run, also those that have used up their budget, which the runtime holds back until
+/// no others are left. A driver that was woken at once would run many times before they do: a stream of small writes, whose task uses up
+/// its budget again and again, would get a small part of what a stream of large writes gets.
+fn yield_now(cx: &mut Context<'_>) {
+    // Pending: that is what wakes the task.
+    let _ = pin!(task::yield_now()).poll(cx);
 }
 
 impl<T: AsyncRead + AsyncWrite> Transport for Io<T> {

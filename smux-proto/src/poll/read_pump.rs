@@ -92,7 +92,7 @@ impl ReadPump {
     }
 
     /// Reads until the input ends or the session does. Pending while the transport has nothing or the session has no
-    /// room; now and then it is pending and wakes itself, to let others run.
+    /// room; now and then it is pending and [wakes itself](TransportRead::yield_now), to let others run.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
             while self.stalled || !self.unread.is_empty() {
@@ -108,7 +108,7 @@ impl ReadPump {
         if self.pump.done {
             return Poll::Ready(());
         }
-        cx.waker().wake_by_ref();
+        transport.yield_now(cx);
         Poll::Pending
     }
 

@@ -13,6 +13,12 @@ pub trait TransportRead {
     /// Reads at least one byte into `buf`, which is never empty, and returns how many. `Ok(0)` is the end of the
     /// input: nothing is read after it, nor after an error.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// The pump has done its share and returns, to be polled again once the tasks that can run had their turn. A runtime that
+    /// runs tasks in the order in which they were woken needs no more than the default, which wakes at once.
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
 }
 
 /// The writing side of a transport.
@@ -34,6 +40,11 @@ pub trait TransportWrite {
     /// Whether `poll_write` gains from more than one slice. If not, small pieces are gathered in one buffer first.
     fn is_vectored(&self) -> bool {
         true
+    }
+
+    /// As [`TransportRead::yield_now`].
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
     }
 }
 

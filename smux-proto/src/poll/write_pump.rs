@@ -56,7 +56,7 @@ impl WritePump {
     }
 
     /// Writes until the write side is shut or the session ends. Pending while the transport takes nothing or there is nothing
-    /// to write; now and then it is pending and wakes itself, to let others run.
+    /// to write; now and then it is pending and [wakes itself](TransportWrite::yield_now), to let others run.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         for _ in 0..ROUNDS {
             if self.pump.done {
@@ -83,7 +83,7 @@ impl WritePump {
                 self.pump.done = true;
             }
         }
-        cx.waker().wake_by_ref();
+        transport.yield_now(cx);
         Poll::Pending
     }
 
