@@ -50,7 +50,7 @@
 //!
 //! How far a blocking write has come is only seen when it returns. If meanwhile nothing arrives, or nothing is read
 //! because the receive buffer is full, a transport that takes longer than the [keep-alive timeout](KeepAlive)
-//! for one write of up to 128 KiB counts as dead: configure a longer timeout for links below about 5 kB/s.
+//! for one write of up to 240 KiB counts as dead: configure a longer timeout for links below about 10 kB/s.
 //!
 //! # Errors
 //!

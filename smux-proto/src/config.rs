@@ -54,7 +54,7 @@ pub struct KeepAlive {
 /// | `max_inbound_streams` | 65 536 | streams | the stream is refused with FIN |
 /// | `max_outbound_streams` | 65 536 | streams | opening waits |
 /// | `accept_backlog` | 4 096 | streams | the stream is refused with FIN |
-/// | `max_stream_send_queue` | 131 072 | bytes | writing waits |
+/// | `max_stream_send_queue` | 524 288 | bytes | writing waits |
 /// | `max_session_send_queue` | 4 194 304 | bytes | writing waits |
 /// | `max_owed_refusals` | 4 096 | streams | the session ends: [`ProtocolError::TooManyRefusals`](crate::ProtocolError::TooManyRefusals) |
 /// | `max_glitches` | 65 536 | frames | the session ends: [`ProtocolError::TooManyGlitches`](crate::ProtocolError::TooManyGlitches) |
@@ -111,7 +111,7 @@ impl Default for Config {
             max_inbound_streams: 65_536,
             max_outbound_streams: 65_536,
             accept_backlog: 4_096,
-            max_stream_send_queue: 131_072,
+            max_stream_send_queue: 524_288,
             max_session_send_queue: 4_194_304,
             max_owed_refusals: 4_096,
             max_glitches: 65_536,

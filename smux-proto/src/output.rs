@@ -15,15 +15,9 @@ use crate::{
     transmit::Transmit,
 };
 
-/// Bytes after which a batch takes no further frame: two full frames of the default size. Larger
-/// batches win nothing and fall out of the processor's cache.
-const BATCH: usize = 64 << 10;
-/// The share of a batch that control frames may take before data has its turn.
-const CONTROL_SHARE: usize = BATCH / 4;
-
 impl Session {
-    /// Fills `out` with frames to write, if it is empty or has only a [tail](Transmit::more_follows) left, and tells whether it has
-    /// bytes to write.
+    /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows) what is left of it, and tells whether it
+    /// has bytes to write.
     ///
     /// Write from `out` what the transport takes, advance it, and call this again with the same
     /// `out` until it returns `false`: that is how the session sees the transport's progress.
@@ -37,7 +31,7 @@ impl Session {
             *out = Transmit::new();
             return false;
         }
-        if out.has_remaining() && !out.is_tail() {
+        if out.has_remaining() && !out.wants_more() {
             return true;
         }
         self.close_if_drained(now);
@@ -92,7 +86,9 @@ impl Session {
     }
 
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
-        while writer.out.remaining() < CONTROL_SHARE
+        // A share of the batch: then data has its turn, since no more than two thirds were left of what it held before.
+        let share = writer.out.remaining() + (writer.out.size() / 4).max(1);
+        while writer.out.remaining() < share
             && let Some(key) = self.common.scheduler.next_control(&mut self.table)
         {
             let stream = &mut self.table[key];
@@ -102,7 +98,7 @@ impl Session {
         }
         // A refused stream is a closed one: see `Stream::owed_fins`.
         let fins = 1 + usize::from(self.common.config.half_close());
-        while writer.out.remaining() < CONTROL_SHARE
+        while writer.out.remaining() < share
             && let Some(id) = self.common.scheduler.next_refusal()
         {
             for _ in 0..fins {
@@ -112,7 +108,7 @@ impl Session {
     }
 
     fn fill_data(&mut self, writer: &mut Writer<'_>) {
-        while writer.out.remaining() < BATCH
+        while writer.out.remaining() < writer.out.size()
             && let Some(key) = self.common.scheduler.next_data(&mut self.table)
         {
             let stream = &mut self.table[key];

@@ -13,8 +13,8 @@ use crate::{
 /// Payload up to this size is copied next to its header: cheaper than a slice of its own in a vectored write.
 const COPIED: usize = 1024;
 
-/// Less is a tail, see [`Transmit::more_follows`].
-const TAIL: usize = 4096;
+/// See [`Transmit::set_size`].
+const SIZE: usize = 60 << 10;
 
 /// A reusable batch of frames on their way to the transport.
 ///
@@ -23,12 +23,13 @@ const TAIL: usize = 4096;
 /// contiguous [`chunk`](Buf::chunk), or, with feature `std`, as slices for a vectored write. Bytes count as
 /// sent once [`advance`](Buf::advance) has passed them. Give the same batch to `poll_transmit`
 /// again, so that its buffers are used again.
-#[derive(Default)]
 pub struct Transmit {
     /// Headers and small payloads, in order.
     copied: Vec<u8>,
     chunks: VecDeque<Chunk>,
     remaining: usize,
+    /// How much the session fills in.
+    size: usize,
     more_follows: bool,
     /// Buffers whose bytes have left.
     spent: Vec<Vec<u8>>,
@@ -41,6 +42,12 @@ enum Chunk {
         end: usize,
     },
     Segment(Segment),
+}
+
+impl Default for Transmit {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Without the data, which is the user's and does not belong in logs.
@@ -59,6 +66,7 @@ impl Transmit {
             copied: Vec::new(),
             chunks: VecDeque::new(),
             remaining: 0,
+            size: SIZE,
             more_follows: false,
             spent: Vec::new(),
         }
@@ -83,15 +91,30 @@ impl Transmit {
         }
     }
 
-    /// Whether the session had more to send than this batch takes. Then a write may leave a tail of less than 4096 bytes, for
-    /// instance to end where a page of memory does: the session fills the batch up behind it. A batch of which more is left
-    /// is not filled up, so that what becomes urgent does not stand behind still more data.
+    /// How much the session fills in at a time, in bytes: see [`set_size`](Self::set_size).
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Changes how much the session fills in at a time: it adds frames until the batch holds `bytes`, so it may hold a frame more,
+    /// less a byte. 61 440 at first; 0 counts as 1.
+    ///
+    /// A fast transport gains from more. But what is in a batch leaves before all that becomes urgent later, and has left the session's
+    /// queues and their limits.
+    pub fn set_size(&mut self, bytes: usize) {
+        self.size = bytes.max(1);
+    }
+
+    /// Whether the session had more to send than this batch takes. Then a write need not take all of it, but can end where it
+    /// suits the transport: the session fills the batch up behind what is left, once that is less than two thirds of its
+    /// [size](Self::set_size).
     pub const fn more_follows(&self) -> bool {
         self.more_follows
     }
 
-    pub(crate) const fn is_tail(&self) -> bool {
-        self.more_follows && self.remaining < TAIL
+    /// The limit keeps a transport that takes little at a time from having the copied part moved each time.
+    pub(crate) const fn wants_more(&self) -> bool {
+        self.more_follows && self.remaining < self.size / 3 * 2
     }
 
     pub(crate) const fn set_more_follows(&mut self, more_follows: bool) {

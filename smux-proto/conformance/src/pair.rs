@@ -77,6 +77,14 @@ impl End {
         }
     }
 
+    /// Now and then, as whoever drives a session may.
+    pub(crate) fn change_batch_size(&mut self, rng: &mut Rng) {
+        if rng.u8(..16) == 0 {
+            let sizes = [0, 1, 100, 5_000, 61_440, 245_760];
+            self.batch.set_size(sizes[rng.usize(..sizes.len())]);
+        }
+    }
+
     pub(crate) fn transmit(&mut self, now: Duration, pipe: &mut Pipe, rng: &mut Rng) -> bool {
         let mut moved = false;
         if self.session.poll_transmit(now, &mut self.batch) {

@@ -205,6 +205,7 @@ impl World {
         if end.dropped_transport() {
             return false;
         }
+        end.change_batch_size(rng);
         end.transmit(now, outgoing, rng) | end.let_go(outgoing, incoming)
     }
 
