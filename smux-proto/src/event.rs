@@ -76,12 +76,13 @@ impl Events {
         self.acceptable || self.openable || self.closed || !self.streams.is_empty()
     }
 
-    pub(crate) fn poll(&mut self, table: &mut Table) -> Option<Event> {
+    /// The next event, and where its stream stands if it is one of a stream.
+    pub(crate) fn poll(&mut self, table: &mut Table) -> Option<(Event, Option<Key>)> {
         if core::mem::take(&mut self.acceptable) {
-            return Some(Event::Acceptable);
+            return Some((Event::Acceptable, None));
         }
         if core::mem::take(&mut self.openable) {
-            return Some(Event::Openable);
+            return Some((Event::Openable, None));
         }
         while let Some(key) = self.streams.pop() {
             let Some(stream) = table.get_mut(key) else {
@@ -93,10 +94,10 @@ impl Events {
                     stream.set(Flag::InEvents);
                     self.streams.push(key);
                 }
-                return Some(event);
+                return Some((event, Some(key)));
             }
         }
-        core::mem::take(&mut self.closed).then_some(Event::Closed)
+        core::mem::take(&mut self.closed).then_some((Event::Closed, None))
     }
 
     /// A stream with queued events is gone.

@@ -124,6 +124,11 @@ impl Session {
     ///
     /// [`OpenError::Closed`], [`OpenError::Draining`], [`OpenError::IdsExhausted`]. No id is used up then.
     pub fn open(&mut self) -> Poll<Result<StreamId, OpenError>> {
+        self.open_at().map_ok(|(id, _)| id)
+    }
+
+    /// As [`open`](Self::open), with the stream's place.
+    pub(crate) fn open_at(&mut self) -> Poll<Result<(StreamId, Key), OpenError>> {
         if let Some(reason) = &self.common.reason {
             return Poll::Ready(Err(OpenError::Closed(reason.clone())));
         }
@@ -150,7 +155,7 @@ impl Session {
         self.common.scheduler.owe_control(key, stream);
         self.common.stats.streams_opened += 1;
         self.common.trace.opened(id);
-        Poll::Ready(Ok(id))
+        Poll::Ready(Ok((id, key)))
     }
 
     /// Takes the stream of the peer that has waited longest, with whatever has arrived on it.
@@ -161,6 +166,11 @@ impl Session {
     ///
     /// The reason why the session ended, once nothing more arrives and all waiting streams are taken.
     pub fn accept(&mut self) -> Poll<Result<StreamId, CloseReason>> {
+        self.accept_at().map_ok(|(id, _)| id)
+    }
+
+    /// As [`accept`](Self::accept), with the stream's place.
+    pub(crate) fn accept_at(&mut self) -> Poll<Result<(StreamId, Key), CloseReason>> {
         let Some(key) = self.backlog.pop_front() else {
             return match self.common.end_of_input() {
                 Some(reason) => Poll::Ready(Err(reason.clone())),
@@ -171,13 +181,18 @@ impl Session {
         stream.set(Flag::Accepted);
         self.common.stats.streams_accepted += 1;
         self.common.trace.accepted(stream.id);
-        Poll::Ready(Ok(stream.id))
+        Poll::Ready(Ok((stream.id, key)))
     }
 
     /// The stream with this id; `None` if it was never opened or accepted here, or was closed.
     pub fn stream(&mut self, id: StreamId) -> Option<StreamMut<'_>> {
         let key = self.table.find(id)?;
-        let stream = &self.table[key];
+        self.stream_at(key)
+    }
+
+    /// As [`stream`](Self::stream), without a search.
+    pub(crate) fn stream_at(&mut self, key: Key) -> Option<StreamMut<'_>> {
+        let stream = self.table.get(key)?;
         (stream.has(Flag::Accepted) && !stream.has(Flag::Closed))
             .then(|| StreamMut::new(key, &mut self.table, &mut self.common))
     }
@@ -195,6 +210,11 @@ impl Session {
 
     /// The next thing that the application may want to know.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.poll_event_at().map(|(event, _)| event)
+    }
+
+    /// As [`poll_event`](Self::poll_event), with the place of the event's stream.
+    pub(crate) fn poll_event_at(&mut self) -> Option<(Event, Option<Key>)> {
         self.common.events.poll(&mut self.table)
     }
 
@@ -271,8 +291,10 @@ impl Session {
     /// Takes note of the time, which never goes back.
     pub(crate) fn advance(&mut self, now: Duration) -> Duration {
         let now = self.now.max(now);
-        if self.common.reason.is_none() {
-            self.common.pass(now - self.now);
+        let time = now - self.now;
+        // No time concerns only those whose wait has just begun.
+        if self.common.reason.is_none() && !(time.is_zero() && self.common.stalls.is_empty()) {
+            self.common.pass(time);
         }
         self.common.budget.resume(self.common.is_v2());
         self.now = now;

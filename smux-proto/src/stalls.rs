@@ -60,8 +60,13 @@ impl Stalls {
         self.writers -= 1;
     }
 
+    /// Whether nobody waits.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.writers == 0
+    }
+
     pub(crate) fn pass(&mut self, time: Duration, stats: &mut SessionStats) {
-        if self.writers == 0 {
+        if self.is_empty() {
             return;
         }
         for cause in [

@@ -15,10 +15,18 @@ const KEEP: usize = 256;
 
 /// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
 /// belongs to the same stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     slot: u32,
     serial: u32,
+}
+
+#[cfg(feature = "poll")]
+impl Key {
+    /// Its place among the streams of its session, which no other stream has at the same time; free places are taken first.
+    pub(crate) const fn slot(self) -> usize {
+        self.slot as usize
+    }
 }
 
 /// Streams in slots, found by id in constant time.

@@ -62,7 +62,7 @@ impl<T: Transport> Running<T> {
     /// Input comes first, so that what it causes to be sent leaves in the same round.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let Self { transport, pumps } = self;
-        pumps.write.awake();
+        pumps.begin();
         // Neither end of these two is the end of the session, which the third tells.
         let _ = pumps.read.poll(cx, transport);
         let _ = pumps.write.poll(cx, transport);

@@ -8,6 +8,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -45,6 +46,19 @@ impl Pumps {
         };
         (SessionHandle::first(shared), pumps)
     }
+
+    /// Whoever polls all three in one task begins so: none of them need be woken for what the others do, and one look at the clock
+    /// serves them all.
+    pub(super) fn begin(&mut self) {
+        let Self { read, write, timer } = self;
+        let shared = &read.pump.shared;
+        let now = Some(shared.now());
+        let wakers = shared.take_pump_wakers();
+        drop(wakers);
+        read.pump.time = now;
+        write.pump.time = now;
+        timer.pump.time = now;
+    }
 }
 
 /// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that collide.
@@ -59,6 +73,8 @@ fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
 /// What the pumps have in common: whoever drops one before it is done ends the session.
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
+    /// The time of the poll under way, for a pump that is polled with others.
+    time: Option<Duration>,
     pub(super) done: bool,
 }
 
@@ -66,8 +82,13 @@ impl Pump {
     fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Arc::clone(shared),
+            time: None,
             done: false,
         }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.time.unwrap_or_else(|| self.shared.now())
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 
 /// Moves input from the transport to the session.
 pub struct ReadPump {
-    pump: Pump,
+    pub(super) pump: Pump,
     buffer: Vec<u8>,
     /// What was read and the session has not taken.
     unread: Range<usize>,
@@ -116,7 +116,7 @@ impl ReadPump {
         let shared = &self.pump.shared;
         match read {
             Ok(0) => {
-                let now = shared.now();
+                let now = self.pump.now();
                 shared.with(|state| state.session.handle_eof(now));
             }
             Ok(count) if count <= self.buffer.len() => {
@@ -138,7 +138,7 @@ impl ReadPump {
     /// Gives the session what it has room for. Pending until it wants more.
     fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let shared = &self.pump.shared;
-        let now = shared.now();
+        let now = self.pump.now();
         let Self { pace, unread, .. } = self;
         let mut consumed = 0;
         let mut done = false;

@@ -39,7 +39,7 @@ impl SessionHandle {
         let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.open);
         poll_fn(|cx| {
             let opened = waiter.poll(cx, State::open);
-            opened.map_ok(|id| StreamHandle::new(&self.shared, id))
+            opened.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
         })
         .await
     }
@@ -197,7 +197,7 @@ fn poll_accept(
     cx: &mut Context<'_>,
 ) -> Poll<Result<StreamHandle, CloseReason>> {
     let accepted = waiter.poll(cx, State::accept);
-    accepted.map_ok(|id| StreamHandle::new(&waiter.shared, id))
+    accepted.map_ok(|(id, key)| StreamHandle::new(&waiter.shared, id, key))
 }
 
 /// One task's place in a queue, given up when dropped.

@@ -12,7 +12,7 @@ use super::{
     transport::Clock,
     wakers::{BlockedStreams, FlushQueue, Interest, WaitQueue, WakeList},
 };
-use crate::{CloseReason, Event, OpenError, Session, StreamError, StreamId, StreamMut};
+use crate::{CloseReason, Event, OpenError, Session, StreamError, StreamId, StreamMut, table::Key};
 
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -102,7 +102,8 @@ impl Shared {
         act: impl FnOnce(&mut State) -> Poll<R>,
         place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
     ) -> Poll<R> {
-        let (poll, replaced) = self.with(|state| or_wait(state, cx, act, place));
+        let mut replaced = None;
+        let poll = self.with(|state| or_wait(state, cx, act, place, &mut replaced));
         drop(replaced);
         poll
     }
@@ -114,9 +115,16 @@ impl Shared {
         act: impl FnOnce(&mut State) -> Poll<R>,
         place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
     ) -> Poll<R> {
-        let (poll, replaced) = self.with_streams(|state| or_wait(state, cx, act, place));
+        let mut replaced = None;
+        let poll = self.with_streams(|state| or_wait(state, cx, act, place, &mut replaced));
         drop(replaced);
         poll
+    }
+
+    /// The pumps need not be woken before they have placed their wakers again. Drop what is returned without the lock.
+    #[must_use]
+    pub(super) fn take_pump_wakers(&self) -> impl Sized + use<> {
+        take(&mut self.lock().pumps)
     }
 
     /// Reads a fact. Nothing may change, so nobody is woken.
@@ -138,13 +146,13 @@ fn or_wait<R>(
     cx: &Context<'_>,
     act: impl FnOnce(&mut State) -> Poll<R>,
     place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
-) -> (Poll<R>, Option<Waker>) {
+    replaced: &mut Option<Waker>,
+) -> Poll<R> {
     let poll = act(state);
-    let replaced = match poll {
-        Poll::Ready(_) => None,
-        Poll::Pending => place(state, cx.waker()),
-    };
-    (poll, replaced)
+    if poll.is_pending() {
+        *replaced = place(state, cx.waker());
+    }
+    poll
 }
 
 /// All that the lock protects.
@@ -161,7 +169,7 @@ pub(super) struct State {
     /// The session or its driver has ended and not everybody knows.
     wake_everyone: bool,
     /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
-    deadline_moved: bool,
+    pub(super) deadline_moved: bool,
     /// Events dispatched: about how often streams' tasks were woken, whoever they are. The few events of the session as a whole
     /// count too, which does not matter for what it is used for, to tell a crowd from a few.
     pub(super) streams_woken: u64,
@@ -188,7 +196,7 @@ pub(super) struct PumpWakers {
 impl State {
     /// Whether [`collect`](Self::collect) may have anybody to wake.
     fn concerns_somebody(&self) -> bool {
-        self.deadline_moved
+        (self.deadline_moved && self.pumps.timer.is_some())
             || self.wake_everyone
             || self.session.has_events()
             || self.flushes.is_due()
@@ -216,15 +224,15 @@ impl State {
     /// Takes the wakers that are due. True: there may be more.
     fn collect(&mut self, wakes: &mut WakeList) -> bool {
         while wakes.has_room()
-            && let Some(event) = self.session.poll_event()
+            && let Some((event, key)) = self.session.poll_event_at()
         {
             self.streams_woken += 1;
-            self.dispatch(event, wakes);
+            self.dispatch(event, key, wakes);
         }
         while wakes.has_room()
-            && let Some(id) = self.flushes.pop()
+            && let Some(key) = self.flushes.pop()
         {
-            wakes.extend(self.blocked.take(id, Interest::Write));
+            wakes.extend(self.blocked.take(key, Interest::Write));
         }
         let more = !wakes.has_room();
         if take(&mut self.wake_everyone) {
@@ -234,19 +242,17 @@ impl State {
         more
     }
 
-    fn dispatch(&mut self, event: Event, wakes: &mut WakeList) {
-        match event {
-            Event::Acceptable => wakes.extend(self.waiting.accept.take_all()),
-            Event::Openable => wakes.extend(self.waiting.open.take_all()),
-            Event::Readable(id) | Event::Finished(id) => {
-                wakes.extend(self.blocked.take(id, Interest::Read));
-            }
-            Event::Writable(id) => wakes.extend(self.blocked.take(id, Interest::Write)),
-            Event::Stopped(id) => {
-                wakes.extend(self.blocked.take(id, Interest::Write));
-                wakes.extend(self.blocked.take(id, Interest::Stop));
-            }
-            Event::Closed => self.wake_everyone = true,
+    fn dispatch(&mut self, event: Event, key: Option<Key>, wakes: &mut WakeList) {
+        let interests: &[_] = match event {
+            Event::Acceptable => return wakes.extend(self.waiting.accept.take_all()),
+            Event::Openable => return wakes.extend(self.waiting.open.take_all()),
+            Event::Closed => return self.wake_everyone = true,
+            Event::Readable(_) | Event::Finished(_) => &[Interest::Read],
+            Event::Writable(_) => &[Interest::Write],
+            Event::Stopped(_) => &[Interest::Write, Interest::Stop],
+        };
+        for &interest in interests {
+            wakes.extend(key.and_then(|key| self.blocked.take(key, interest)));
         }
     }
 
@@ -273,18 +279,18 @@ impl State {
     /// Acts on the stream of a live handle. The session keeps the stream until its handle closes it.
     pub(super) fn with_stream<R>(
         &mut self,
-        id: StreamId,
+        key: Key,
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
-        match self.session.stream(id) {
+        match self.session.stream_at(key) {
             Some(mut stream) => act(&mut stream),
             None => Poll::Ready(Err(StreamError::Closed(self.reason()))),
         }
     }
 
-    pub(super) fn poll_stopped(&mut self, id: StreamId) -> Poll<Result<(), StreamError>> {
+    pub(super) fn poll_stopped(&mut self, key: Key) -> Poll<Result<(), StreamError>> {
         let stopped = |stream: &mut StreamMut<'_>| Poll::Ready(Ok(stream.is_stopped()));
-        match self.with_stream(id, stopped) {
+        match self.with_stream(key, stopped) {
             Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
             _ if self.session.is_closed() => Poll::Ready(Err(StreamError::Closed(self.reason()))),
             _ => Poll::Pending,
@@ -292,31 +298,27 @@ impl State {
     }
 
     /// Ready once the transport is flushed up to `mark`; until then the stream's waker for writing is woken then.
-    pub(super) fn poll_flushed(
-        &mut self,
-        id: StreamId,
-        mark: u64,
-    ) -> Poll<Result<(), StreamError>> {
+    pub(super) fn poll_flushed(&mut self, key: Key, mark: u64) -> Poll<Result<(), StreamError>> {
         if mark <= self.flushes.flushed() {
             return Poll::Ready(Ok(()));
         }
         if self.flushes.has_ended() || self.finished().is_ready() {
             return Poll::Ready(Err(StreamError::Closed(self.reason())));
         }
-        self.flushes.wait(mark, id);
+        self.flushes.wait(mark, key);
         Poll::Pending
     }
 
     /// Opens a stream for a handle.
-    pub(super) fn open(&mut self) -> Poll<Result<StreamId, OpenError>> {
-        let poll = self.session.open();
+    pub(super) fn open(&mut self) -> Poll<Result<(StreamId, Key), OpenError>> {
+        let poll = self.session.open_at();
         self.count_stream(matches!(poll, Poll::Ready(Ok(_))));
         poll
     }
 
     /// Accepts a stream for a handle.
-    pub(super) fn accept(&mut self) -> Poll<Result<StreamId, CloseReason>> {
-        let poll = self.session.accept();
+    pub(super) fn accept(&mut self) -> Poll<Result<(StreamId, Key), CloseReason>> {
+        let poll = self.session.accept_at();
         self.count_stream(matches!(poll, Poll::Ready(Ok(_))));
         poll
     }
@@ -355,6 +357,9 @@ impl State {
     /// True: nothing of the session can be used any more, so it is to be closed.
     pub(super) fn drop_stream_handle(&mut self) -> bool {
         self.stream_handles -= 1;
+        if self.stream_handles == 0 {
+            self.blocked.trim();
+        }
         self.is_unused()
     }
 

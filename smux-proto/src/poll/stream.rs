@@ -14,7 +14,7 @@ use super::{
     split::{self, ReadHandle, WriteHandle},
     wakers::Interest,
 };
-use crate::{StreamError, StreamId, StreamMut, StreamStats};
+use crate::{StreamError, StreamId, StreamMut, StreamStats, table::Key};
 
 /// A stream of a session.
 ///
@@ -27,14 +27,17 @@ use crate::{StreamError, StreamId, StreamMut, StreamStats};
 pub struct StreamHandle {
     shared: Arc<Shared>,
     id: StreamId,
+    /// The session keeps the stream until its handle closes it, so this leads to it as long as the handle lives.
+    key: Key,
 }
 
 impl StreamHandle {
     /// A handle on a stream that was just opened or accepted, and counted.
-    pub(super) fn new(shared: &Arc<Shared>, id: StreamId) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, id: StreamId, key: Key) -> Self {
         Self {
             shared: Arc::clone(shared),
             id,
+            key,
         }
     }
 
@@ -123,14 +126,14 @@ impl StreamHandle {
     /// # Errors
     /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        let id = self.id;
+        let key = self.key;
         self.shared.poll_streams(
             cx,
             |state| {
-                let mark = ready!(state.with_stream(id, |stream| stream.poll_sent()))?;
-                state.poll_flushed(id, mark)
+                let mark = ready!(state.with_stream(key, |stream| stream.poll_sent()))?;
+                state.poll_flushed(key, mark)
             },
-            |state, waker| state.blocked.register(id, Interest::Write, waker),
+            |state, waker| state.blocked.register(key, Interest::Write, waker),
         )
     }
 
@@ -156,11 +159,11 @@ impl StreamHandle {
     /// # Errors
     /// If the session ends before.
     pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        let id = self.id;
+        let key = self.key;
         self.shared.poll_streams(
             cx,
-            |state| state.poll_stopped(id),
-            |state, waker| state.blocked.register(id, Interest::Stop, waker),
+            |state| state.poll_stopped(key),
+            |state, waker| state.blocked.register(key, Interest::Stop, waker),
         )
     }
 
@@ -190,11 +193,11 @@ impl StreamHandle {
         interest: Interest,
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
-        let id = self.id;
+        let key = self.key;
         let poll = self.shared.poll_streams(
             cx,
-            |state| state.with_stream(id, act),
-            |state, waker| state.blocked.register(id, interest, waker),
+            |state| state.with_stream(key, act),
+            |state, waker| state.blocked.register(key, interest, waker),
         );
         if poll.is_pending() && interest == Interest::Write {
             // The wait that began counts from here.
@@ -205,7 +208,7 @@ impl StreamHandle {
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
         self.shared
-            .with_streams(|state| Some(act(&mut state.session.stream(self.id)?)))
+            .with_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
     }
 }
 
@@ -233,11 +236,11 @@ fn write_slices(
 impl Drop for StreamHandle {
     fn drop(&mut self) {
         let (unused, wakers) = self.shared.with_streams(|state| {
-            if let Some(stream) = state.session.stream(self.id) {
+            if let Some(stream) = state.session.stream_at(self.key) {
                 stream.close();
             }
-            let unused = state.drop_stream_handle();
-            (unused, state.blocked.forget(self.id))
+            let wakers = state.blocked.forget(self.key);
+            (state.drop_stream_handle(), wakers)
         });
         drop(wakers);
         if unused {

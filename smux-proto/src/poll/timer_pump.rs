@@ -15,7 +15,7 @@ use crate::CloseReason;
 
 /// Keeps the session's deadlines.
 pub struct TimerPump {
-    pump: Pump,
+    pub(super) pump: Pump,
     /// The sleep under way. Deadlines move later with every batch: the sleep is then left to run out, which is cheaper
     /// than setting it each time.
     sleeping_until: Option<Duration>,
@@ -56,8 +56,8 @@ impl TimerPump {
     /// Handles a deadline that has passed, and tells the next one. The clock decides what has passed, not the sleep: a
     /// runtime may report late that a sleep has ended.
     fn next(&mut self, cx: &Context<'_>) -> Deadline {
-        let now = self.pump.shared.now();
-        let (deadline, replaced) = self.pump.shared.with(|state| {
+        let now = self.pump.now();
+        let (deadline, replaced) = self.pump.shared.with_streams(|state| {
             let State { session, pumps, .. } = state;
             if session.poll_timeout().is_some_and(|due| due <= now) {
                 session.handle_timeout(now);
@@ -69,6 +69,7 @@ impl TimerPump {
             let deadline = session.poll_timeout();
             pumps.armed = deadline.map(|at| self.sleeping_until.map_or(at, |until| until.min(at)));
             self.sleeping_until = pumps.armed;
+            state.deadline_moved = false;
             let replaced = replace(&mut pumps.timer, cx.waker());
             (pumps.armed.map_or(Deadline::Never, Deadline::At), replaced)
         });

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::StreamId;
+use crate::table::Key;
 
 /// Wakers to wake once the lock is released.
 #[derive(Default)]
@@ -36,10 +36,8 @@ impl WakeList {
 
     /// Wakes all and leaves the list empty. Call it without the lock.
     pub(super) fn wake_all(&mut self) {
-        self.inline
-            .drain(..)
-            .chain(self.more.drain(..))
-            .for_each(Waker::wake);
+        self.inline.drain(..).for_each(Waker::wake);
+        self.more.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -78,47 +76,68 @@ pub(super) struct StreamWakers {
     write: Option<Waker>,
 }
 
-/// Streams on which somebody has waited.
+/// Streams on which somebody waits.
 #[derive(Default)]
 pub(super) struct BlockedStreams {
-    /// An entry stays until its stream is gone: it will be wanted again.
-    io: HashMap<StreamId, StreamWakers, RandomState>,
+    /// By slot, which only one of the streams that have a handle has.
+    io: Vec<StreamWakers>,
     /// For the peer's stop, which few wait for, and once: no other stream pays for it.
-    stop: HashMap<StreamId, Option<Waker>, RandomState>,
+    stop: HashMap<Key, Option<Waker>, RandomState>,
 }
 
 impl BlockedStreams {
+    /// Slots kept, so that streams that come and go in small crowds allocate nothing.
+    const KEEP: usize = 256;
+
     #[must_use]
     pub(super) fn register(
         &mut self,
-        id: StreamId,
+        key: Key,
         interest: Interest,
         waker: &Waker,
     ) -> Option<Waker> {
         let slot = match interest {
-            Interest::Read => &mut self.io.entry(id).or_default().read,
-            Interest::Write => &mut self.io.entry(id).or_default().write,
-            Interest::Stop => self.stop.entry(id).or_default(),
+            Interest::Read => &mut self.io(key).read,
+            Interest::Write => &mut self.io(key).write,
+            Interest::Stop => self.stop.entry(key).or_default(),
         };
         replace(slot, waker)
     }
 
-    pub(super) fn take(&mut self, id: StreamId, interest: Interest) -> Option<Waker> {
+    fn io(&mut self, key: Key) -> &mut StreamWakers {
+        let slot = key.slot();
+        if slot >= self.io.len() {
+            self.io.resize_with(slot + 1, StreamWakers::default);
+        }
+        &mut self.io[slot]
+    }
+
+    pub(super) fn take(&mut self, key: Key, interest: Interest) -> Option<Waker> {
         match interest {
-            Interest::Read => self.io.get_mut(&id)?.read.take(),
-            Interest::Write => self.io.get_mut(&id)?.write.take(),
-            Interest::Stop => self.stop.remove(&id)?,
+            Interest::Read => self.io.get_mut(key.slot())?.read.take(),
+            Interest::Write => self.io.get_mut(key.slot())?.write.take(),
+            Interest::Stop => self.stop.remove(&key)?,
         }
     }
 
     /// The stream is gone. Drop what is returned without the lock.
     #[must_use]
-    pub(super) fn forget(&mut self, id: StreamId) -> impl Sized + use<> {
-        (self.io.remove(&id), self.stop.remove(&id))
+    pub(super) fn forget(&mut self, key: Key) -> impl Sized + use<> {
+        (
+            self.io.get_mut(key.slot()).map(mem::take),
+            self.stop.remove(&key),
+        )
+    }
+
+    /// No stream has a handle any more: gives back what a crowd of them took.
+    pub(super) fn trim(&mut self) {
+        if self.io.len() > Self::KEEP {
+            self.io = Vec::new();
+        }
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        let io = mem::take(&mut self.io).into_values();
+        let io = mem::take(&mut self.io).into_iter();
         let stop = mem::take(&mut self.stop).into_values();
         io.flat_map(|wakers| [wakers.read, wakers.write])
             .chain(stop)
@@ -160,7 +179,7 @@ impl WaitQueue {
 /// A mark is a count of bytes since the session began. Each stream is in here once per mark it waits for, the lowest mark first.
 #[derive(Default)]
 pub(super) struct FlushQueue {
-    waiting: VecDeque<(u64, StreamId)>,
+    waiting: VecDeque<(u64, Key)>,
     flushed: u64,
     ended: bool,
 }
@@ -184,9 +203,9 @@ impl FlushQueue {
         self.ended
     }
 
-    pub(super) fn wait(&mut self, mark: u64, id: StreamId) {
-        if let Err(place) = self.waiting.binary_search(&(mark, id)) {
-            self.waiting.insert(place, (mark, id));
+    pub(super) fn wait(&mut self, mark: u64, key: Key) {
+        if let Err(place) = self.waiting.binary_search(&(mark, key)) {
+            self.waiting.insert(place, (mark, key));
         }
     }
 
@@ -201,14 +220,14 @@ impl FlushQueue {
             .is_some_and(|&(mark, _)| mark <= self.flushed)
     }
 
-    /// The next stream that waits no longer.
-    pub(super) fn pop(&mut self) -> Option<StreamId> {
-        let &(mark, id) = self.waiting.front()?;
+    /// The next stream that waits no longer. It may have gone: then another may be woken that has its place, and looks again.
+    pub(super) fn pop(&mut self) -> Option<Key> {
+        let &(mark, key) = self.waiting.front()?;
         if mark > self.flushed {
             return None;
         }
         self.waiting.pop_front();
-        Some(id)
+        Some(key)
     }
 
     pub(super) fn clear(&mut self) {

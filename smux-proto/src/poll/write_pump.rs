@@ -39,7 +39,7 @@ const SLOW: Duration = Duration::from_millis(1);
 
 /// Moves output from the session to the transport.
 pub struct WritePump {
-    pump: Pump,
+    pub(super) pump: Pump,
     /// It is large while the transport takes all at once. One that takes its time would have what is urgent wait behind a large batch.
     batch: Transmit,
     /// For transports that gain nothing from vectored writes.
@@ -107,12 +107,6 @@ impl WritePump {
         Poll::Pending
     }
 
-    /// Whoever is about to poll this pump need not be woken for it.
-    pub(super) fn awake(&self) {
-        let waker = self.pump.shared.with(|state| state.pumps.write.take());
-        drop(waker);
-    }
-
     /// Decides what to do next, and takes a new batch when the last one is written. Pending until there is something to do.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
         let Self {
@@ -121,7 +115,7 @@ impl WritePump {
             written,
             ..
         } = self;
-        let now = pump.shared.now();
+        let now = pump.now();
         pump.shared.poll(
             cx,
             |state| next_output(state, now, batch, written),
@@ -153,10 +147,11 @@ impl WritePump {
             offered
         };
         let most = total(offered);
-        let began = self.pump.shared.now();
+        let large = most >= SMALLEST_BATCH;
+        let began = large.then(|| self.pump.now());
         let result = transport.poll_write(cx, offered);
-        let time = self.pump.shared.now().saturating_sub(began);
-        if !matches!(result, Poll::Ready(Ok(count)) if count == most) || time > SLOW {
+        let is_slow = began.is_some_and(|began| self.pump.now().saturating_sub(began) > SLOW);
+        if !matches!(result, Poll::Ready(Ok(count)) if count == most) || is_slow {
             self.batch.set_size(SMALLEST_BATCH);
         } else if most >= limit {
             self.batch.set_size((2 * limit).min(LARGEST_BATCH));
@@ -172,7 +167,7 @@ impl WritePump {
 
     /// The reading side may still have something, so this is not the session's end yet.
     fn fail(&self, error: io::Error) {
-        let now = self.pump.shared.now();
+        let now = self.pump.now();
         self.pump.shared.with(|state| {
             state.session.handle_write_error(now, error.into());
             state.flushes.end();
@@ -180,7 +175,7 @@ impl WritePump {
     }
 
     fn flushed(&self, mark: u64) {
-        let now = self.pump.shared.now();
+        let now = self.pump.now();
         self.pump.shared.with(|state| {
             state.session.handle_flush_end(now);
             state.flushes.set_flushed(mark);
