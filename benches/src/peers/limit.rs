@@ -26,6 +26,10 @@ use crate::{
 };
 
 const FRAME: usize = 32 * KIB;
+/// Ready-made.
+const FRAMES: usize = 8;
+const WRITE: usize = 240 * KIB;
+const PAGE: usize = 4 * KIB;
 
 pub(crate) fn run(work: Work, shape: Shape, time: Duration) -> Result<Figures> {
     if shape != Shape::Single {
@@ -51,11 +55,9 @@ fn once(work: Work, shape: Shape, time: Duration) -> Result<Figures> {
         let start = Instant::now();
         let deadline = start + time;
         match work {
-            Work::Bulk { streams, write, .. } => {
+            Work::Bulk { streams, .. } => {
                 let reader = ends.server.spawn(count(server));
-                ends.client
-                    .spawn(bulk(client, streams, write, deadline))
-                    .await?;
+                ends.client.spawn(bulk(client, streams, deadline)).await?;
                 let (bytes, _) = reader.await?;
                 Ok(Figures::megabytes(bytes, start.elapsed()))
             }
@@ -76,23 +78,27 @@ fn once(work: Work, shape: Shape, time: Duration) -> Result<Figures> {
     })
 }
 
-/// Writes of `size` bytes, cut into frames; the streams take turns.
-async fn bulk(mut tcp: TcpStream, streams: usize, size: usize, deadline: Instant) -> Result<()> {
+/// Frames of streams that take turns, over and over, in writes that fill the kernel's packets and end where its pages do: what makes
+/// one connection fastest.
+async fn bulk(mut tcp: TcpStream, streams: usize, deadline: Instant) -> Result<()> {
     let payload = vec![0x5a; FRAME];
-    let mut ids = (0..u32::try_from(streams)?).cycle();
+    let mut ready = Vec::new();
+    for id in (0..u32::try_from(streams)?).cycle().take(FRAMES) {
+        ready.extend(frames::header(PSH, u16::try_from(FRAME)?, id));
+        ready.extend(&payload);
+    }
+    let mut written = 0;
     while Instant::now() < deadline {
-        let id = ids.next().context("no stream")?;
-        let header = frames::header(PSH, u16::try_from(FRAME)?, id);
-        let mut slices = Vec::with_capacity(2 * size / FRAME);
-        for _ in 0..size / FRAME {
-            slices.extend([IoSlice::new(&header), IoSlice::new(&payload)]);
-        }
-        let mut left = &mut slices[..];
-        while !left.is_empty() {
-            let written = tcp.write_vectored(left).await?;
-            ensure!(written > 0, "nothing was written");
-            IoSlice::advance_slices(&mut left, written);
-        }
+        let (before, behind) = ready.split_at(written % ready.len());
+        let size = WRITE - written % PAGE;
+        let first = behind.len().min(size);
+        let slices = [
+            IoSlice::new(&behind[..first]),
+            IoSlice::new(&before[..before.len().min(size - first)]),
+        ];
+        let count = tcp.write_vectored(&slices).await?;
+        ensure!(count > 0, "nothing was written");
+        written += count;
     }
     Ok(tcp.shutdown().await?)
 }
