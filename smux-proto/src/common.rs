@@ -240,8 +240,9 @@ impl Common {
 
     /// Renews a stream's window if the peer should hear of what was read.
     pub(crate) fn update_window(&mut self, key: Key, table: &mut Table) {
-        let stream = &table[key];
+        let stream = &mut table[key];
         let partial = self.partial(stream.id);
+        let settled = self.windows.settle(stream);
         if stream.has(Flag::PeerFinished) {
             self.end_window(key, table);
         } else if stream.has(Flag::InHungry) {
@@ -258,6 +259,9 @@ impl Common {
             self.windows.feed(table, &mut self.scheduler);
         } else if stream.has(Flag::InWindows) {
             self.windows.share(key, table, &mut self.scheduler);
+        }
+        if settled {
+            self.windows.feed(table, &mut self.scheduler);
         }
     }
 

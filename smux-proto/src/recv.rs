@@ -22,6 +22,8 @@ pub(crate) struct Recv {
     edge: u64,
     /// Version 2: the window the peer has or assumes. 0 once it sends no more.
     window: u32,
+    /// Version 2: what of the budget is this stream's: its window, or more, while more than that is unread.
+    share: u32,
     /// The first read is announced at once, since the peer's first window is not of our choosing.
     first_announced: bool,
 }
@@ -35,6 +37,7 @@ impl Recv {
             announced: 0,
             edge: INITIAL_WINDOW as u64,
             window: 0,
+            share: 0,
             first_announced: false,
         }
     }
@@ -43,9 +46,19 @@ impl Recv {
         self.window
     }
 
-    /// Grants a window, effective with the next update.
+    pub(crate) const fn share(&self) -> u32 {
+        self.share
+    }
+
+    /// Grants a window, effective with the next update, and the same share of the budget.
     pub(crate) const fn grant(&mut self, window: u32) {
         self.window = window;
+        self.share = window;
+    }
+
+    /// Changes the share, which is never less than the window.
+    pub(crate) fn set_share(&mut self, share: u32) {
+        self.share = share.max(self.window);
     }
 
     /// Bytes beyond all that the peer was ever allowed to send.

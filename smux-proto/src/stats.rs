@@ -31,7 +31,7 @@ pub struct SessionStats {
     pub receive_buffered: usize,
     /// Bytes written and not yet handed out.
     pub send_queued: usize,
-    /// Version 2: the sum of the windows announced. At most `max_receive_buffer`.
+    /// Version 2: the sum of the windows announced, and of what streams have unread beyond theirs. At most `max_receive_buffer`.
     pub windows_granted: usize,
     /// Times that reading from the transport paused because the receive buffer was full.
     pub receive_stalls: u64,

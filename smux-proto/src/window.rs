@@ -3,7 +3,7 @@
 //! Every peer may send 262 144 bytes on a stream before it has our first update, so a new stream
 //! counts with that much as long as the budget has room for it. Otherwise the stream gets an early
 //! update with a smaller window. The window of a stream is the budget divided by the number of
-//! streams (rounded up to a power of two), between the floor and `max_stream_buffer`. When streams
+//! streams (rounded up to a power of two), between the floor and `max_stream_buffer`; what it has unread beyond counts too. When streams
 //! are added, older and larger windows are cut to the new size one after the other, about one for
 //! each new stream, so that the work per stream is constant; but never below what is unread.
 //!
@@ -63,7 +63,7 @@ impl Windows {
         self.hungry.trim();
     }
 
-    /// The sum of all windows.
+    /// The sum of all windows, and of what is unread beyond them.
     pub(crate) const fn granted(&self) -> usize {
         self.granted
     }
@@ -120,9 +120,9 @@ impl Windows {
         let Some(stream) = table.get_mut(key) else {
             return;
         };
-        let old = stream.recv.window() as usize;
+        let (old, share) = (stream.recv.window() as usize, stream.recv.share());
         stream.recv.grant(0);
-        self.granted -= old;
+        self.granted -= share as usize;
         let window = if self.free() >= self.target() {
             self.target()
         } else {
@@ -130,7 +130,26 @@ impl Windows {
         };
         if let Some(stream) = table.get_mut(key) {
             self.grant(window, key, stream);
+            // What is unread stays where it is, however small the new window.
+            self.set_share(share.min(width(stream.recv.queue.len())), stream);
         }
+    }
+
+    /// Takes back what a stream has above its window, as far as it is read. Tells whether that was anything.
+    pub(crate) fn settle(&mut self, stream: &mut Stream) -> bool {
+        let share = stream.recv.share();
+        if share == stream.recv.window() {
+            return false;
+        }
+        self.set_share(share.min(width(stream.recv.queue.len())), stream);
+        stream.recv.share() < share
+    }
+
+    /// Sets a stream's share, or its window if that is more.
+    fn set_share(&mut self, share: u32, stream: &mut Stream) {
+        self.granted -= stream.recv.share() as usize;
+        stream.recv.set_share(share);
+        self.granted += stream.recv.share() as usize;
     }
 
     /// Gives a stream that has no window one. If there is none to give, the stream waits for it.
@@ -163,7 +182,7 @@ impl Windows {
     /// Cuts the window of a stream whose peer sends no more down to what is unread.
     pub(crate) fn end(&mut self, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
-            let old = stream.recv.window();
+            let old = stream.recv.share();
             let unread = old.min(width(stream.recv.queue.len()));
             self.granted -= (old - unread) as usize;
             stream.recv.grant(unread);
@@ -174,7 +193,7 @@ impl Windows {
     pub(crate) fn leave(&mut self, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             stream.clear(Flag::InWindows);
-            self.granted -= stream.recv.window() as usize;
+            self.granted -= stream.recv.share() as usize;
             self.count -= 1;
             stream.recv.grant(0);
         }
@@ -246,11 +265,10 @@ impl Windows {
     /// Cuts a window to the target. What is unread fills memory and is not free, whatever the peer is told.
     fn cut(&mut self, stream: &mut Stream, target: usize) -> bool {
         let keep = target.max(stream.recv.queue.len());
-        let excess = (stream.recv.window() as usize).saturating_sub(keep);
-        if excess == 0 || stream.has(Flag::PeerFinished) {
+        if stream.recv.window() as usize <= keep || stream.has(Flag::PeerFinished) {
             return false;
         }
-        self.granted -= excess;
+        self.granted -= stream.recv.share() as usize - keep;
         stream.recv.grant(width(keep));
         stream.set(Flag::OwesUpd);
         true

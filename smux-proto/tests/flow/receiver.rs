@@ -8,7 +8,7 @@ use smux_conformance::{
 };
 use smux_proto::{StreamId, Version};
 
-use crate::{BUDGET, INITIAL, build, config, data_frames, server};
+use crate::{BUDGET, INITIAL, buffered, build, config, data_frames, server};
 
 /// The first read, then whole halves of the window, however the reads are cut.
 #[test]
@@ -170,6 +170,39 @@ fn peers_that_keep_to_their_windows_cannot_stall_the_session() {
     assert!(peer.session.wants_input());
     peer.send([nop(), syn(999)]);
     assert_eq!(peer.session.stats().receive_stalls, 0);
+}
+
+/// A read renews a stream's window, but what it has left unread fills the budget all the same.
+#[test]
+fn what_is_left_unread_is_nobody_elses_window() {
+    for read in [1, 1_000, 100_000] {
+        let mut peer = Script::server(build(config(Version::V2)));
+        // By stream: how far its peer has sent, and how far it may.
+        let mut peers = BTreeMap::new();
+        for id in (3..).step_by(2).take(BUDGET / INITIAL) {
+            peer.send([syn(id)]);
+            peer.send(data_frames(id, INITIAL));
+            peers.insert(id, (INITIAL, INITIAL));
+        }
+        for _ in 0..peers.len() {
+            let id = peer.accept();
+            peer.read_exact(id, read);
+        }
+        for id in (997..1_997).step_by(2) {
+            peer.send([syn(id)]);
+            peers.insert(id, (0, INITIAL));
+        }
+        for frame in peer.take_frames() {
+            let (consumed, window) = frame.window_update().expect("only updates");
+            let (_, edge) = peers.get_mut(&frame.id).expect("a stream");
+            *edge = consumed as usize + window as usize;
+        }
+        for (id, (sent, edge)) in peers {
+            peer.send(data_frames(id, edge.saturating_sub(sent)));
+        }
+        assert!(buffered(&peer) <= BUDGET, "{} bytes", buffered(&peer));
+        assert_eq!(peer.session.stats().receive_stalls, 0);
+    }
 }
 
 /// The other side of its condition: more fresh streams than the budget has initial windows for.
