@@ -8,7 +8,7 @@ use smux_proto::{BufferPool, Version};
 
 const LARGE: usize = 32 << 10;
 const SMALL: usize = 64;
-/// Messages a round: of the large ones as many as a stream queues, of the small ones enough to share a write.
+/// Messages a round: of the large ones a few batches, of the small ones enough to share a write.
 const LARGE_ROUND: usize = 4;
 const SMALL_ROUND: usize = 64;
 const OPEN: [usize; 4] = [1, 100, 10_000, 100_000];
@@ -38,6 +38,10 @@ fn large_frames(c: &mut Criterion) {
         group.bench_function(format!("through, {version:?}"), |b| {
             let mut pair = Pair::new(version, 1, LARGE);
             b.iter(|| pair.through(LARGE_ROUND));
+        });
+        group.bench_function(format!("through and read in place, {version:?}"), |b| {
+            let mut pair = Pair::new(version, 1, LARGE);
+            b.iter(|| pair.through_in_place(LARGE_ROUND));
         });
     }
     group.finish();
