@@ -81,7 +81,11 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io.as_mut().poll_write_vectored(cx, bufs)
+        // One slice is cheaper to write without a vector.
+        match bufs {
+            [buf] => self.io.as_mut().poll_write(cx, buf),
+            _ => self.io.as_mut().poll_write_vectored(cx, bufs),
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

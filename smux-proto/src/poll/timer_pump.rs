@@ -59,14 +59,15 @@ impl TimerPump {
         let now = self.pump.now();
         let (deadline, replaced) = self.pump.shared.with_streams(|state| {
             let State { session, pumps, .. } = state;
-            if session.poll_timeout().is_some_and(|due| due <= now) {
+            let mut deadline = session.poll_timeout();
+            if deadline.is_some_and(|due| due <= now) {
                 session.handle_timeout(now);
+                deadline = session.poll_timeout();
             }
             if session.is_terminated() {
                 let waker = pumps.timer.take();
                 return (Deadline::Ended(state.reason()), waker);
             }
-            let deadline = session.poll_timeout();
             pumps.armed = deadline.map(|at| self.sleeping_until.map_or(at, |until| until.min(at)));
             self.sleeping_until = pumps.armed;
             state.deadline_moved = false;
