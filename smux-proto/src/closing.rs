@@ -129,6 +129,7 @@ impl Session {
     /// Gives unused memory back to the allocator.
     fn trim(&mut self) {
         self.backlog.shrink_to_fit();
+        self.output_idle = true;
         let Common {
             segments,
             scheduler,

@@ -15,6 +15,8 @@ const MAX_BUFFER: usize = i32::MAX as usize;
 const MAX_STREAMS: usize = 1 << 30;
 /// Smallest window announced, unless streams are configured with a smaller one.
 const WINDOW_FLOOR: usize = 64;
+/// Unless set; enough for writes of the largest size while the queue is filled again.
+const STREAM_QUEUE: usize = 512 << 10;
 
 /// When to send keep-alives, and when to give a silent peer up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub struct KeepAlive {
 /// | `max_inbound_streams` | 65 536 | streams | the stream is refused with FIN |
 /// | `max_outbound_streams` | 65 536 | streams | opening waits |
 /// | `accept_backlog` | 4 096 | streams | the stream is refused with FIN |
-/// | `max_stream_send_queue` | 524 288 | bytes | writing waits |
+/// | `max_stream_send_queue` | 524 288 | bytes | writing waits; see [`ConfigBuilder::max_stream_send_queue`] |
 /// | `max_session_send_queue` | 4 194 304 | bytes | writing waits |
 /// | `max_owed_refusals` | 4 096 | streams | the session ends: [`ProtocolError::TooManyRefusals`](crate::ProtocolError::TooManyRefusals) |
 /// | `max_glitches` | 65 536 | frames | the session ends: [`ProtocolError::TooManyGlitches`](crate::ProtocolError::TooManyGlitches) |
@@ -70,7 +72,7 @@ pub struct KeepAlive {
 ///   + 8 × max_owed_refusals + 2 MiB
 /// ```
 ///
-/// bytes: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
+/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_size) is 240 KiB at most: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     version: Version,
@@ -111,7 +113,7 @@ impl Default for Config {
             max_inbound_streams: 65_536,
             max_outbound_streams: 65_536,
             accept_backlog: 4_096,
-            max_stream_send_queue: 524_288,
+            max_stream_send_queue: STREAM_QUEUE,
             max_session_send_queue: 4_194_304,
             max_owed_refusals: 4_096,
             max_glitches: 65_536,
@@ -138,11 +140,23 @@ impl Config {
         Self::default().to_builder()
     }
 
+    /// The floor unless another is set.
+    fn usual_window_floor(&self) -> usize {
+        WINDOW_FLOOR.min(self.max_stream_buffer)
+    }
+
+    /// The stream's queue unless another is set.
+    fn usual_stream_send_queue(&self) -> usize {
+        STREAM_QUEUE.min(self.max_session_send_queue.div_ceil(4))
+    }
+
     /// A builder that starts from this configuration.
     pub fn to_builder(&self) -> ConfigBuilder {
         ConfigBuilder {
             config: self.clone(),
-            window_floor: None,
+            window_floor: Some(self.window_floor).filter(|set| *set != self.usual_window_floor()),
+            max_stream_send_queue: Some(self.max_stream_send_queue)
+                .filter(|set| *set != self.usual_stream_send_queue()),
         }
     }
 }
@@ -203,6 +217,7 @@ impl Config {
 pub struct ConfigBuilder {
     config: Config,
     window_floor: Option<usize>,
+    max_stream_send_queue: Option<usize>,
 }
 
 macro_rules! setters {
@@ -249,8 +264,6 @@ setters! {
     max_outbound_streams: usize,
     /// Streams that wait to be accepted, at least 1; further ones are refused.
     accept_backlog: usize,
-    /// Bytes of a stream that were written and have not left: 1 to 2^31 − 1.
-    max_stream_send_queue: usize,
     /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
     max_session_send_queue: usize,
     /// Refused streams whose refusal has not left, because the peer does not read; beyond it the session ends.
@@ -286,12 +299,19 @@ impl ConfigBuilder {
     }
 
     /// Smallest window announced (version 2): 1 byte to `max_stream_buffer`; 64 unless set.
-    /// A peer is told 0 instead as long as unread data of finished streams leaves no room for it.
+    /// A peer is told 0 instead as long as unread data leaves no room for it.
     ///
     /// Windows sum to at most `max_receive_buffer`, so at most `max_receive_buffer / window_floor`
     /// streams are open at a time in version 2; more are treated as beyond the stream limits.
     pub const fn window_floor(mut self, window_floor: usize) -> Self {
         self.window_floor = Some(window_floor);
+        self
+    }
+
+    /// Bytes of a stream that were written and have not left: 1 to `max_session_send_queue`. Unless set, 524 288, or a quarter of
+    /// `max_session_send_queue` if that is less.
+    pub const fn max_stream_send_queue(mut self, max_stream_send_queue: usize) -> Self {
+        self.max_stream_send_queue = Some(max_stream_send_queue);
         self
     }
 
@@ -304,7 +324,10 @@ impl ConfigBuilder {
         let mut config = self.config;
         config.window_floor = self
             .window_floor
-            .unwrap_or_else(|| WINDOW_FLOOR.min(config.max_stream_buffer));
+            .unwrap_or_else(|| config.usual_window_floor());
+        config.max_stream_send_queue = self
+            .max_stream_send_queue
+            .unwrap_or_else(|| config.usual_stream_send_queue());
         let keep_alive = config.keep_alive;
         let rules = [
             (

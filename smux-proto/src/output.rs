@@ -16,20 +16,19 @@ use crate::{
 };
 
 impl Session {
-    /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows) what is left of it, and tells whether it
-    /// has bytes to write.
+    /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows) and little is left of it, and tells
+    /// whether it has bytes to write. Once nothing more will be sent, it empties `out`.
     ///
     /// Write from `out` what the transport takes, advance it, and call this again with the same
     /// `out` until it returns `false`: that is how the session sees the transport's progress.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
-        let now = self.advance(now);
-        for buffer in out.spent() {
-            self.common.segments.recycle(buffer);
-        }
-        self.common.liveness.wrote(now, out.remaining());
+        let now = self.note_written(now, out);
         if matches!(self.phase, Phase::Receiving(_) | Phase::Terminated) {
-            *out = Transmit::new();
+            out.clear();
             return false;
+        }
+        if core::mem::take(&mut self.output_idle) {
+            out.trim();
         }
         if out.has_remaining() && !out.wants_more() {
             return true;
@@ -51,6 +50,16 @@ impl Session {
             self.phase = Phase::Shut(limit);
         }
         out.has_remaining()
+    }
+
+    /// Takes note of what has left of a batch.
+    pub(crate) fn note_written(&mut self, now: Duration, out: &mut Transmit) -> Duration {
+        let now = self.advance(now);
+        for buffer in out.spent() {
+            self.common.segments.recycle(buffer);
+        }
+        self.common.liveness.wrote(now, out.remaining());
+        now
     }
 
     /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a write without
@@ -86,7 +95,7 @@ impl Session {
     }
 
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
-        // A share of the batch: then data has its turn, since no more than two thirds were left of what it held before.
+        // A share of the batch: then data has its turn.
         let share = writer.out.remaining() + (writer.out.size() / 4).max(1);
         while writer.out.remaining() < share
             && let Some(key) = self.common.scheduler.next_control(&mut self.table)
@@ -108,9 +117,12 @@ impl Session {
     }
 
     fn fill_data(&mut self, writer: &mut Writer<'_>) {
-        while writer.out.remaining() < writer.out.size()
+        // One turn at least: however small the batch, control frames cannot fill it for ever.
+        let mut turns = 0;
+        while (turns == 0 || writer.out.remaining() < writer.out.size())
             && let Some(key) = self.common.scheduler.next_data(&mut self.table)
         {
+            turns += 1;
             let stream = &mut self.table[key];
             // A SYN leaves before the rest of its stream, even if the control lane is long.
             if stream.has(Flag::OwesSyn) {

@@ -55,6 +55,8 @@ pub struct Session {
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
     now: Duration,
+    /// Nothing has left for a keep-alive interval, so the batch need not keep its memory.
+    pub(crate) output_idle: bool,
 }
 
 impl Session {
@@ -89,6 +91,7 @@ impl Session {
                 Side::Server => 2,
             }),
             now,
+            output_idle: false,
             common: Common {
                 side,
                 version,

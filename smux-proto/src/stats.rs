@@ -51,8 +51,8 @@ pub struct SessionStats {
     pub session_queue_stalls: u64,
     /// How long writes waited for room in the session's send queue.
     pub session_queue_stall_time: Duration,
-    /// How long the transport had bytes to write, from each batch handed out until it was seen written. Close to the session's age:
-    /// the transport is the bottleneck.
+    /// How long the transport had bytes to write, from each batch handed out until it was seen written; adapters on a runtime do not
+    /// count what the transport takes at once. Close to the session's age: the transport is the bottleneck.
     pub transport_time: Duration,
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,

@@ -91,13 +91,13 @@ impl Transmit {
         }
     }
 
-    /// How much the session fills in at a time, in bytes: see [`set_size`](Self::set_size).
+    /// How much the session fills in at a time, in bytes. See [`set_size`](Self::set_size).
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// Changes how much the session fills in at a time: it adds frames until the batch holds `bytes`, so it may hold a frame more,
-    /// less a byte. 61 440 at first; 0 counts as 1.
+    /// Changes how much the session fills in at a time: it adds frames until the batch holds `bytes`, so it may hold a frame of data and
+    /// a few without more. 61 440 at first; 0 counts as 1.
     ///
     /// A fast transport gains from more. But what is in a batch leaves before all that becomes urgent later, and has left the session's
     /// queues and their limits.
@@ -119,6 +119,21 @@ impl Transmit {
 
     pub(crate) const fn set_more_follows(&mut self, more_follows: bool) {
         self.more_follows = more_follows;
+    }
+
+    /// Drops what is left.
+    pub(crate) fn clear(&mut self) {
+        *self = Self {
+            size: self.size,
+            ..Self::new()
+        };
+    }
+
+    /// Gives the memory of an empty batch back to the allocator.
+    pub(crate) fn trim(&mut self) {
+        if self.chunks.is_empty() {
+            self.clear();
+        }
     }
 
     pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {

@@ -106,11 +106,12 @@ impl Windows {
                 && stream.has(Flag::InWindows)
                 && !stream.has(Flag::PeerFinished)
             {
-                // Whoever is hungry has no window.
+                let share = self.take_back(stream);
                 let window = self.free().min(target);
                 stream.set(Flag::OwesUpd);
                 scheduler.owe_control(key, stream);
                 self.grant(window, key, stream);
+                self.keep_unread(share, stream);
             }
         }
     }
@@ -120,9 +121,8 @@ impl Windows {
         let Some(stream) = table.get_mut(key) else {
             return;
         };
-        let (old, share) = (stream.recv.window() as usize, stream.recv.share());
-        stream.recv.grant(0);
-        self.granted -= share as usize;
+        let old = stream.recv.window() as usize;
+        let share = self.take_back(stream);
         let window = if self.free() >= self.target() {
             self.target()
         } else {
@@ -130,8 +130,7 @@ impl Windows {
         };
         if let Some(stream) = table.get_mut(key) {
             self.grant(window, key, stream);
-            // What is unread stays where it is, however small the new window.
-            self.set_share(share.min(width(stream.recv.queue.len())), stream);
+            self.keep_unread(share, stream);
         }
     }
 
@@ -141,14 +140,23 @@ impl Windows {
         if share == stream.recv.window() {
             return false;
         }
-        self.set_share(share.min(width(stream.recv.queue.len())), stream);
+        self.keep_unread(share, stream);
         stream.recv.share() < share
     }
 
-    /// Sets a stream's share, or its window if that is more.
-    fn set_share(&mut self, share: u32, stream: &mut Stream) {
+    /// Takes a stream's window, and what it has unread beyond, and tells how much that was.
+    const fn take_back(&mut self, stream: &mut Stream) -> u32 {
+        let share = stream.recv.share();
+        self.granted -= share as usize;
+        stream.recv.grant(0);
+        share
+    }
+
+    /// What is unread of a share stays where it is, however small the window.
+    fn keep_unread(&mut self, share: u32, stream: &mut Stream) {
+        let unread = share.min(width(stream.recv.queue.len()));
         self.granted -= stream.recv.share() as usize;
-        stream.recv.set_share(share);
+        stream.recv.set_share(unread);
         self.granted += stream.recv.share() as usize;
     }
 
@@ -193,9 +201,8 @@ impl Windows {
     pub(crate) fn leave(&mut self, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             stream.clear(Flag::InWindows);
-            self.granted -= stream.recv.share() as usize;
+            self.take_back(stream);
             self.count -= 1;
-            stream.recv.grant(0);
         }
     }
 

@@ -196,6 +196,26 @@ fn initial_send_window() {
     }
 }
 
+/// What was set stays set, and what was not follows the other settings.
+#[test]
+fn a_builder_of_a_configuration_goes_on_where_that_was_left() {
+    let set = Config::builder()
+        .window_floor(1_000)
+        .max_stream_send_queue(5_000)
+        .build();
+    let again = set
+        .expect("valid")
+        .to_builder()
+        .max_session_send_queue(9_000);
+    let again = again.build().expect("valid");
+    assert_eq!(
+        (again.window_floor(), again.max_stream_send_queue()),
+        (1_000, 5_000)
+    );
+    let unset = Config::v2().to_builder().max_session_send_queue(9_000);
+    assert_eq!(unset.build().expect("valid").max_stream_send_queue(), 2_250);
+}
+
 #[test]
 fn window_floor() {
     let set = |floor| error(|c| c.max_stream_buffer(100).window_floor(floor));

@@ -105,9 +105,10 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
     }
 }
 
-/// Wakes the task behind all others that can run, also those that have used up their budget, which the runtime holds back until
-/// no others are left. A driver that was woken at once would run many times before they do: a stream of small writes, whose task uses up
-/// its budget again and again, would get a small part of what a stream of large writes gets.
+/// Wakes the task as the runtime wakes those that have used up their budget: it holds them back until its thread has nothing else to run,
+/// or has run many others. A driver that was woken at once would run many times before they do: a stream of small writes, whose task
+/// uses up its budget again and again, would get a small part of what a stream of large writes gets. Like them, the driver stays with
+/// its thread then.
 fn yield_now(cx: &mut Context<'_>) {
     // Pending: that is what wakes the task.
     let _ = pin!(task::yield_now()).poll(cx);

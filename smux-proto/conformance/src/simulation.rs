@@ -61,7 +61,7 @@ fn config(rng: &mut Rng) -> Config {
     let frame = pick(rng, &[1, 100, 5_000, 32_768, 65_535]);
     // What goes byte by byte should not be much.
     let queues = if budget.min(frame) < 100 { 0..3 } else { 0..5 };
-    let queue = pick(rng, &[1, 100, 5_000, 131_072, 131_072][queues]);
+    let queue = pick(rng, &[1, 100, 5_000, 131_072, 524_288][queues]);
     let builder = Config::builder()
         .version(pick(rng, &[Version::V1, Version::V2]))
         .half_close(rng.u8(..) < 200)

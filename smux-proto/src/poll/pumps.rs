@@ -74,7 +74,7 @@ fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
     /// The time of the poll under way, for a pump that is polled with others.
-    time: Option<Duration>,
+    pub(super) time: Option<Duration>,
     pub(super) done: bool,
 }
 

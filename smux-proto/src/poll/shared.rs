@@ -63,7 +63,7 @@ impl Shared {
     /// As [`with`](Self::with) for `act`s that only open, accept, use and close streams, which concerns nobody most of the time.
     ///
     /// They bring no deadline forward, but that of a peer's silence when they make room in a full receive buffer; then
-    /// the read pump is woken, and looks at deadlines itself.
+    /// the read pump is woken, and looks at deadlines itself. The timer pump, whose concern they are, calls it too.
     pub(super) fn with_streams<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let paused = !state.session.wants_input();

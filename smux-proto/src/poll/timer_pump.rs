@@ -41,6 +41,8 @@ impl TimerPump {
                 Deadline::At(until) => {
                     ready!(sleep(cx, until));
                     self.sleeping_until = None;
+                    // It may be later than when the poll began.
+                    self.pump.time = None;
                 }
                 Deadline::Never => return Poll::Pending,
                 Deadline::Ended(reason) => {

@@ -14,8 +14,8 @@ pub trait TransportRead {
     /// input: nothing is read after it, nor after an error.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// The pump has done its share and returns, to be polled again once the tasks that can run had their turn. A runtime that
-    /// runs tasks in the order in which they were woken needs no more than the default, which wakes at once.
+    /// Wakes the task of `cx`, now or soon: the pump has done its share and returns, to be polled again once other tasks had their
+    /// turn. A runtime that runs tasks in the order in which they were woken needs no more than the default, which wakes at once.
     fn yield_now(&mut self, cx: &mut Context<'_>) {
         cx.waker().wake_by_ref();
     }

@@ -129,7 +129,7 @@ impl BlockedStreams {
         )
     }
 
-    /// No stream has a handle any more: gives back what a crowd of them took.
+    /// No stream has a handle any more: gives back the slots of a crowd.
     pub(super) fn trim(&mut self) {
         if self.io.len() > Self::KEEP {
             self.io = Vec::new();

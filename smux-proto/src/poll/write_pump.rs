@@ -80,6 +80,7 @@ impl WritePump {
             // Whoever writes to streams has a turn after a large batch, while it is in the processor's cache and before the
             // queues run empty.
             if written >= LARGEST_BATCH {
+                self.note_written();
                 break;
             }
             let result = match ready!(self.next(cx)) {
@@ -132,7 +133,12 @@ impl WritePump {
         let count = self.batch.chunks_vectored(&mut chunks);
         let chunks = &chunks[..count];
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let limit = self.batch.size();
+        // Gathering costs a copy, and more of it wins nothing.
+        let limit = if transport.is_vectored() {
+            self.batch.size()
+        } else {
+            SMALLEST_BATCH
+        };
         let offered = if self.batch.more_follows() || self.batch.remaining() > limit {
             end_with_page(chunks, limit, self.written, &mut slices)
         } else {
@@ -148,12 +154,13 @@ impl WritePump {
         };
         let most = total(offered);
         let large = most >= SMALLEST_BATCH;
-        let began = large.then(|| self.pump.now());
+        let shared = &self.pump.shared;
+        let began = large.then(|| shared.now());
         let result = transport.poll_write(cx, offered);
-        let is_slow = began.is_some_and(|began| self.pump.now().saturating_sub(began) > SLOW);
+        let is_slow = began.is_some_and(|began| shared.now().saturating_sub(began) > SLOW);
         if !matches!(result, Poll::Ready(Ok(count)) if count == most) || is_slow {
             self.batch.set_size(SMALLEST_BATCH);
-        } else if most >= limit {
+        } else if most >= limit && transport.is_vectored() {
             self.batch.set_size((2 * limit).min(LARGEST_BATCH));
         }
         let count = ready!(result)?;
@@ -163,6 +170,15 @@ impl WritePump {
             _ if count > most => Err(miscounted()),
             _ => Ok(count),
         })
+    }
+
+    /// Waiting for its turn, the pump does not wait for the transport.
+    fn note_written(&mut self) {
+        let now = self.pump.now();
+        let batch = &mut self.batch;
+        self.pump
+            .shared
+            .with_streams(|state| state.session.note_written(now, batch));
     }
 
     /// The reading side may still have something, so this is not the session's end yet.

@@ -248,6 +248,34 @@ fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
     peer.expect_only([upd(3, 983_041, 655_360), upd(5, 100, 655_360)]);
 }
 
+#[test]
+fn a_stream_that_waits_for_a_window_keeps_what_it_has_unread() {
+    let config = config(Version::V2)
+        .max_receive_buffer((1 << 20) + INITIAL)
+        .max_stream_buffer(1 << 20)
+        .window_floor(600_000);
+    let (mut peer, first) = server(config);
+    peer.send([psh(3, "x")]);
+    peer.read(first);
+    peer.send(data_frames(3, 1 << 20));
+    peer.send([syn(5), psh(5, counting(100))]);
+    let second = peer.accept();
+    peer.read_exact(second, 50);
+    peer.take_frames();
+    peer.read(first);
+    let fed = 600_000..=(1 << 20);
+    let windows: BTreeMap<_, _> = peer
+        .take_frames()
+        .iter()
+        .filter_map(|frame| Some((frame.id, frame.window_update()?.1 as usize)))
+        .collect();
+    assert!(fed.contains(&windows[&5]), "{windows:?}");
+    peer.close(first);
+    peer.close(second);
+    peer.take_frames();
+    assert_eq!(peer.session.stats().windows_granted, 0);
+}
+
 /// What was read of the first is less than half of its window, and yet all that the second needs.
 #[test]
 fn what_a_stream_holds_above_its_share_is_free_as_soon_as_it_is_read() {
