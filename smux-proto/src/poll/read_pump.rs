@@ -96,7 +96,10 @@ impl ReadPump {
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
             while self.stalled || !self.unread.is_empty() {
-                ready!(self.deliver(cx));
+                if !ready!(self.deliver(cx)) {
+                    transport.yield_now(cx);
+                    return Poll::Pending;
+                }
             }
             // After a full buffer those who read from streams have their turn, while it is in the processor's cache.
             if self.pump.done || mem::take(&mut self.filled) {
@@ -135,8 +138,8 @@ impl ReadPump {
         shared.with(|state| state.session.handle_transport_error(error.into()));
     }
 
-    /// Gives the session what it has room for. Pending until it wants more.
-    fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Gives the session what it has room for. Pending until it wants more; `false` if others should run first.
+    fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let shared = &self.pump.shared;
         let now = self.pump.now();
         let Self { pace, unread, .. } = self;
@@ -146,9 +149,7 @@ impl ReadPump {
             cx,
             |state| {
                 let Some(piece) = pace.next(state.streams_woken) else {
-                    // Woken at once, behind the others, if the session wants input; if a stalled pump was polled for
-                    // something else, when it does.
-                    return Poll::Pending;
+                    return Poll::Ready(false);
                 };
                 let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
                 if !unread.is_empty() {
@@ -160,7 +161,7 @@ impl ReadPump {
                 }
                 done = state.session.is_terminated();
                 if done || state.session.wants_input() {
-                    Poll::Ready(())
+                    Poll::Ready(true)
                 } else {
                     Poll::Pending
                 }
@@ -169,7 +170,9 @@ impl ReadPump {
         );
         self.unread.start += consumed;
         self.pump.done = done;
-        self.stalled = wanted.is_pending();
+        if wanted != Poll::Ready(false) {
+            self.stalled = wanted.is_pending();
+        }
         wanted
     }
 }
