@@ -214,3 +214,20 @@ fn reading_goes_on_while_nothing_can_be_sent() {
         .collect();
     assert_eq!(updates, [(10_000_000, 65_536)], "one update for all of it");
 }
+
+/// A batch takes what it must to make progress in both lanes, however small it is.
+#[test]
+fn control_frames_do_not_starve_data_in_the_smallest_batches() {
+    let config = config().accept_backlog(1);
+    let mut peer = Script::server(config.build().expect("valid"));
+    peer.send([syn(3)]);
+    let id = peer.accept();
+    peer.send((5..2_005).step_by(2).map(syn));
+    peer.write(id, b"data");
+    let mut batch = Transmit::new();
+    batch.set_size(0);
+    assert!(peer.session.poll_transmit(peer.now(), &mut batch));
+    assert_eq!(peer.session.stats().payload_sent, 4);
+    let fins = peer.session.stats().frames_sent.fin;
+    assert!((1..100).contains(&fins), "{fins} of 1998 refusals");
+}
