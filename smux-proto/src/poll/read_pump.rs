@@ -92,18 +92,24 @@ impl ReadPump {
     }
 
     /// Reads until the input ends or the session does. Pending while the transport has nothing or the session has no
-    /// room; now and then it is pending and [wakes itself](TransportRead::yield_now), to let others run.
+    /// room; now and then it is pending and wakes itself, to let others run, [all others](TransportRead::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
             while self.stalled || !self.unread.is_empty() {
                 if !ready!(self.deliver(cx)) {
-                    transport.yield_now(cx);
+                    // At once, behind those whom the piece has woken. To wait for all others too, as `yield_now` may, would leave both
+                    // ends idle: with several threads that took half of the rate of concurrent requests.
+                    cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
             }
+            if self.pump.done {
+                return Poll::Ready(());
+            }
             // After a full buffer those who read from streams have their turn, while it is in the processor's cache.
-            if self.pump.done || mem::take(&mut self.filled) {
-                break;
+            if mem::take(&mut self.filled) {
+                transport.yield_now(cx);
+                return Poll::Pending;
             }
             let read = ready!(transport.poll_read(cx, &mut self.buffer));
             self.received(read);
@@ -111,7 +117,7 @@ impl ReadPump {
         if self.pump.done {
             return Poll::Ready(());
         }
-        transport.yield_now(cx);
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 

@@ -70,7 +70,7 @@ impl WritePump {
     }
 
     /// Writes until the write side is shut or the session ends. Pending while the transport takes nothing or there is nothing
-    /// to write; now and then it is pending and [wakes itself](TransportWrite::yield_now), to let others run.
+    /// to write; now and then it is pending and wakes itself, to let others run, [all others](TransportWrite::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let mut written = 0;
         for _ in 0..ROUNDS {
@@ -81,7 +81,8 @@ impl WritePump {
             // queues run empty.
             if written >= LARGEST_BATCH {
                 self.note_written();
-                break;
+                transport.yield_now(cx);
+                return Poll::Pending;
             }
             let result = match ready!(self.next(cx)) {
                 Output::Write => ready!(self.write(cx, transport)).map(|count| written += count),
@@ -104,7 +105,7 @@ impl WritePump {
                 self.pump.done = true;
             }
         }
-        transport.yield_now(cx);
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
@@ -178,7 +179,7 @@ impl WritePump {
         let batch = &mut self.batch;
         self.pump
             .shared
-            .with_streams(|state| state.session.note_written(now, batch));
+            .with(|state| state.session.note_written(now, batch));
     }
 
     /// The reading side may still have something, so this is not the session's end yet.
