@@ -5,7 +5,7 @@ mod error;
 use core::time::Duration;
 
 pub use self::error::ConfigError;
-use crate::frame::Version;
+use crate::wire::Version;
 
 /// Bytes that every sender may have in flight on a stream before its first window update
 /// (version 2). Fixed by the protocol, whatever the receiver's configuration.

@@ -109,43 +109,25 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod budget;
-mod closing;
-mod common;
+mod buffer;
 mod config;
 mod error;
-mod event;
-mod frame;
-mod input;
-mod keep_alive;
-mod output;
-mod pool;
-mod recv;
-mod ring;
-mod scheduler;
-mod segments;
-mod send;
 mod session;
-mod stalls;
 mod stats;
-mod stream;
-mod stream_mut;
-mod table;
+mod streams;
 mod trace;
-mod transmit;
-mod window;
+mod wire;
 
 pub mod guide;
 #[cfg(feature = "poll")]
 pub mod poll;
 
+pub use buffer::BufferPool;
+pub use buffer::Transmit;
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
-pub use error::{CloseReason, OpenError, ProtocolError, StreamError, TransportError};
-pub use event::Event;
-pub use frame::{Command, FrameClass, Header, Side, StreamId, Version, WindowUpdate};
-pub use pool::BufferPool;
+pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use session::Session;
-pub use stalls::StallCause;
-pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StreamStats};
-pub use stream_mut::StreamMut;
-pub use transmit::Transmit;
+pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats};
+pub use streams::Event;
+pub use streams::StreamMut;
+pub use wire::{Command, FrameClass, Header, ProtocolError, Side, StreamId, Version, WindowUpdate};

@@ -1,8 +1,8 @@
 //! Counters: what a session and its streams did so far.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
-use crate::{frame::Command, stalls::StallCause};
+use crate::wire::Command;
 
 /// What a session did so far. Byte and frame counts are since its start.
 ///
@@ -137,4 +137,27 @@ pub struct StreamStats {
     pub send_window: usize,
     /// What a write waits for: what was full when it had to, until it can go on.
     pub write_stall: Option<StallCause>,
+}
+
+/// What a write waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StallCause {
+    /// Version 2: the peer has to read, and to say so.
+    PeerWindow,
+    /// The stream has `max_stream_send_queue` bytes to send.
+    StreamQueue,
+    /// All streams together have `max_session_send_queue` bytes to send.
+    SessionQueue,
+}
+
+/// A name for logs and metrics: `peer_window`, `stream_queue`, `session_queue`.
+impl fmt::Display for StallCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PeerWindow => "peer_window",
+            Self::StreamQueue => "stream_queue",
+            Self::SessionQueue => "session_queue",
+        })
+    }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    pumps::Pumps,
-    session::SessionHandle,
+    pump::Pumps,
+    session_handle::SessionHandle,
     transport::{Clock, Transport},
 };
 use crate::{CloseReason, Config, Side};

@@ -40,16 +40,16 @@
 //! stays readable either way, for as long as its stream's handle lives.
 
 mod addresses;
+mod copy;
 mod driver;
 #[cfg(test)]
 mod interleavings;
-mod ops;
-mod pumps;
+mod pump;
 mod read_pump;
-mod session;
+mod session_handle;
 mod shared;
 mod split;
-mod stream;
+mod stream_handle;
 mod sync;
 mod timer_pump;
 mod transport;
@@ -58,11 +58,11 @@ mod write_pump;
 
 pub use addresses::Addresses;
 pub use driver::{Driver, connect};
-pub use pumps::Pumps;
+pub use pump::Pumps;
 pub use read_pump::ReadPump;
-pub use session::{Incoming, SessionHandle};
+pub use session_handle::{Incoming, SessionHandle};
 pub use split::{ReadHandle, ReuniteError, WriteHandle};
-pub use stream::StreamHandle;
+pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
 pub use transport::{Clock, Transport, TransportRead, TransportWrite};
 pub use write_pump::WritePump;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    pumps::{BUFFER, Pump, ROUNDS, miscounted},
+    pump::{BUFFER, Pump, ROUNDS, miscounted},
     transport::TransportRead,
     wakers::replace,
 };

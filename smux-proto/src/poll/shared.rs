@@ -12,7 +12,9 @@ use super::{
     transport::Clock,
     wakers::{BlockedStreams, FlushQueue, Interest, WaitQueue, WakeList},
 };
-use crate::{CloseReason, Event, OpenError, Session, StreamError, StreamId, StreamMut, table::Key};
+use crate::{
+    CloseReason, Event, OpenError, Session, StreamError, StreamId, StreamMut, streams::table::Key,
+};
 
 pub(super) struct Shared {
     state: Mutex<State>,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    pumps::{Pump, ROUNDS},
+    pump::{Pump, ROUNDS},
     shared::State,
     wakers::replace,
 };

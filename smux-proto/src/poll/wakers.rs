@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::table::Key;
+use crate::streams::table::Key;
 
 /// Wakers to wake once the lock is released.
 #[derive(Default)]

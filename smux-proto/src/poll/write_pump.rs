@@ -11,7 +11,7 @@ use std::{
 use bytes::Buf;
 
 use super::{
-    pumps::{BUFFER, Pump, ROUNDS, miscounted},
+    pump::{BUFFER, Pump, ROUNDS, miscounted},
     shared::State,
     transport::TransportWrite,
     wakers::replace,

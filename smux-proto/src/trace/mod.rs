@@ -2,11 +2,11 @@
 //! The levels are in the crate's documentation.
 
 #[cfg(feature = "tracing")]
-mod on;
+mod enabled;
 #[cfg(feature = "tracing")]
-pub(crate) use on::Trace;
+pub(crate) use enabled::Trace;
 
 #[cfg(not(feature = "tracing"))]
-mod off;
+mod disabled;
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::Trace;
+pub(crate) use disabled::Trace;

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     shared::{Shared, State, Waiting},
-    stream::StreamHandle,
+    stream_handle::StreamHandle,
     wakers::WaitQueue,
 };
 use crate::{CloseReason, Config, OpenError, SessionStats, Side, Version};

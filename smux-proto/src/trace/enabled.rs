@@ -6,9 +6,9 @@ use tracing::{Level, Span, field};
 
 use crate::{
     error::CloseReason,
-    frame::{Side, StreamId, Version},
-    stalls::StallCause,
-    stream::Stream,
+    stats::StallCause,
+    streams::stream::Stream,
+    wire::{Side, StreamId, Version},
 };
 
 const TARGET: &str = "smux";

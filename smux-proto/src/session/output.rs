@@ -5,14 +5,14 @@ use core::time::Duration;
 use bytes::Buf;
 
 use crate::{
-    closing::Phase,
-    common::Common,
-    frame::{Command, Header, StreamId, Version},
+    buffer::Transmit,
     session::Session,
-    stream::{Flag, Stream},
-    stream_mut,
-    table::Key,
-    transmit::Transmit,
+    session::closing::Phase,
+    streams::Common,
+    streams::stream::{Flag, Stream},
+    streams::stream_mut,
+    streams::table::Key,
+    wire::{Command, Header, StreamId, Version},
 };
 
 impl Session {

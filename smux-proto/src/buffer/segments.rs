@@ -9,7 +9,7 @@ use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::pool::BufferPool;
+use crate::buffer::BufferPool;
 
 /// Unused buffer bytes kept for reuse: enough for a few batches in each direction.
 const POOL_LIMIT: usize = 1 << 20;

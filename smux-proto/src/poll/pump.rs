@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    read_pump::ReadPump, session::SessionHandle, shared::Shared, timer_pump::TimerPump,
+    read_pump::ReadPump, session_handle::SessionHandle, shared::Shared, timer_pump::TimerPump,
     transport::Clock, write_pump::WritePump,
 };
 use crate::{Config, Session, Side};

@@ -1,27 +1,32 @@
 //! The session: every part put together.
 
+pub(crate) mod closing;
+pub(crate) mod input;
+pub(crate) mod keep_alive;
+mod output;
+
 use alloc::{collections::VecDeque, vec::Vec};
 use core::{task::Poll, time::Duration};
 
 use crate::{
-    budget::Budget,
-    closing::Phase,
-    common::Common,
+    buffer::segments::Segments,
     config::Config,
     error::{CloseReason, OpenError},
-    event::{Event, Events},
-    frame::{Side, StreamId, Version},
-    input::Decoder,
-    keep_alive::Liveness,
-    scheduler::Scheduler,
-    segments::Segments,
-    stalls::Stalls,
+    session::closing::Phase,
+    session::input::Decoder,
+    session::keep_alive::Liveness,
     stats::SessionStats,
-    stream::Flag,
-    stream_mut::{self, StreamMut},
-    table::{Key, Table},
+    streams::Common,
+    streams::events::{Event, Events},
+    streams::receive_budget::Budget,
+    streams::receive_windows::Windows,
+    streams::scheduler::Scheduler,
+    streams::stalls::Stalls,
+    streams::stream::Flag,
+    streams::stream_mut::{self, StreamMut},
+    streams::table::{Key, Table},
     trace::Trace,
-    window::Windows,
+    wire::{Side, StreamId, Version},
 };
 
 /// Many streams over one connection, as plain data: no I/O, no clock, no lock.

@@ -1,10 +1,10 @@
 //! What a session tells the application.
 
 use crate::{
-    frame::StreamId,
-    ring::Ring,
-    stream::{Flag, Stream},
-    table::{Key, Table},
+    streams::stream::{Flag, Stream},
+    streams::stream_queue::Ring,
+    streams::table::{Key, Table},
+    wire::StreamId,
 };
 
 /// Something that the application may want to know. Each is queued at most once until it is polled.

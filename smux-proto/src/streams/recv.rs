@@ -6,7 +6,7 @@
 //! every round trip. More updates than two a window would gain little on long links, and let the peer run further ahead on short ones,
 //! out of the processor's cache.
 
-use crate::{config::INITIAL_WINDOW, frame::WindowUpdate, segments::Queue};
+use crate::{buffer::segments::Queue, config::INITIAL_WINDOW, wire::WindowUpdate};
 
 /// Counters run in 64 bits; on the wire they are modulo 2^32.
 #[derive(Debug)]

@@ -3,14 +3,14 @@
 use core::time::Duration;
 
 use crate::{
-    closing::Phase,
-    error::{CloseReason, ProtocolError},
-    frame::{Command, Header, StreamId, Version, WindowUpdate},
-    send::Update,
+    error::CloseReason,
     session::Session,
-    stream::{Flag, Stream},
-    stream_mut,
-    table::Key,
+    session::closing::Phase,
+    streams::send::Update,
+    streams::stream::{Flag, Stream},
+    streams::stream_mut,
+    streams::table::Key,
+    wire::{Command, Header, ProtocolError, StreamId, Version, WindowUpdate},
 };
 
 /// Where in the byte stream the session is. No more than eight bytes are ever held back.
@@ -315,9 +315,11 @@ impl Session {
             return;
         };
         let was_empty = stream.recv.queue.is_empty();
-        common
-            .segments
-            .push(&mut stream.recv.queue, data, crate::segments::SEGMENT);
+        common.segments.push(
+            &mut stream.recv.queue,
+            data,
+            crate::buffer::segments::SEGMENT,
+        );
         common.budget.charge(data.len());
         stream.recv.received += data.len() as u64;
         if was_empty | stream.clear(Flag::ReadWaits) {

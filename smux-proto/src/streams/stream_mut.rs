@@ -5,13 +5,13 @@ use core::task::Poll;
 use bytes::{BufMut, Bytes};
 
 use crate::{
-    common::Common,
+    buffer::segments::Segment,
     error::StreamError,
-    frame::StreamId,
-    segments::Segment,
     stats::StreamStats,
-    stream::{Flag, Stream},
-    table::{Key, Table},
+    streams::Common,
+    streams::stream::{Flag, Stream},
+    streams::table::{Key, Table},
+    wire::StreamId,
 };
 
 /// One stream of a [`Session`](crate::Session), borrowed for a while: looked up once, used as often as needed.

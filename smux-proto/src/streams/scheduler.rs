@@ -9,10 +9,10 @@
 use alloc::collections::VecDeque;
 
 use crate::{
-    frame::StreamId,
-    ring::Ring,
-    stream::{Flag, Stream},
-    table::{Key, Table},
+    streams::stream::{Flag, Stream},
+    streams::stream_queue::Ring,
+    streams::table::{Key, Table},
+    wire::StreamId,
 };
 
 #[derive(Debug, Default)]

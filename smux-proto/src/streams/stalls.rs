@@ -1,31 +1,8 @@
 //! Writes that wait, and how long.
 
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
-use crate::stats::SessionStats;
-
-/// What a write waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StallCause {
-    /// Version 2: the peer has to read, and to say so.
-    PeerWindow,
-    /// The stream has `max_stream_send_queue` bytes to send.
-    StreamQueue,
-    /// All streams together have `max_session_send_queue` bytes to send.
-    SessionQueue,
-}
-
-/// A name for logs and metrics: `peer_window`, `stream_queue`, `session_queue`.
-impl fmt::Display for StallCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PeerWindow => "peer_window",
-            Self::StreamQueue => "stream_queue",
-            Self::SessionQueue => "session_queue",
-        })
-    }
-}
+use crate::stats::{SessionStats, StallCause};
 
 /// The writers of a session that wait, by cause. Per stream, only the cause is kept: a moment for each would double
 /// what an idle stream costs.

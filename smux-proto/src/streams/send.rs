@@ -1,6 +1,6 @@
 //! The sending half of a stream: what waits to leave, and how far the peer lets it go.
 
-use crate::{frame::WindowUpdate, recv::wire, segments::Queue};
+use crate::{buffer::segments::Queue, streams::recv::wire, wire::WindowUpdate};
 
 /// Largest window: senders in use take more as a negative number.
 const MAX_WINDOW: u32 = i32::MAX as u32;

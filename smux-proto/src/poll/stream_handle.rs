@@ -14,7 +14,7 @@ use super::{
     split::{self, ReadHandle, WriteHandle},
     wakers::Interest,
 };
-use crate::{StreamError, StreamId, StreamMut, StreamStats, table::Key};
+use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
 ///

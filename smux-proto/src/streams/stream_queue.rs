@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use crate::table::Key;
+use crate::streams::table::Key;
 
 /// Entries that may be stale before a removal makes it worth sweeping the queue.
 const SWEEP: usize = 32;

@@ -6,8 +6,8 @@ use core::fmt;
 use bytes::Buf;
 
 use crate::{
-    frame::{Header, WindowUpdate},
-    segments::Segment,
+    buffer::segments::Segment,
+    wire::{Header, WindowUpdate},
 };
 
 /// Payload up to this size is copied next to its header: cheaper than a slice of its own in a vectored write.

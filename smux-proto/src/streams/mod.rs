@@ -1,23 +1,39 @@
 //! What all streams of a session share.
 
+pub(crate) mod events;
+pub(crate) mod receive_budget;
+pub(crate) mod receive_windows;
+pub(crate) mod recv;
+pub(crate) mod scheduler;
+pub(crate) mod send;
+pub(crate) mod stalls;
+pub(crate) mod stream;
+pub(crate) mod stream_mut;
+mod stream_queue;
+pub(crate) mod table;
+
+pub use events::Event;
+pub use stream_mut::StreamMut;
+
 use core::time::Duration;
 
 use crate::{
-    budget::Budget,
+    buffer::segments::{SEGMENT, Segments},
     config::{Config, INITIAL_WINDOW},
     error::CloseReason,
-    event::Events,
-    frame::{Side, StreamId, Version},
-    keep_alive::Liveness,
-    recv::Recv,
-    scheduler::Scheduler,
-    segments::{SEGMENT, Segments},
-    stalls::{StallCause, Stalls},
+    session::keep_alive::Liveness,
     stats::SessionStats,
-    stream::{Flag, Stream},
-    table::{Key, Table},
+    stats::StallCause,
+    streams::events::Events,
+    streams::receive_budget::Budget,
+    streams::receive_windows::Windows,
+    streams::recv::Recv,
+    streams::scheduler::Scheduler,
+    streams::stalls::Stalls,
+    streams::stream::{Flag, Stream},
+    streams::table::{Key, Table},
     trace::Trace,
-    window::Windows,
+    wire::{Side, StreamId, Version},
 };
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{BufMut, Bytes};
 
-use super::stream::StreamHandle;
+use super::stream_handle::StreamHandle;
 use crate::StreamError;
 
 /// Bytes that [`StreamHandle::copy_to`] offers a writer at a time.

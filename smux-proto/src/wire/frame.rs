@@ -9,7 +9,7 @@
 
 use core::fmt;
 
-use crate::error::ProtocolError;
+use super::ProtocolError;
 
 /// The protocol version, the first byte of every frame of a session.
 ///

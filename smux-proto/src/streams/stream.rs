@@ -22,7 +22,9 @@
 //! * Reading can be given up alone. The wire has no frame for it: what arrives is dropped and no UPD renews the
 //!   window any more; FINs leave as if it were read.
 
-use crate::{frame::StreamId, recv::Recv, send::Send, stalls::StallCause, stats::StreamStats};
+use crate::{
+    stats::StallCause, stats::StreamStats, streams::recv::Recv, streams::send::Send, wire::StreamId,
+};
 
 /// A fact about a stream that is either so or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

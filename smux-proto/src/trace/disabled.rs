@@ -2,9 +2,9 @@
 
 use crate::{
     error::CloseReason,
-    frame::{Side, StreamId, Version},
-    stalls::StallCause,
-    stream::Stream,
+    stats::StallCause,
+    streams::stream::Stream,
+    wire::{Side, StreamId, Version},
 };
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use core::{
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use crate::{frame::StreamId, stream::Stream};
+use crate::{streams::stream::Stream, wire::StreamId};
 
 /// Slots kept when the table empties, so that a session whose streams come and go in crowds does not allocate for each crowd.
 const KEEP: usize = 256;

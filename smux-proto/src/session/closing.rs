@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    common::Common,
     error::{CloseReason, TransportError},
-    keep_alive::Due,
     session::Session,
-    stream_mut,
-    table::Key,
+    session::keep_alive::Due,
+    streams::Common,
+    streams::stream_mut,
+    streams::table::Key,
 };
 
 /// How far the session is on its way to the end.

@@ -17,10 +17,10 @@
 
 use crate::{
     config::{Config, INITIAL_WINDOW},
-    ring::Ring,
-    scheduler::Scheduler,
-    stream::{Flag, Stream},
-    table::{Key, Table},
+    streams::scheduler::Scheduler,
+    streams::stream::{Flag, Stream},
+    streams::stream_queue::Ring,
+    streams::table::{Key, Table},
 };
 
 /// Older windows looked at for a stream that wants more than is free, beyond what its floor takes.
