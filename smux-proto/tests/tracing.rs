@@ -9,7 +9,7 @@ use std::{
 
 use smux_conformance::{
     frame::{Frame, fin, psh, syn, upd},
-    script::Script,
+    harness::Harness,
 };
 use smux_proto::{Config, ConfigBuilder, TransportError, Version};
 use tracing_subscriber::{
@@ -69,15 +69,15 @@ fn build(config: ConfigBuilder) -> Config {
 #[test]
 fn a_stream_is_told_of_from_its_opening_to_its_end() {
     let lines = log("smux=trace", || {
-        let mut peer = Script::client(build(config(Version::V2).initial_send_window(10)));
-        let id = peer.open();
-        peer.write(id, b"0123456789");
-        assert_eq!(peer.try_write(id, b"x"), Poll::Pending);
-        peer.pump();
-        peer.send([psh(3, "unread"), fin(3), fin(3)]);
-        peer.close(id);
-        peer.pump();
-        peer.close_session();
+        let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
+        let id = harness.open();
+        harness.write(id, b"0123456789");
+        assert_eq!(harness.try_write(id, b"x"), Poll::Pending);
+        harness.pump();
+        harness.peer_sends([psh(3, "unread"), fin(3), fin(3)]);
+        harness.close(id);
+        harness.pump();
+        harness.close_session();
     });
     let expected = [
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream opened stream=3",
@@ -96,13 +96,14 @@ fn a_stream_is_told_of_from_its_opening_to_its_end() {
 fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
     let lines = log("smux=debug", || {
         let detecting = config(Version::V1).detect_version(true).accept_backlog(1);
-        let mut peer = Script::server(build(detecting)).speaking(Version::V2);
-        peer.send([syn(3), syn(5)]);
-        peer.accept();
-        peer.session.drain(peer.now(), Duration::MAX);
-        peer.send([syn(7)]);
-        peer.session.stop_accepting();
-        peer.session
+        let mut harness = Harness::server(build(detecting)).speaking(Version::V2);
+        harness.peer_sends([syn(3), syn(5)]);
+        harness.accept();
+        harness.session.drain(harness.now(), Duration::MAX);
+        harness.peer_sends([syn(7)]);
+        harness.session.stop_accepting();
+        harness
+            .session
             .handle_transport_error(TransportError::new("cable cut"));
     });
     let expected = [
@@ -116,18 +117,18 @@ fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
 }
 
 /// A server with a stream that was ended since the peer had overrun its window.
-fn overrun() -> Script {
+fn overrun() -> Harness {
     let small = config(Version::V2)
         .max_receive_buffer(300_000)
         .max_stream_buffer(1_000);
-    let mut peer = Script::server(build(small));
-    peer.send([syn(3), psh(3, "secret")]);
-    peer.accept();
+    let mut harness = Harness::server(build(small));
+    harness.peer_sends([syn(3), psh(3, "secret")]);
+    harness.accept();
     for _ in 0..6 {
-        peer.send([psh(3, [b's'; 60_000])]);
+        harness.peer_sends([psh(3, [b's'; 60_000])]);
     }
-    assert_eq!(peer.session.stats().streams_retired, 1);
-    peer
+    assert_eq!(harness.session.stats().streams_retired, 1);
+    harness
 }
 
 /// A peer can do it again and again.
@@ -142,8 +143,8 @@ fn that_a_peer_overran_its_window_is_told_but_is_no_warning() {
 #[test]
 fn warnings_tell_what_went_wrong_and_never_data() {
     let lines = log("smux=warn", || {
-        let mut peer = overrun();
-        peer.send_bad(&Frame {
+        let mut harness = overrun();
+        harness.peer_breaks(&Frame {
             payload: vec![0; 7],
             ..upd(3, 0, 0)
         });
@@ -161,9 +162,9 @@ fn a_pause_of_reading_is_told_once() {
         let small = config(Version::V1)
             .max_receive_buffer(10)
             .max_stream_buffer(10);
-        let mut peer = Script::server(build(small));
-        peer.send([syn(3), psh(3, [0; 12])]);
-        assert_eq!(peer.send_bytes(&[1]), Ok(0));
+        let mut harness = Harness::server(build(small));
+        harness.peer_sends([syn(3), psh(3, [0; 12])]);
+        assert_eq!(harness.peer_sends_bytes(&[1]), Ok(0));
     });
     let pause = "DEBUG session{side=Server version=1}: smux: reading paused: the receive buffer is full buffered=12";
     assert_eq!(lines[0], pause);

@@ -1,7 +1,7 @@
 //! What the implementations of this workspace are tested with.
 //!
 //! * [`frame`]: frames as bytes, encoded and decoded independently of the code under test.
-//! * [`script`]: one [`Session`](smux_proto::Session) against a peer that speaks raw frames, in
+//! * [`harness`]: one [`Session`](smux_proto::Session) against a peer that speaks raw frames, in
 //!   virtual time, so that a test reads as a packet trace.
 //! * [`pair`]: two sessions, joined by [`pipe`]s that delay, cut, fill up and die.
 //! * [`go`]: live peers of four releases of the Go implementation.
@@ -16,11 +16,11 @@
 pub mod frame;
 pub mod fuzz;
 pub mod go;
+pub mod harness;
 pub mod model;
 pub mod pair;
 pub mod pattern;
 pub mod pipe;
-pub mod script;
 pub mod simulation;
 pub mod suite;
 pub mod trace;

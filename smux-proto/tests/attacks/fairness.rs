@@ -12,29 +12,29 @@ use crate::{BOTH, accept, assert_serves, client, config, ids, measure, server, s
 fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
     for version in BOTH {
         let cost = |idle: usize| {
-            let mut peer = server(
+            let mut harness = server(
                 config(version)
                     .accept_backlog(20_000)
                     .max_receive_buffer(64 << 20),
             );
-            peer.send(ids(idle).map(syn));
+            harness.peer_sends(ids(idle).map(syn));
             for _ in 0..idle {
-                peer.accept();
+                harness.accept();
             }
-            let busy = accept(&mut peer, 60_001);
+            let busy = accept(&mut harness, 60_001);
             let frame = psh(60_001, counting(10_000)).encode(version);
-            let round = |peer: &mut smux_conformance::script::Script| {
-                assert_eq!(peer.send_bytes(&frame), Ok(frame.len()));
-                assert_eq!(peer.session.poll_event(), Some(Event::Readable(busy)));
-                assert_eq!(peer.session.poll_event(), None);
+            let round = |harness: &mut smux_conformance::harness::Harness| {
+                assert_eq!(harness.peer_sends_bytes(&frame), Ok(frame.len()));
+                assert_eq!(harness.session.poll_event(), Some(Event::Readable(busy)));
+                assert_eq!(harness.session.poll_event(), None);
                 let mut buffer = [0; 10_000];
-                assert_eq!(peer.try_read(busy, &mut buffer), Poll::Ready(Ok(10_000)));
-                peer.write(busy, &buffer[..10]);
-                peer.discard_output();
+                assert_eq!(harness.try_read(busy, &mut buffer), Poll::Ready(Ok(10_000)));
+                harness.write(busy, &buffer[..10]);
+                harness.discard_output();
             };
-            (0..100).for_each(|_| round(&mut peer));
-            let memory = measure(|| (0..100).for_each(|_| round(&mut peer)));
-            (memory.count_total, stats(&peer).frames_sent)
+            (0..100).for_each(|_| round(&mut harness));
+            let memory = measure(|| (0..100).for_each(|_| round(&mut harness)));
+            (memory.count_total, stats(&harness).frames_sent)
         };
         let (alone, crowded) = (cost(0), cost(10_000));
         assert_eq!(alone.0, 0);
@@ -48,17 +48,17 @@ fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
 #[test]
 fn attack_42_bulk_does_not_delay_others() {
     for version in BOTH {
-        let mut peer = client(config(version).max_stream_send_queue(1 << 20));
-        let bulk = peer.open();
-        peer.write(bulk, &vec![7; 262_144]);
-        peer.set_transport_room(1_000);
-        peer.pump();
-        let small = peer.open();
-        peer.write(small, b"small");
-        peer.finish(small);
-        peer.open();
-        peer.set_transport_room(None);
-        let frames = peer.take_frames();
+        let mut harness = client(config(version).max_stream_send_queue(1 << 20));
+        let bulk = harness.open();
+        harness.write(bulk, &vec![7; 262_144]);
+        harness.set_transport_room(1_000);
+        harness.pump();
+        let small = harness.open();
+        harness.write(small, b"small");
+        harness.finish(small);
+        harness.open();
+        harness.set_transport_room(None);
+        let frames = harness.take_frames();
         let position = |kind, id: u32| {
             let before = frames
                 .iter()
@@ -77,16 +77,16 @@ fn attack_42_bulk_does_not_delay_others() {
 #[test]
 fn attack_42_shares_are_equal_in_bytes() {
     for version in BOTH {
-        let mut peer = client(config(version));
-        let streams: Vec<_> = (0..10).map(|_| peer.open()).collect();
+        let mut harness = client(config(version));
+        let streams: Vec<_> = (0..10).map(|_| harness.open()).collect();
         for (index, &id) in streams.iter().enumerate() {
             let piece = if index == 0 { 65_536 } else { 512 };
             for data in counting(131_072).chunks(piece) {
-                peer.write(id, data);
+                harness.write(id, data);
             }
         }
-        peer.set_transport_room(655_360);
-        let bytes = peer.take_bytes();
+        harness.set_transport_room(655_360);
+        let bytes = harness.take_bytes();
         let mut shares = [0; 10];
         let mut rest = bytes.as_slice();
         while let Some((_, frame, behind)) = smux_conformance::frame::decode(rest) {
@@ -109,15 +109,15 @@ fn attack_42_shares_are_equal_in_bytes() {
 fn attack_43_frames_for_thousands_of_streams_in_one_read() {
     const STREAMS: usize = 4_000;
     for version in BOTH {
-        let mut peer = server(config(version).max_receive_buffer(64 << 20));
-        peer.send(ids(STREAMS).map(syn));
-        let streams: Vec<_> = (0..STREAMS).map(|_| peer.accept()).collect();
-        peer.events();
-        peer.discard_output();
+        let mut harness = server(config(version).max_receive_buffer(64 << 20));
+        harness.peer_sends(ids(STREAMS).map(syn));
+        let streams: Vec<_> = (0..STREAMS).map(|_| harness.accept()).collect();
+        harness.events();
+        harness.discard_output();
         let round = wire(version, ids(STREAMS).map(|id| psh(id, "ping")));
         let burst = round.repeat(5);
-        assert_eq!(peer.send_bytes(&burst), Ok(burst.len()));
-        let events = peer.events();
+        assert_eq!(harness.peer_sends_bytes(&burst), Ok(burst.len()));
+        let events = harness.events();
         assert_eq!(
             events,
             streams
@@ -126,18 +126,18 @@ fn attack_43_frames_for_thousands_of_streams_in_one_read() {
                 .collect::<Vec<_>>()
         );
         for &id in &streams {
-            assert_eq!(peer.read(id).len(), 20);
-            peer.write(id, b"pong");
+            assert_eq!(harness.read(id).len(), 20);
+            harness.write(id, b"pong");
         }
         let mut batch = smux_proto::Transmit::new();
         let mut batches = 0;
-        while peer.session.poll_transmit(peer.now(), &mut batch) {
+        while harness.session.poll_transmit(harness.now(), &mut batch) {
             let size = bytes::Buf::remaining(&batch);
             assert!(size < batch.size() + 32_768 + 8, "{size} bytes in a batch");
             bytes::Buf::advance(&mut batch, size);
             batches += 1;
         }
         assert!(batches <= 5, "{batches} batches for {STREAMS} small frames");
-        assert_serves(&mut peer, streams[0]);
+        assert_serves(&mut harness, streams[0]);
     }
 }

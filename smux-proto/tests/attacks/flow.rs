@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use smux_conformance::{
     frame::{counting, fin, nop, psh, syn},
-    script::Script,
+    harness::Harness,
 };
 use smux_proto::{Event, ProtocolError, StreamError, StreamId, Version};
 
@@ -18,60 +18,63 @@ use crate::{
 #[test]
 fn attack_16_the_peer_ignores_its_window() {
     let budget = 1 << 20;
-    let (mut peer, greedy) = server_with_stream(config(Version::V2).max_receive_buffer(budget));
-    let honest = accept(&mut peer, 5);
-    peer.send([psh(5, counting(10_000))]);
+    let (mut harness, greedy) = server_with_stream(config(Version::V2).max_receive_buffer(budget));
+    let honest = accept(&mut harness, 5);
+    harness.peer_sends([psh(5, counting(10_000))]);
     let frame = psh(3, counting(32_768));
-    while stats(&peer).streams_retired == 0 {
-        assert!(stats(&peer).receive_buffered <= budget + MAX_FRAME);
-        peer.send([frame.clone()]);
+    while stats(&harness).streams_retired == 0 {
+        assert!(stats(&harness).receive_buffered <= budget + MAX_FRAME);
+        harness.peer_sends([frame.clone()]);
     }
-    assert!(stats(&peer).window_overruns > 0);
+    assert!(stats(&harness).window_overruns > 0);
     assert_eq!(
-        peer.read_end(greedy),
+        harness.read_end(greedy),
         Poll::Ready(Err(StreamError::Retired))
     );
     assert_eq!(
-        peer.try_write(greedy, b"x"),
+        harness.try_write(greedy, b"x"),
         Poll::Ready(Err(StreamError::Retired))
     );
-    assert_eq!(peer.read(honest), counting(10_000));
-    assert_eq!(stats(&peer).receive_buffered, 0);
-    let ends: Vec<_> = peer
+    assert_eq!(harness.read(honest), counting(10_000));
+    assert_eq!(stats(&harness).receive_buffered, 0);
+    let ends: Vec<_> = harness
         .take_frames()
         .into_iter()
         .filter(|frame| frame.id == 3)
         .collect();
     assert_eq!(ends, [fin(3), fin(3)]);
-    assert_serves(&mut peer, honest);
+    assert_serves(&mut harness, honest);
 }
 
 /// The peer that keeps to 262144 bytes on each of too many streams does no wrong: reading pauses.
 #[test]
 fn attack_16_many_streams_fill_the_budget_within_their_windows() {
-    let mut peer = server(config(Version::V2).max_receive_buffer(1 << 20));
+    let mut harness = server(config(Version::V2).max_receive_buffer(1 << 20));
     for id in [3, 5, 7, 9] {
-        peer.send([syn(id)]);
-        peer.send(
+        harness.peer_sends([syn(id)]);
+        harness.peer_sends(
             counting(INITIAL_WINDOW)
                 .chunks(32_768)
                 .map(|data| psh(id, data)),
         );
     }
     assert!(
-        peer.session.wants_input(),
+        harness.session.wants_input(),
         "used up exactly, as its windows allow"
     );
-    peer.send([syn(11), psh(11, "more")]);
-    assert!(!peer.session.wants_input());
+    harness.peer_sends([syn(11), psh(11, "more")]);
+    assert!(!harness.session.wants_input());
     assert_eq!(
-        (stats(&peer).window_overruns, stats(&peer).streams_retired),
+        (
+            stats(&harness).window_overruns,
+            stats(&harness).streams_retired
+        ),
         (0, 0)
     );
-    assert_eq!(stats(&peer).receive_stalls, 1);
-    let first = peer.accept();
-    peer.read(first);
-    assert_serves(&mut peer, first);
+    assert_eq!(stats(&harness).receive_stalls, 1);
+    let first = harness.accept();
+    harness.read(first);
+    assert_serves(&mut harness, first);
 }
 
 #[test]
@@ -79,74 +82,78 @@ fn attack_17_a_stream_that_nobody_reads_is_flooded_in_version_1() {
     let limits = config(Version::V1)
         .max_receive_buffer(100_000)
         .max_stream_buffer(100_000);
-    let (mut peer, unread) = server_with_stream(limits);
-    let other = accept(&mut peer, 5);
+    let (mut harness, unread) = server_with_stream(limits);
+    let other = accept(&mut harness, 5);
     let frame = psh(3, counting(MAX_FRAME)).encode(Version::V1);
     let taken: usize = (0..1_000)
-        .map(|_| peer.send_bytes(&frame).expect("no error"))
+        .map(|_| harness.peer_sends_bytes(&frame).expect("no error"))
         .sum();
     assert_eq!(taken, 2 * frame.len());
-    assert!(stats(&peer).receive_buffered < 100_000 + MAX_FRAME);
-    peer.write(other, b"output goes on");
-    peer.expect_only([psh(5, "output goes on")]);
+    assert!(stats(&harness).receive_buffered < 100_000 + MAX_FRAME);
+    harness.write(other, b"output goes on");
+    harness.expect_only([psh(5, "output goes on")]);
     // Input goes on with the first byte below the budget, also a FIN behind it.
-    peer.read_exact(unread, 2 * MAX_FRAME - 100_000 + 1);
-    peer.send([fin(5)]);
-    assert_eq!(peer.read_end(other), Poll::Ready(Ok(0)));
+    harness.read_exact(unread, 2 * MAX_FRAME - 100_000 + 1);
+    harness.peer_sends([fin(5)]);
+    assert_eq!(harness.read_end(other), Poll::Ready(Ok(0)));
 }
 
 #[test]
 fn attack_18_data_comes_in_frames_of_one_byte() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version));
+        let (mut harness, id) = server_with_stream(config(version));
         let bytes = wire(
             version,
             counting(100_000).chunks(1).map(|byte| psh(3, byte)),
         );
-        let memory = measure(|| assert_eq!(peer.send_bytes(&bytes), Ok(bytes.len())));
-        assert_eq!(stats(&peer).receive_buffered, 100_000);
+        let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&bytes), Ok(bytes.len())));
+        assert_eq!(stats(&harness).receive_buffered, 100_000);
         assert!(memory.bytes_current <= 2 * 100_000 + 1_024, "{memory:?}");
-        assert_eq!(peer.read(id), counting(100_000));
-        assert_serves(&mut peer, id);
+        assert_eq!(harness.read(id), counting(100_000));
+        assert_serves(&mut harness, id);
     }
 }
 
 /// The same over many streams, one byte in each.
 #[test]
 fn attack_18_one_byte_in_each_of_many_streams() {
-    let (mut peer, first) = server_with_stream(config(Version::V1).accept_backlog(10_000));
-    peer.send((5..20_003).step_by(2).map(syn));
+    let (mut harness, first) = server_with_stream(config(Version::V1).accept_backlog(10_000));
+    harness.peer_sends((5..20_003).step_by(2).map(syn));
     let bytes = wire(Version::V1, (5..20_003).step_by(2).map(|id| psh(id, "x")));
-    let memory = measure(|| assert_eq!(peer.send_bytes(&bytes), Ok(bytes.len())));
+    let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&bytes), Ok(bytes.len())));
     let each = memory.bytes_current / 9_999;
     assert!(each <= 64 + 96, "a segment of 64 bytes and a node: {each}");
-    assert_serves(&mut peer, first);
+    assert_serves(&mut harness, first);
 }
 
 #[test]
 fn attack_19_data_frames_without_data() {
     for version in BOTH {
         let limits = config(version).max_glitches(1_000);
-        let (mut peer, id) = server_with_stream(limits);
-        assert_eq!(peer.read_end(id), Poll::Pending);
+        let (mut harness, id) = server_with_stream(limits);
+        assert_eq!(harness.read_end(id), Poll::Pending);
         let empty = psh(3, "").encode(version);
-        let memory =
-            measure(|| (0..1_000).for_each(|_| assert_eq!(peer.send_bytes(&empty), Ok(8))));
+        let memory = measure(|| {
+            (0..1_000).for_each(|_| assert_eq!(harness.peer_sends_bytes(&empty), Ok(8)))
+        });
         assert_eq!(memory.count_total, 0);
-        assert_eq!(peer.events(), []);
-        assert_eq!(peer.read_end(id), Poll::Pending, "no end of the stream");
-        assert_eq!(stats(&peer).ignored.empty_psh, 1_000);
-        assert_eq!(peer.send_bytes(&empty), Err(ProtocolError::TooManyGlitches));
+        assert_eq!(harness.events(), []);
+        assert_eq!(harness.read_end(id), Poll::Pending, "no end of the stream");
+        assert_eq!(stats(&harness).ignored.empty_psh, 1_000);
+        assert_eq!(
+            harness.peer_sends_bytes(&empty),
+            Err(ProtocolError::TooManyGlitches)
+        );
     }
 }
 
 #[test]
 fn attack_20_data_for_streams_that_are_not_there() {
     for version in BOTH {
-        let (mut peer, gone) = server_with_stream(config(version).max_receive_buffer(100_000));
-        let id = accept(&mut peer, 5);
-        peer.close(gone);
-        peer.discard_output();
+        let (mut harness, gone) = server_with_stream(config(version).max_receive_buffer(100_000));
+        let id = accept(&mut harness, 5);
+        harness.close(gone);
+        harness.discard_output();
         let frames = [
             psh(3, counting(MAX_FRAME)),
             psh(0, "x"),
@@ -154,40 +161,44 @@ fn attack_20_data_for_streams_that_are_not_there() {
             fin(7),
         ];
         let bytes = wire(version, frames);
-        let memory =
-            measure(|| (0..100).for_each(|_| assert_eq!(peer.send_bytes(&bytes), Ok(bytes.len()))));
+        let memory = measure(|| {
+            (0..100).for_each(|_| assert_eq!(harness.peer_sends_bytes(&bytes), Ok(bytes.len())))
+        });
         assert_eq!(memory.count_total, 0, "{memory:?}");
-        peer.expect_nothing();
+        harness.expect_nothing();
         assert_eq!(
-            (peer.session.streams(), stats(&peer).receive_buffered),
+            (harness.session.streams(), stats(&harness).receive_buffered),
             (1, 0)
         );
-        assert_eq!(stats(&peer).ignored.unknown_stream, 400);
-        assert_serves(&mut peer, id);
+        assert_eq!(stats(&harness).ignored.unknown_stream, 400);
+        assert_serves(&mut harness, id);
     }
 }
 
 #[test]
 fn attack_21_data_behind_the_fin() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version).max_glitches(10));
-        peer.send([psh(3, "before"), fin(3)]);
+        let (mut harness, id) = server_with_stream(config(version).max_glitches(10));
+        harness.peer_sends([psh(3, "before"), fin(3)]);
         for _ in 0..10 {
-            peer.send([psh(3, counting(1_000))]);
+            harness.peer_sends([psh(3, counting(1_000))]);
         }
         assert_eq!(
             (
-                stats(&peer).ignored.after_fin,
-                stats(&peer).receive_buffered
+                stats(&harness).ignored.after_fin,
+                stats(&harness).receive_buffered
             ),
             (10, 6)
         );
-        assert_eq!(peer.read(id), b"before");
-        assert_eq!(peer.read_end(id), Poll::Ready(Ok(0)));
+        assert_eq!(harness.read(id), b"before");
+        assert_eq!(harness.read_end(id), Poll::Ready(Ok(0)));
         let late = psh(3, "late").encode(version);
-        assert_eq!(peer.send_bytes(&late), Err(ProtocolError::TooManyGlitches));
         assert_eq!(
-            peer.read_end(id),
+            harness.peer_sends_bytes(&late),
+            Err(ProtocolError::TooManyGlitches)
+        );
+        assert_eq!(
+            harness.read_end(id),
             Poll::Ready(Ok(0)),
             "it had ended well before"
         );
@@ -197,88 +208,88 @@ fn attack_21_data_behind_the_fin() {
 #[test]
 fn attack_22_the_peer_ends_its_data_while_we_write() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version));
-        peer.write(id, b"one ");
-        peer.send([fin(3)]);
-        peer.write(id, b"two ");
-        peer.expect_only([psh(3, "one two ")]);
-        peer.write(id, b"three");
-        peer.expect_only([psh(3, "three")]);
-        peer.close(id);
-        peer.expect_only([fin(3)]);
+        let (mut harness, id) = server_with_stream(config(version));
+        harness.write(id, b"one ");
+        harness.peer_sends([fin(3)]);
+        harness.write(id, b"two ");
+        harness.expect_only([psh(3, "one two ")]);
+        harness.write(id, b"three");
+        harness.expect_only([psh(3, "three")]);
+        harness.close(id);
+        harness.expect_only([fin(3)]);
     }
 }
 
 /// A way in which received bytes come to nothing.
-type Discard = (&'static str, fn(&mut Script, StreamId));
+type Discard = (&'static str, fn(&mut Harness, StreamId));
 
 const DISCARDS: [Discard; 11] = [
-    ("closed", |peer, id| peer.close(id)),
-    ("finished by both, closed", |peer, id| {
-        peer.finish(id);
-        peer.send([fin(3), fin(3)]);
-        peer.close(id);
+    ("closed", |harness, id| harness.close(id)),
+    ("finished by both, closed", |harness, id| {
+        harness.finish(id);
+        harness.peer_sends([fin(3), fin(3)]);
+        harness.close(id);
     }),
-    ("closed in the middle of a frame", |peer, id| {
+    ("closed in the middle of a frame", |harness, id| {
         let frame = psh(3, counting(500)).encode(Version::V2);
-        assert_eq!(peer.send_bytes(&frame[..200]), Ok(200));
-        peer.close(id);
-        assert_eq!(peer.send_bytes(&frame[200..]), Ok(308));
+        assert_eq!(harness.peer_sends_bytes(&frame[..200]), Ok(200));
+        harness.close(id);
+        assert_eq!(harness.peer_sends_bytes(&frame[200..]), Ok(308));
     }),
-    ("reading stopped", |peer, id| {
-        peer.stop_reading(id);
-        peer.send([psh(3, counting(5_000)), fin(3), psh(3, "x")]);
+    ("reading stopped", |harness, id| {
+        harness.stop_reading(id);
+        harness.peer_sends([psh(3, counting(5_000)), fin(3), psh(3, "x")]);
     }),
-    ("reading stopped in the middle of a frame", |peer, id| {
+    ("reading stopped in the middle of a frame", |harness, id| {
         let frame = psh(3, counting(500)).encode(Version::V2);
-        assert_eq!(peer.send_bytes(&frame[..200]), Ok(200));
-        peer.stop_reading(id);
-        assert_eq!(peer.send_bytes(&frame[200..]), Ok(308));
+        assert_eq!(harness.peer_sends_bytes(&frame[..200]), Ok(200));
+        harness.stop_reading(id);
+        assert_eq!(harness.peer_sends_bytes(&frame[200..]), Ok(308));
     }),
-    ("given up for an overrun", |peer, id| {
-        while stats(peer).streams_retired == 0 {
-            peer.send([psh(3, counting(MAX_FRAME))]);
+    ("given up for an overrun", |harness, id| {
+        while stats(harness).streams_retired == 0 {
+            harness.peer_sends([psh(3, counting(MAX_FRAME))]);
         }
-        peer.close(id);
+        harness.close(id);
     }),
-    ("nobody accepts", |peer, id| {
-        peer.send([syn(5), psh(5, counting(5_000))]);
-        peer.session.stop_accepting();
-        peer.close(id);
+    ("nobody accepts", |harness, id| {
+        harness.peer_sends([syn(5), psh(5, counting(5_000))]);
+        harness.session.stop_accepting();
+        harness.close(id);
     }),
-    ("refused", |peer, id| {
-        peer.session.stop_accepting();
-        peer.send([syn(5), psh(5, counting(5_000))]);
-        peer.close(id);
+    ("refused", |harness, id| {
+        harness.session.stop_accepting();
+        harness.peer_sends([syn(5), psh(5, counting(5_000))]);
+        harness.close(id);
     }),
-    ("session closed", |peer, id| {
-        peer.close_session();
-        peer.send([psh(3, counting(5_000)), syn(5), psh(5, "x")]);
-        peer.close(id);
+    ("session closed", |harness, id| {
+        harness.close_session();
+        harness.peer_sends([psh(3, counting(5_000)), syn(5), psh(5, "x")]);
+        harness.close(id);
     }),
-    ("protocol error", |peer, id| {
-        assert!(peer.send_bytes(&[77; 8]).is_err());
-        peer.close(id);
+    ("protocol error", |harness, id| {
+        assert!(harness.peer_sends_bytes(&[77; 8]).is_err());
+        harness.close(id);
     }),
-    ("transport ended in a frame", |peer, id| {
+    ("transport ended in a frame", |harness, id| {
         let frame = psh(3, counting(500)).encode(Version::V2);
-        assert_eq!(peer.send_bytes(&frame[..200]), Ok(200));
-        peer.eof();
-        peer.close(id);
+        assert_eq!(harness.peer_sends_bytes(&frame[..200]), Ok(200));
+        harness.peer_ends();
+        harness.close(id);
     }),
 ];
 
 #[test]
 fn attack_23_however_bytes_are_discarded_their_tokens_come_back() {
     for (name, discard) in DISCARDS {
-        let (mut peer, id) = server_with_stream(config(Version::V2).max_receive_buffer(1 << 20));
-        peer.send([psh(3, counting(10_000)), psh(3, "x")]);
-        peer.read_exact(id, 5_000);
-        assert_eq!(stats(&peer).receive_buffered, 5_001);
-        discard(&mut peer, id);
-        peer.events();
-        peer.discard_output();
-        let stats = stats(&peer);
+        let (mut harness, id) = server_with_stream(config(Version::V2).max_receive_buffer(1 << 20));
+        harness.peer_sends([psh(3, counting(10_000)), psh(3, "x")]);
+        harness.read_exact(id, 5_000);
+        assert_eq!(stats(&harness).receive_buffered, 5_001);
+        discard(&mut harness, id);
+        harness.events();
+        harness.discard_output();
+        let stats = stats(&harness);
         assert_eq!(
             (stats.receive_buffered, stats.windows_granted),
             (0, 0),
@@ -295,14 +306,14 @@ fn attack_24_the_largest_frame_comes_when_one_token_is_left() {
         let limits = config(version)
             .max_receive_buffer(1_000)
             .max_stream_buffer(1_000);
-        let (mut peer, id) = server_with_stream(limits);
-        peer.send([psh(3, counting(999)), psh(3, counting(MAX_FRAME))]);
-        assert_eq!(stats(&peer).receive_buffered, 999 + MAX_FRAME);
-        assert!(!peer.session.wants_input());
-        assert_eq!(peer.send_bytes(&nop().encode(version)), Ok(0));
-        assert_eq!(peer.read(id).len(), 999 + MAX_FRAME);
-        assert_eq!(stats(&peer).receive_buffered, 0);
-        assert!(!peer.events().contains(&Event::Closed));
-        assert_serves(&mut peer, id);
+        let (mut harness, id) = server_with_stream(limits);
+        harness.peer_sends([psh(3, counting(999)), psh(3, counting(MAX_FRAME))]);
+        assert_eq!(stats(&harness).receive_buffered, 999 + MAX_FRAME);
+        assert!(!harness.session.wants_input());
+        assert_eq!(harness.peer_sends_bytes(&nop().encode(version)), Ok(0));
+        assert_eq!(harness.read(id).len(), 999 + MAX_FRAME);
+        assert_eq!(stats(&harness).receive_buffered, 0);
+        assert!(!harness.events().contains(&Event::Closed));
+        assert_serves(&mut harness, id);
     }
 }

@@ -5,7 +5,7 @@ use std::{task::Poll, time::Duration};
 use smux_conformance::{
     frame::{counting, fin, nop, psh, syn, upd},
     fuzz,
-    script::Script,
+    harness::Harness,
 };
 use smux_proto::{
     CloseReason, Command, Config, Event, OpenError, ProtocolError, Session, StreamError, StreamId,
@@ -15,17 +15,17 @@ use smux_proto::{
 use crate::{BOTH, MAX_FRAME, config, measure, server, server_with_stream, stats, wire};
 
 /// The session is over for everybody, for this reason, and what had arrived is still there.
-fn assert_ended(peer: &mut Script, id: StreamId, arrived: &[u8], reason: &CloseReason) {
-    assert_eq!(peer.session.close_reason(), Some(reason));
-    assert_eq!(peer.events().last(), Some(&Event::Closed));
-    assert_eq!(peer.read(id), arrived);
+fn assert_ended(harness: &mut Harness, id: StreamId, arrived: &[u8], reason: &CloseReason) {
+    assert_eq!(harness.session.close_reason(), Some(reason));
+    assert_eq!(harness.events().last(), Some(&Event::Closed));
+    assert_eq!(harness.read(id), arrived);
     let closed = StreamError::Closed(reason.clone());
-    assert_eq!(peer.read_end(id), Poll::Ready(Err(closed.clone())));
-    assert_eq!(peer.try_write(id, b"x"), Poll::Ready(Err(closed)));
-    assert_eq!(peer.session.accept(), Poll::Ready(Err(reason.clone())));
+    assert_eq!(harness.read_end(id), Poll::Ready(Err(closed.clone())));
+    assert_eq!(harness.try_write(id, b"x"), Poll::Ready(Err(closed)));
+    assert_eq!(harness.session.accept(), Poll::Ready(Err(reason.clone())));
     let closed = OpenError::Closed(reason.clone());
-    assert_eq!(peer.session.open(), Poll::Ready(Err(closed)));
-    peer.expect_nothing();
+    assert_eq!(harness.session.open(), Poll::Ready(Err(closed)));
+    harness.expect_nothing();
 }
 
 fn protocol(error: ProtocolError) -> CloseReason {
@@ -33,11 +33,11 @@ fn protocol(error: ProtocolError) -> CloseReason {
 }
 
 /// A client's session, stream 3 open, on which "early" has arrived; then these bytes.
-fn after(version: Version, bytes: &[u8]) -> (Script, StreamId, Result<usize, ProtocolError>) {
-    let (mut peer, id) = server_with_stream(config(version));
-    peer.send([psh(3, "early")]);
-    let result = peer.send_bytes(bytes);
-    (peer, id, result)
+fn after(version: Version, bytes: &[u8]) -> (Harness, StreamId, Result<usize, ProtocolError>) {
+    let (mut harness, id) = server_with_stream(config(version));
+    harness.peer_sends([psh(3, "early")]);
+    let result = harness.peer_sends_bytes(bytes);
+    (harness, id, result)
 }
 
 #[test]
@@ -45,11 +45,16 @@ fn attack_01_the_transport_ends_inside_a_frame() {
     for version in BOTH {
         let frame = psh(3, "four").encode(version);
         for cut in 1..frame.len() {
-            let (mut peer, id, taken) = after(version, &frame[..cut]);
+            let (mut harness, id, taken) = after(version, &frame[..cut]);
             assert_eq!(taken, Ok(cut));
-            peer.eof();
+            harness.peer_ends();
             let arrived = ["early", &"four"[..cut.saturating_sub(8)]].concat();
-            assert_ended(&mut peer, id, arrived.as_bytes(), &CloseReason::Truncated);
+            assert_ended(
+                &mut harness,
+                id,
+                arrived.as_bytes(),
+                &CloseReason::Truncated,
+            );
         }
     }
 }
@@ -58,11 +63,11 @@ fn attack_01_the_transport_ends_inside_a_frame() {
 fn attack_02_the_version_is_wrong_or_changes() {
     for version in BOTH {
         for got in (0..=255).filter(|&byte| byte != version as u8) {
-            let (mut peer, id, result) = after(version, &[got, 3, 0, 0, 0, 0, 0, 0]);
+            let (mut harness, id, result) = after(version, &[got, 3, 0, 0, 0, 0, 0, 0]);
             let expected = Some(version);
             let error = ProtocolError::Version { expected, got };
             assert_eq!(result, Err(error.clone()));
-            assert_ended(&mut peer, id, b"early", &protocol(error));
+            assert_ended(&mut harness, id, b"early", &protocol(error));
         }
     }
 }
@@ -72,26 +77,29 @@ fn attack_02_the_version_is_wrong_or_changes() {
 fn attack_02_only_the_first_frame_decides_a_detected_version() {
     for version in BOTH {
         let detecting = Config::builder().detect_version(true);
-        let mut peer = server(detecting).speaking(version);
-        peer.send([syn(3)]);
-        assert_eq!(peer.session.version(), Some(version));
+        let mut harness = server(detecting).speaking(version);
+        harness.peer_sends([syn(3)]);
+        assert_eq!(harness.session.version(), Some(version));
         let other = BOTH
             .into_iter()
             .find(|&other| other != version)
             .expect("two");
-        let error = peer.send_bytes(&nop().encode(other));
+        let error = harness.peer_sends_bytes(&nop().encode(other));
         let expected = ProtocolError::Version {
             expected: Some(version),
             got: other as u8,
         };
         assert_eq!(error, Err(expected));
     }
-    let mut peer = server(Config::builder().detect_version(true));
+    let mut harness = server(Config::builder().detect_version(true));
     let expected = ProtocolError::Version {
         expected: None,
         got: b'G',
     };
-    assert_eq!(peer.send_bytes(b"GET / HTTP/1.1\r\n"), Err(expected));
+    assert_eq!(
+        harness.peer_sends_bytes(b"GET / HTTP/1.1\r\n"),
+        Err(expected)
+    );
 }
 
 #[test]
@@ -99,10 +107,10 @@ fn attack_03_there_is_no_such_command() {
     for version in BOTH {
         for command in 5..=255 {
             let header = [version as u8, command, 0, 0, 3, 0, 0, 0];
-            let (mut peer, id, result) = after(version, &header);
+            let (mut harness, id, result) = after(version, &header);
             let error = ProtocolError::UnknownCommand(command);
             assert_eq!(result, Err(error.clone()));
-            assert_ended(&mut peer, id, b"early", &protocol(error));
+            assert_ended(&mut harness, id, b"early", &protocol(error));
         }
     }
 }
@@ -115,11 +123,15 @@ fn attack_04_a_control_frame_has_a_payload() {
             for length in [1, 8, 255, 256, u16::MAX] {
                 let [l0, l1] = length.to_le_bytes();
                 let header = [version as u8, command as u8, l0, l1, 5, 0, 0, 0];
-                let (mut peer, id, result) = after(version, &header);
+                let (mut harness, id, result) = after(version, &header);
                 let error = ProtocolError::Length { command, length };
                 assert_eq!(result, Err(error.clone()));
-                assert_eq!(peer.session.streams(), 1, "checked before it has an effect");
-                assert_ended(&mut peer, id, b"early", &protocol(error));
+                assert_eq!(
+                    harness.session.streams(),
+                    1,
+                    "checked before it has an effect"
+                );
+                assert_ended(&mut harness, id, b"early", &protocol(error));
             }
         }
     }
@@ -132,15 +144,15 @@ fn attack_05_a_window_update_in_version_1_or_of_another_length() {
         [version as u8, 4, l0, l1, 3, 0, 0, 0]
     };
     for length in [0, 1, 7, 8, 9, 12, u16::MAX] {
-        let (mut peer, id, result) = after(Version::V1, &header(Version::V1, length));
+        let (mut harness, id, result) = after(Version::V1, &header(Version::V1, length));
         assert_eq!(result, Err(ProtocolError::UpdateInV1));
         assert_ended(
-            &mut peer,
+            &mut harness,
             id,
             b"early",
             &protocol(ProtocolError::UpdateInV1),
         );
-        let (mut peer, id, result) = after(Version::V2, &header(Version::V2, length));
+        let (mut harness, id, result) = after(Version::V2, &header(Version::V2, length));
         let command = Command::Upd;
         if length == 8 {
             assert_eq!(result, Ok(8));
@@ -148,25 +160,25 @@ fn attack_05_a_window_update_in_version_1_or_of_another_length() {
         }
         let error = ProtocolError::Length { command, length };
         assert_eq!(result, Err(error.clone()));
-        assert_ended(&mut peer, id, b"early", &protocol(error));
+        assert_ended(&mut harness, id, b"early", &protocol(error));
     }
 }
 
 #[test]
 fn attack_06_a_large_frame_is_announced_and_does_not_come() {
     let announced = psh(3, counting(MAX_FRAME)).encode(Version::V1);
-    let mut peer = Script::server(Config::default());
-    peer.send([syn(3)]);
-    let header = measure(|| assert_eq!(peer.send_bytes(&announced[..8]), Ok(8)));
+    let mut harness = Harness::server(Config::default());
+    harness.peer_sends([syn(3)]);
+    let header = measure(|| assert_eq!(harness.peer_sends_bytes(&announced[..8]), Ok(8)));
     assert_eq!(header.count_total, 0, "{header:?}");
-    let some = measure(|| assert_eq!(peer.send_bytes(&announced[8..108]), Ok(100)));
+    let some = measure(|| assert_eq!(harness.peer_sends_bytes(&announced[8..108]), Ok(100)));
     assert!(some.bytes_max <= 1_024, "for 100 bytes: {some:?}");
-    peer.advance(Duration::from_secs(29));
-    assert!(!peer.session.is_closed());
-    peer.advance(Duration::from_secs(1));
-    assert_eq!(peer.reason(), CloseReason::KeepAliveTimeout);
-    let id = peer.accept();
-    assert_eq!(peer.read(id), counting(100));
+    harness.advance(Duration::from_secs(29));
+    assert!(!harness.session.is_closed());
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+    let id = harness.accept();
+    assert_eq!(harness.read(id), counting(100));
 }
 
 /// The comparison itself is the fuzzers' as well: here every single cut of one conversation.
@@ -213,14 +225,14 @@ fn attack_08_the_bytes_come_one_at_a_time() {
         let frames = (0..200).flat_map(|_| [nop(), psh(3, counting(100))]);
         let bytes = wire(version, frames);
         let cost = |piece: usize| {
-            let (mut peer, id) = server_with_stream(config(version));
+            let (mut harness, id) = server_with_stream(config(version));
             let memory = measure(|| {
                 for piece in bytes.chunks(piece) {
-                    assert_eq!(peer.send_bytes(piece), Ok(piece.len()));
+                    assert_eq!(harness.peer_sends_bytes(piece), Ok(piece.len()));
                 }
             });
-            assert_eq!(peer.read(id), counting(100).repeat(200));
-            assert_eq!(stats(&peer).bytes_received, 8 + bytes.len() as u64);
+            assert_eq!(harness.read(id), counting(100).repeat(200));
+            assert_eq!(stats(&harness).bytes_received, 8 + bytes.len() as u64);
             memory
         };
         let (whole, bytewise) = (cost(bytes.len()), cost(1));

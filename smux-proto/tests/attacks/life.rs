@@ -16,26 +16,26 @@ use crate::{
 fn attack_09_many_streams_are_opened_and_nobody_accepts() {
     const BACKLOG: usize = 4_096;
     for version in BOTH {
-        let mut peer = server(config(version).max_receive_buffer(64 << 20));
+        let mut harness = server(config(version).max_receive_buffer(64 << 20));
         let flood = wire(version, ids(BACKLOG).map(syn));
-        let memory = measure(|| assert_eq!(peer.send_bytes(&flood), Ok(flood.len())));
-        assert_eq!(peer.session.streams(), BACKLOG);
+        let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&flood), Ok(flood.len())));
+        assert_eq!(harness.session.streams(), BACKLOG);
         let each = memory.bytes_current / BACKLOG as i64;
         assert!(
             each <= 200,
             "version {version:?}: {each} bytes for a pending stream"
         );
 
-        peer.discard_output();
+        harness.discard_output();
         for id in ids(50_000).skip(BACKLOG) {
-            peer.send([syn(id), psh(id, "never seen")]);
-            peer.expect_only([fin(id), fin(id)]);
+            harness.peer_sends([syn(id), psh(id, "never seen")]);
+            harness.expect_only([fin(id), fin(id)]);
         }
-        assert_eq!(peer.session.streams(), BACKLOG);
-        assert_eq!(stats(&peer).receive_buffered, 0);
-        assert_eq!(stats(&peer).receive_stalls, 0);
-        let first = peer.accept();
-        assert_serves(&mut peer, first);
+        assert_eq!(harness.session.streams(), BACKLOG);
+        assert_eq!(stats(&harness).receive_buffered, 0);
+        assert_eq!(stats(&harness).receive_stalls, 0);
+        let first = harness.accept();
+        assert_serves(&mut harness, first);
     }
 }
 
@@ -44,41 +44,43 @@ fn attack_09_many_streams_are_opened_and_nobody_accepts() {
 fn attack_10_streams_are_opened_and_ended_in_a_hurry() {
     for version in BOTH {
         let limits = config(version).accept_backlog(100).max_glitches(10_000);
-        let mut peer = server(limits.max_owed_refusals(20_000));
+        let mut harness = server(limits.max_owed_refusals(20_000));
         let pair = |id| wire(version, [syn(id), fin(id)]);
         let mut numbers = ids(20_000);
-        let mut churn = numbers.by_ref().map(|id| peer.send_bytes(&pair(id)));
+        let mut churn = numbers
+            .by_ref()
+            .map(|id| harness.peer_sends_bytes(&pair(id)));
         assert_eq!(churn.by_ref().take(10_100).find(Result::is_err), None);
         assert_eq!(churn.next(), Some(Err(ProtocolError::TooManyGlitches)));
-        assert_eq!(peer.session.streams(), 100);
+        assert_eq!(harness.session.streams(), 100);
         for _ in 0..100 {
-            let id = peer.accept();
-            assert_eq!(peer.read_end(id), Poll::Ready(Ok(0)));
-            peer.close(id);
+            let id = harness.accept();
+            assert_eq!(harness.read_end(id), Poll::Ready(Ok(0)));
+            harness.close(id);
         }
-        assert_eq!(peer.session.streams(), 0);
+        assert_eq!(harness.session.streams(), 0);
     }
 }
 
 #[test]
 fn attack_11_the_peer_forces_refusals_and_does_not_read_them() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version).max_inbound_streams(1));
-        peer.set_transport_room(0);
-        peer.pump();
+        let (mut harness, id) = server_with_stream(config(version).max_inbound_streams(1));
+        harness.set_transport_room(0);
+        harness.pump();
         let flood = wire(version, ids(4_097).skip(1).map(syn));
-        let memory = measure(|| assert_eq!(peer.send_bytes(&flood), Ok(flood.len())));
+        let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&flood), Ok(flood.len())));
         assert!(
             memory.bytes_max <= 16 * 4_096,
             "4 bytes each, for 4096: {memory:?}"
         );
         let error = ids(10_000)
             .skip(4_097)
-            .find_map(|id| peer.send_bytes(&syn(id).encode(version)).err());
+            .find_map(|id| harness.peer_sends_bytes(&syn(id).encode(version)).err());
         assert_eq!(error, Some(ProtocolError::TooManyRefusals));
         let reason = CloseReason::Protocol(ProtocolError::TooManyRefusals);
         assert_eq!(
-            peer.read_end(id),
+            harness.read_end(id),
             Poll::Ready(Err(StreamError::Closed(reason)))
         );
     }
@@ -87,17 +89,20 @@ fn attack_11_the_peer_forces_refusals_and_does_not_read_them() {
 #[test]
 fn attack_12_a_live_stream_is_opened_again() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version));
-        let own = peer.open();
-        peer.write(id, b"x");
-        peer.send([psh(3, "one"), syn(3), psh(3, "two")]);
-        assert_eq!(peer.read(id), b"onetwo");
-        assert_eq!(peer.session.accept(), Poll::Pending);
+        let (mut harness, id) = server_with_stream(config(version));
+        let own = harness.open();
+        harness.write(id, b"x");
+        harness.peer_sends([psh(3, "one"), syn(3), psh(3, "two")]);
+        assert_eq!(harness.read(id), b"onetwo");
+        assert_eq!(harness.session.accept(), Poll::Pending);
         assert_eq!(
-            (stats(&peer).ignored.duplicate_syn, peer.session.streams()),
+            (
+                stats(&harness).ignored.duplicate_syn,
+                harness.session.streams()
+            ),
             (1, 2)
         );
-        assert_serves(&mut peer, own);
+        assert_serves(&mut harness, own);
     }
 }
 
@@ -105,65 +110,68 @@ fn attack_12_a_live_stream_is_opened_again() {
 #[test]
 fn attack_13_the_peer_uses_ids_that_are_ours() {
     for version in BOTH {
-        for (mut peer, foreign) in [
+        for (mut harness, foreign) in [
             (client(config(version)), [1, 3, 5, u32::MAX]),
             (server(config(version)), [0, 2, 4, u32::MAX - 1]),
         ] {
-            let own = peer.open();
-            peer.write(own, b"before");
-            peer.take_frames();
+            let own = harness.open();
+            harness.write(own, b"before");
+            harness.take_frames();
             for id in foreign {
-                peer.send([syn(id), psh(id, ""), fin(u32::MAX - 6)]);
+                harness.peer_sends([syn(id), psh(id, ""), fin(u32::MAX - 6)]);
             }
-            assert_eq!(peer.session.accept(), Poll::Pending);
-            assert_eq!(peer.session.streams(), 1);
-            peer.expect_nothing();
-            assert_serves(&mut peer, own);
-            let next = peer.open();
+            assert_eq!(harness.session.accept(), Poll::Pending);
+            assert_eq!(harness.session.streams(), 1);
+            harness.expect_nothing();
+            assert_serves(&mut harness, own);
+            let next = harness.open();
             assert_ne!(next, own);
-            peer.take_frames();
-            assert_serves(&mut peer, next);
+            harness.take_frames();
+            assert_serves(&mut harness, next);
         }
     }
     // 0 is as good as any even number where even numbers are the peer's.
-    let mut peer = client(config(Version::V1));
-    let zero = accept(&mut peer, 0);
-    assert_serves(&mut peer, zero);
+    let mut harness = client(config(Version::V1));
+    let zero = accept(&mut harness, 0);
+    assert_serves(&mut harness, zero);
 }
 
 #[test]
 fn attack_14_more_streams_than_allowed() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version).max_inbound_streams(1));
+        let (mut harness, id) = server_with_stream(config(version).max_inbound_streams(1));
         let data = wire(version, [psh(5, counting(MAX_FRAME)), fin(5)]);
-        peer.send([syn(5)]);
-        peer.expect_only([fin(5), fin(5)]);
+        harness.peer_sends([syn(5)]);
+        harness.expect_only([fin(5), fin(5)]);
         let memory = measure(|| {
             for _ in 0..100 {
-                assert_eq!(peer.send_bytes(&data), Ok(data.len()));
+                assert_eq!(harness.peer_sends_bytes(&data), Ok(data.len()));
             }
         });
         assert_eq!(memory.count_total, 0, "{memory:?}");
-        peer.expect_nothing();
+        harness.expect_nothing();
         assert_eq!(
-            (stats(&peer).streams_refused, stats(&peer).receive_buffered),
+            (
+                stats(&harness).streams_refused,
+                stats(&harness).receive_buffered
+            ),
             (1, 0)
         );
-        assert_serves(&mut peer, id);
+        assert_serves(&mut harness, id);
     }
 }
 
 /// All 2^31 ids cannot be used up here; what leads there is that none is ever used twice.
 #[test]
 fn attack_15_ids_are_not_used_again() {
-    let mut peer = client(config(Version::V1));
+    let mut harness = client(config(Version::V1));
     for expected in ids(100_000) {
-        let id = peer.open();
+        let id = harness.open();
         assert_eq!(id.get(), expected);
-        peer.close(id);
-        peer.discard_output();
+        harness.close(id);
+        harness.discard_output();
     }
-    assert_eq!(peer.session.streams(), 0);
+    assert_eq!(harness.session.streams(), 0);
 }
 
 /// The order in which a session's table has its streams, which is what its hash makes of their ids.
@@ -212,19 +220,19 @@ fn attack_49_ids_with_a_pattern_cost_no_more_than_others() {
     let patterns: [fn(u32) -> u32; 3] =
         [|n| 2 * n + 1, |n| (n << 17) | 1, |n| n.reverse_bits() | 1];
     let costs = patterns.map(|pattern| {
-        let mut peer = server(
+        let mut harness = server(
             config(Version::V1)
                 .accept_backlog(1 << 15)
                 .max_inbound_streams(1 << 15),
         );
         let numbers: Vec<u32> = (0..1 << 14).map(pattern).collect();
         let bytes = wire(Version::V1, numbers.iter().copied().map(syn));
-        let memory = measure(|| assert_eq!(peer.send_bytes(&bytes), Ok(bytes.len())));
+        let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&bytes), Ok(bytes.len())));
         for id in numbers {
-            assert_eq!(peer.accept(), StreamId::new(id));
-            peer.send([psh(id, id.to_le_bytes())]);
+            assert_eq!(harness.accept(), StreamId::new(id));
+            harness.peer_sends([psh(id, id.to_le_bytes())]);
         }
-        let readable: Vec<_> = peer
+        let readable: Vec<_> = harness
             .events()
             .into_iter()
             .filter(|event| *event != Event::Acceptable)
@@ -234,7 +242,7 @@ fn attack_49_ids_with_a_pattern_cost_no_more_than_others() {
             let Event::Readable(id) = event else {
                 panic!("{event:?}")
             };
-            assert_eq!(peer.read_exact(id, 4), id.get().to_le_bytes());
+            assert_eq!(harness.read_exact(id, 4), id.get().to_le_bytes());
         }
         memory.bytes_current
     });
@@ -244,9 +252,9 @@ fn attack_49_ids_with_a_pattern_cost_no_more_than_others() {
 /// What is refused is answered, but never with data or a SYN of ours.
 #[test]
 fn attack_11_refusals_are_fins_and_nothing_else() {
-    let mut peer = server(config(Version::V2).max_inbound_streams(0));
-    peer.send(ids(1_000).map(syn));
-    let answers = peer.take_frames();
+    let mut harness = server(config(Version::V2).max_inbound_streams(0));
+    harness.peer_sends(ids(1_000).map(syn));
+    let answers = harness.take_frames();
     assert_eq!(answers.len(), 2_000);
     assert!(
         answers

@@ -27,7 +27,7 @@ mod writer;
 use allocation_counter::AllocationInfo;
 use smux_conformance::{
     frame::{Frame, syn},
-    script::Script,
+    harness::Harness,
 };
 use smux_proto::{Config, ConfigBuilder, SessionStats, StreamId, Version};
 
@@ -41,27 +41,27 @@ fn config(version: Version) -> ConfigBuilder {
     Config::builder().version(version).keep_alive_disabled()
 }
 
-fn server(config: ConfigBuilder) -> Script {
-    Script::server(config.build().expect("valid"))
+fn server(config: ConfigBuilder) -> Harness {
+    Harness::server(config.build().expect("valid"))
 }
 
-fn client(config: ConfigBuilder) -> Script {
-    Script::client(config.build().expect("valid"))
+fn client(config: ConfigBuilder) -> Harness {
+    Harness::client(config.build().expect("valid"))
 }
 
 /// A server with stream 3 accepted, nothing left to expect, no events waiting.
-fn server_with_stream(config: ConfigBuilder) -> (Script, StreamId) {
-    let mut peer = server(config);
-    let id = accept(&mut peer, 3);
-    (peer, id)
+fn server_with_stream(config: ConfigBuilder) -> (Harness, StreamId) {
+    let mut harness = server(config);
+    let id = accept(&mut harness, 3);
+    (harness, id)
 }
 
 /// The peer opens this stream and the application takes it.
-fn accept(peer: &mut Script, id: u32) -> StreamId {
-    peer.send([syn(id)]);
-    let id = peer.accept();
-    peer.events();
-    peer.discard_output();
+fn accept(harness: &mut Harness, id: u32) -> StreamId {
+    harness.peer_sends([syn(id)]);
+    let id = harness.accept();
+    harness.events();
+    harness.discard_output();
     id
 }
 
@@ -78,17 +78,17 @@ fn wire(version: Version, frames: impl IntoIterator<Item = Frame>) -> Vec<u8> {
         .collect()
 }
 
-fn stats(peer: &Script) -> SessionStats {
-    peer.session.stats()
+fn stats(harness: &Harness) -> SessionStats {
+    harness.session.stats()
 }
 
 /// The session still serves: what comes on another stream is read, what is written leaves.
-fn assert_serves(peer: &mut Script, id: StreamId) {
-    peer.take_frames();
-    peer.send([smux_conformance::frame::psh(id.get(), "still")]);
-    assert_eq!(peer.read(id), b"still");
-    peer.write(id, b"here");
-    let answer = peer
+fn assert_serves(harness: &mut Harness, id: StreamId) {
+    harness.take_frames();
+    harness.peer_sends([smux_conformance::frame::psh(id.get(), "still")]);
+    assert_eq!(harness.read(id), b"still");
+    harness.write(id, b"here");
+    let answer = harness
         .take_frames()
         .into_iter()
         .find(|frame| frame.payload == b"here");

@@ -17,28 +17,28 @@ use crate::{BOTH, accept, config, ids, measure, server, server_with_stream, stat
 /// What we owe is a fact about a stream, not an entry in a queue: it does not grow while nothing leaves.
 #[test]
 fn attack_32_the_peer_reads_nothing_and_makes_us_owe_answers() {
-    let mut peer = server(config(Version::V2).max_receive_buffer(16 << 20));
-    let streams: Vec<_> = ids(50).map(|id| accept(&mut peer, id)).collect();
-    peer.set_transport_room(0);
-    peer.write(streams[0], b"takes the batch");
-    peer.pump();
+    let mut harness = server(config(Version::V2).max_receive_buffer(16 << 20));
+    let streams: Vec<_> = ids(50).map(|id| accept(&mut harness, id)).collect();
+    harness.set_transport_room(0);
+    harness.write(streams[0], b"takes the batch");
+    harness.pump();
     let frames = wire(Version::V2, ids(50).map(|id| psh(id, counting(1_000))));
-    let round = |peer: &mut smux_conformance::script::Script| {
+    let round = |harness: &mut smux_conformance::harness::Harness| {
         assert_eq!(
-            peer.send_bytes(&frames),
+            harness.peer_sends_bytes(&frames),
             Ok(frames.len()),
             "reading never waits for writing"
         );
         for &id in &streams {
-            assert_eq!(peer.read_exact(id, 1_000).len(), 1_000);
+            assert_eq!(harness.read_exact(id, 1_000).len(), 1_000);
         }
-        peer.pump();
+        harness.pump();
     };
-    (0..100).for_each(|_| round(&mut peer));
-    let memory = measure(|| (0..1_000).for_each(|_| round(&mut peer)));
+    (0..100).for_each(|_| round(&mut harness));
+    let memory = measure(|| (0..1_000).for_each(|_| round(&mut harness)));
     assert!(memory.bytes_current <= 4_096, "{memory:?}");
-    peer.set_transport_room(None);
-    let updates = peer
+    harness.set_transport_room(None);
+    let updates = harness
         .take_frames()
         .into_iter()
         .filter(|frame| frame.kind == Kind::Upd)
@@ -48,15 +48,16 @@ fn attack_32_the_peer_reads_nothing_and_makes_us_owe_answers() {
 
 #[test]
 fn attack_32_refusals_that_do_not_leave_end_the_session() {
-    let mut peer = server(
+    let mut harness = server(
         config(Version::V2)
             .max_inbound_streams(0)
             .max_owed_refusals(100),
     );
-    peer.set_transport_room(0);
-    let error = ids(10_000).find_map(|id| peer.send_bytes(&syn(id).encode(Version::V2)).err());
+    harness.set_transport_room(0);
+    let error =
+        ids(10_000).find_map(|id| harness.peer_sends_bytes(&syn(id).encode(Version::V2)).err());
     assert_eq!(error, Some(ProtocolError::TooManyRefusals));
-    assert_eq!(stats(&peer).streams_refused, 101);
+    assert_eq!(stats(&harness).streams_refused, 101);
 }
 
 /// A write takes a copy of what it says, and says exactly what it took: whoever gives up afterwards
@@ -64,29 +65,29 @@ fn attack_32_refusals_that_do_not_leave_end_the_session() {
 #[test]
 fn attack_33_a_writer_gives_up_in_the_middle() {
     for version in BOTH {
-        let (mut peer, id) = server_with_stream(config(version).max_stream_send_queue(1_000));
-        peer.set_transport_room(3);
+        let (mut harness, id) = server_with_stream(config(version).max_stream_send_queue(1_000));
+        harness.set_transport_room(3);
         let mut buffer = counting(1_500);
-        assert_eq!(peer.try_write(id, &buffer), Poll::Ready(Ok(1_000)));
-        assert_eq!(peer.try_write(id, &buffer[1_000..]), Poll::Pending);
+        assert_eq!(harness.try_write(id, &buffer), Poll::Ready(Ok(1_000)));
+        assert_eq!(harness.try_write(id, &buffer[1_000..]), Poll::Pending);
         buffer.fill(0xee);
-        peer.pump();
-        peer.close(id);
-        peer.set_transport_room(None);
-        peer.expect_only([psh(3, counting(1_000)), fin(3), fin(3)]);
+        harness.pump();
+        harness.close(id);
+        harness.set_transport_room(None);
+        harness.expect_only([psh(3, counting(1_000)), fin(3), fin(3)]);
     }
 }
 
 #[test]
 fn attack_33_the_session_ends_under_a_writer() {
-    let (mut peer, id) = server_with_stream(config(Version::V1).max_stream_send_queue(10));
-    peer.set_transport_room(0);
-    peer.write(id, &counting(10));
-    assert_eq!(peer.try_write(id, b"x"), Poll::Pending);
-    peer.session.abort();
+    let (mut harness, id) = server_with_stream(config(Version::V1).max_stream_send_queue(10));
+    harness.set_transport_room(0);
+    harness.write(id, &counting(10));
+    assert_eq!(harness.try_write(id, b"x"), Poll::Pending);
+    harness.session.abort();
     let closed = Poll::Ready(Err(StreamError::Closed(CloseReason::Aborted)));
-    assert_eq!(peer.try_write(id, b"x"), closed);
-    assert_eq!(stats(&peer).send_queued, 0);
+    assert_eq!(harness.try_write(id, b"x"), closed);
+    assert_eq!(stats(&harness).send_queued, 0);
 }
 
 /// 0 bytes taken changes nothing, more than there were counts as all of them.
@@ -116,15 +117,15 @@ fn attack_34_the_transport_says_that_it_wrote_nothing_or_too_much() {
 /// A transport that takes nothing is dead once nothing arrives either.
 #[test]
 fn attack_34_the_transport_takes_nothing_for_ever() {
-    let (mut peer, id) = server_with_stream(Config::builder());
-    peer.set_transport_room(0);
-    peer.write(id, b"stuck");
-    peer.advance(Duration::from_secs(29));
-    peer.send([psh(3, "the other direction lives")]);
-    peer.advance(Duration::from_secs(29));
-    assert!(!peer.session.is_closed());
-    peer.advance(Duration::from_secs(1));
-    assert_eq!(peer.reason(), CloseReason::KeepAliveTimeout);
+    let (mut harness, id) = server_with_stream(Config::builder());
+    harness.set_transport_room(0);
+    harness.write(id, b"stuck");
+    harness.advance(Duration::from_secs(29));
+    harness.peer_sends([psh(3, "the other direction lives")]);
+    harness.advance(Duration::from_secs(29));
+    assert!(!harness.session.is_closed());
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
 }
 
 /// Both write as fast as they can into a connection that holds next to nothing, and read only in turns.

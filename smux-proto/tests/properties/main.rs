@@ -2,6 +2,8 @@
 
 mod calls;
 mod cuts;
+mod fuzz_corpus;
+mod simulation;
 mod streams;
 
 use proptest::{prelude::*, sample::select};

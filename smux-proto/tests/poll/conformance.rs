@@ -1,0 +1,8 @@
+//! The conformance suite on the poll layer, in virtual time: a wake-up that is forgotten makes a scenario fail at once.
+
+mod host;
+
+use host::PollHost;
+
+smux_conformance::suite!(poll, PollHost::default());
+smux_conformance::memory_suites!(in_memory, PollHost::default());

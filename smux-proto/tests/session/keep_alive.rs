@@ -1,0 +1,352 @@
+//! When a session says that it is alive, and when it takes its peer for dead.
+
+use std::{task::Poll, time::Duration};
+
+use smux_conformance::{
+    frame::{counting, nop, psh, syn},
+    harness::Harness,
+};
+use smux_proto::{CloseReason, Config, ConfigBuilder, Event, OpenError, StreamError, Version};
+
+/// Keep-alives after 10 s, end after 30 s.
+fn config() -> ConfigBuilder {
+    Config::builder()
+}
+
+fn build(config: ConfigBuilder) -> Config {
+    config.build().expect("valid")
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const MILLI: Duration = Duration::from_millis(1);
+
+// ------------------------------------------------------------------ telling the peer
+
+#[test]
+fn an_idle_session_says_so_every_interval() {
+    for version in [Version::V1, Version::V2] {
+        let config = config().version(version).keep_alive_timeout(seconds(1_000));
+        let mut harness = Harness::client(build(config));
+        for _ in 0..5 {
+            harness.advance(seconds(10) - MILLI);
+            harness.expect_nothing();
+            harness.advance(MILLI);
+            harness.expect_only([nop()]);
+        }
+    }
+}
+
+#[test]
+fn the_interval_begins_when_the_last_byte_has_left() {
+    let mut harness = Harness::client(build(config().keep_alive_timeout(seconds(1_000))));
+    harness.advance(seconds(7));
+    let id = harness.open();
+    harness.expect_only([syn(3)]);
+    harness.advance(seconds(9));
+    harness.expect_nothing();
+    harness.write(id, b"x");
+    harness.expect_only([psh(3, "x")]);
+    harness.advance(seconds(10) - MILLI);
+    harness.expect_nothing();
+    harness.advance(MILLI);
+    harness.expect_only([nop()]);
+}
+
+#[test]
+fn what_the_peer_sends_does_not_speak_for_us() {
+    let mut harness = Harness::client(build(config()));
+    harness.advance(seconds(9));
+    harness.peer_sends([nop()]);
+    harness.advance(seconds(1));
+    harness.expect_only([nop()]);
+}
+
+#[test]
+fn keep_alives_are_not_answered() {
+    let mut harness = Harness::server(build(config().keep_alive_disabled()));
+    harness.peer_sends((0..1_000).map(|_| nop()));
+    harness.expect_nothing();
+    assert_eq!(harness.events(), []);
+    assert_eq!(harness.session.stats().frames_received.nop, 1_000);
+}
+
+/// The reference queues another NOP every second interval.
+#[test]
+fn keep_alives_do_not_pile_up_behind_a_blocked_transport() {
+    let mut harness = Harness::client(build(config().keep_alive_timeout(seconds(1_000))));
+    harness.set_transport_room(0);
+    harness.advance(seconds(100));
+    harness.set_transport_room(None);
+    harness.expect_only([nop()]);
+}
+
+// ------------------------------------------------------------------ missing the peer
+
+#[test]
+fn a_silent_peer_is_given_up() {
+    let mut harness = Harness::client(build(config()));
+    harness.advance(seconds(30) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(MILLI);
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+    assert_eq!(harness.events(), [Event::Closed]);
+}
+
+#[test]
+fn one_byte_is_a_sign_of_life() {
+    let mut harness = Harness::client(build(config()));
+    let frame = nop().encode(Version::V1);
+    for byte in frame {
+        harness.advance(seconds(29));
+        assert_eq!(harness.peer_sends_bytes(&[byte]), Ok(1));
+    }
+    harness.advance(seconds(30) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(MILLI);
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}
+
+#[test]
+fn our_own_frames_are_no_sign_of_the_peers_life() {
+    let mut harness = Harness::client(build(config()));
+    let id = harness.open();
+    for _ in 0..6 {
+        harness.write(id, b"anyone?");
+        harness.advance(seconds(5));
+    }
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}
+
+#[test]
+fn every_call_gives_the_reason() {
+    let mut harness = Harness::client(build(config()));
+    let id = harness.open();
+    harness.peer_sends([psh(3, "unread")]);
+    harness.advance(seconds(30));
+    let reason = CloseReason::KeepAliveTimeout;
+    let closed = StreamError::Closed(reason.clone());
+    assert_eq!(
+        harness.session.open(),
+        Poll::Ready(Err(OpenError::Closed(reason.clone())))
+    );
+    assert_eq!(harness.session.accept(), Poll::Ready(Err(reason)));
+    assert_eq!(
+        harness.try_write(id, b"x"),
+        Poll::Ready(Err(closed.clone()))
+    );
+    assert_eq!(
+        harness.read(id),
+        b"unread",
+        "what had arrived is still there"
+    );
+    assert_eq!(harness.read_end(id), Poll::Ready(Err(closed)));
+}
+
+// ------------------------------------------------------------------ our own slowness
+
+fn stalled() -> Harness {
+    let config = config().max_receive_buffer(1_000).max_stream_buffer(1_000);
+    let mut harness = Harness::server(build(config));
+    harness.peer_sends([syn(3), psh(3, counting(1_000))]);
+    assert!(!harness.session.wants_input());
+    harness
+}
+
+#[test]
+fn while_we_do_not_read_silence_says_nothing() {
+    let mut harness = stalled();
+    harness.accept();
+    harness.advance(seconds(3_600));
+    assert!(!harness.session.is_closed());
+}
+
+#[test]
+fn when_we_read_again_the_peer_has_the_whole_time_again() {
+    let mut harness = stalled();
+    let id = harness.accept();
+    harness.advance(seconds(3_600));
+    assert_eq!(harness.read(id).len(), 1_000);
+    harness.pump();
+    harness.advance(seconds(30) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(2 * MILLI);
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}
+
+// ------------------------------------------------------------------ a transport that takes nothing
+
+/// A peer that does not read for a while, as in version 1 with a stream that its application leaves unread, is alive as
+/// long as it is heard of.
+#[test]
+fn a_write_may_wait_for_a_peer_that_is_heard_of() {
+    let mut harness = Harness::client(build(config()));
+    harness.set_transport_room(0);
+    let id = harness.open();
+    harness.write(id, b"stuck");
+    for _ in 0..10 {
+        harness.advance(seconds(29));
+        harness.peer_sends([nop()]);
+    }
+    harness.advance(seconds(30) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(MILLI);
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}
+
+#[test]
+fn one_byte_is_progress() {
+    let mut harness = stalled();
+    let id = harness.accept();
+    harness.take_bytes();
+    harness.set_transport_room(0);
+    harness.write(id, b"stuck");
+    for _ in 0..4 {
+        harness.advance(seconds(29));
+        harness.set_transport_room(1);
+        harness.pump();
+    }
+    assert!(!harness.session.is_closed());
+    harness.advance(seconds(30));
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+}
+
+/// A peer that vanishes while we do not read either is missed by what we cannot send.
+#[test]
+fn a_stuck_write_is_noticed_with_a_full_receive_buffer() {
+    let mut harness = stalled();
+    let id = harness.accept();
+    harness.advance(seconds(100));
+    harness.take_bytes();
+    harness.set_transport_room(0);
+    harness.write(id, b"stuck");
+    harness.advance(seconds(30));
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+}
+
+#[test]
+fn a_stuck_keep_alive_is_noticed_with_a_full_receive_buffer() {
+    let mut harness = stalled();
+    harness.take_bytes();
+    harness.set_transport_room(0);
+    harness.advance(seconds(40));
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+}
+
+#[test]
+fn a_stuck_flush_is_noticed_with_a_full_receive_buffer() {
+    let mut harness = stalled();
+    let id = harness.accept();
+    harness.advance(seconds(100));
+    harness.write(id, b"taken by the transport, which never sends it");
+    harness.take_bytes();
+    harness.session.handle_flush_begin(harness.now());
+    harness.advance(seconds(20));
+    harness.session.handle_flush_begin(harness.now());
+    harness.advance(seconds(10) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(MILLI);
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+}
+
+#[test]
+fn a_flush_that_ends_is_forgotten() {
+    let mut harness = stalled();
+    harness.session.handle_flush_begin(harness.now());
+    harness.advance(seconds(29));
+    harness.session.handle_flush_end(harness.now());
+    harness.advance(seconds(3_600));
+    assert!(!harness.session.is_closed());
+}
+
+#[test]
+fn a_flush_may_wait_for_a_peer_that_is_heard_of() {
+    let mut harness = Harness::client(build(config()));
+    harness.session.handle_flush_begin(harness.now());
+    for _ in 0..10 {
+        harness.advance(seconds(29));
+        harness.peer_sends([nop()]);
+    }
+    assert!(!harness.session.is_closed());
+}
+
+/// Between two flushes that are slow the transport takes bytes, so a write under way is not stuck.
+#[test]
+fn flushes_that_end_are_progress_of_a_write() {
+    let mut harness = stalled();
+    let id = harness.accept();
+    harness.advance(seconds(100));
+    harness.take_bytes();
+    harness.set_transport_room(1);
+    harness.write(id, b"slow");
+    harness.pump();
+    for _ in 0..3 {
+        harness.session.handle_flush_begin(harness.now());
+        harness.advance(seconds(20));
+        harness.session.handle_flush_end(harness.now());
+    }
+    harness.advance(seconds(30) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(MILLI);
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+}
+
+// ------------------------------------------------------------------ switched off, and odd clocks
+
+#[test]
+fn switched_off_nothing_is_sent_and_nobody_given_up() {
+    let mut harness = Harness::client(build(config().keep_alive_disabled()));
+    assert_eq!(harness.session.poll_timeout(), None);
+    harness.set_transport_room(0);
+    harness.open();
+    harness.advance(seconds(1_000_000));
+    assert!(!harness.session.is_closed());
+    harness.set_transport_room(None);
+    harness.expect_only([syn(3)]);
+}
+
+#[test]
+fn the_longest_times_there_are_do_not_overflow() {
+    let config = config()
+        .keep_alive_interval(Duration::MAX)
+        .keep_alive_timeout(Duration::MAX);
+    let mut harness = Harness::client(build(config));
+    harness.advance(seconds(1));
+    harness.open();
+    harness.expect_only([syn(3)]);
+    harness.session.drain(seconds(1), Duration::MAX);
+    assert!(
+        harness
+            .session
+            .poll_timeout()
+            .is_none_or(|due| due > seconds(1_000_000_000))
+    );
+}
+
+#[test]
+fn a_clock_that_goes_back_stands_still() {
+    let mut harness = Harness::client(build(config()));
+    harness.advance(seconds(20));
+    harness.expect([nop(), nop()]);
+    harness.session.handle_timeout(seconds(3));
+    assert_eq!(
+        harness
+            .session
+            .handle_input(seconds(2), &nop().encode(Version::V1)),
+        Ok(8)
+    );
+    harness.advance(seconds(10));
+    assert!(!harness.session.is_closed());
+}
+
+/// Whatever the caller takes for the time.
+#[test]
+fn the_end_of_time_ends_a_session_in_order() {
+    let mut harness = Harness::client(build(config()));
+    for _ in 0..3 {
+        harness.session.handle_timeout(Duration::MAX);
+    }
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}

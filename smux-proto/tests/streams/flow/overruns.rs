@@ -1,0 +1,58 @@
+//! Peers that send more than their window.
+
+use std::task::Poll;
+
+use smux_conformance::{
+    frame::{counting, fin, psh, syn},
+    harness::Harness,
+};
+use smux_proto::{StreamError, Version};
+
+use super::{INITIAL, buffered, build, config, data_frames, server};
+
+/// Go overruns windows when several of its goroutines write to one stream.
+#[test]
+fn an_overrun_is_charged_and_counted_and_no_error() {
+    let (mut harness, id) = server(config(Version::V2));
+    harness.peer_sends(data_frames(3, 2 * INITIAL));
+    assert_eq!(buffered(&harness), 2 * INITIAL);
+    assert!(harness.session.stats().window_overruns > 0);
+    assert_eq!(harness.session.stats().streams_retired, 0);
+    assert_eq!(harness.read(id).len(), 2 * INITIAL);
+    assert_eq!(buffered(&harness), 0);
+}
+
+#[test]
+fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
+    let mut harness = Harness::server(build(config(Version::V2)));
+    harness.peer_sends([syn(3), syn(5), syn(7)]);
+    let [honest, worse, worst] = [(); 3].map(|()| harness.accept());
+    harness.peer_sends(data_frames(3, 200_000));
+    harness.peer_sends(data_frames(5, 400_000));
+    let mut sent = 0;
+    while harness.session.stats().streams_retired == 0 {
+        assert!(sent <= 4_300_000, "nobody was given up after {sent} bytes");
+        harness.peer_sends([psh(7, counting(32_768))]);
+        sent += 32_768;
+    }
+    assert!(harness.session.wants_input(), "and the session goes on");
+    assert_eq!(harness.read(honest).len(), 200_000);
+    assert_eq!(harness.read(worse).len(), 400_000);
+    assert_eq!(
+        harness.try_write(worst, b"x"),
+        Poll::Ready(Err(StreamError::Retired))
+    );
+    harness.read(worst);
+    assert_eq!(
+        harness.read_end(worst),
+        Poll::Ready(Err(StreamError::Retired))
+    );
+    let to_worst: Vec<_> = harness
+        .take_frames()
+        .into_iter()
+        .filter(|frame| frame.id == 7)
+        .collect();
+    assert_eq!(to_worst, [fin(7), fin(7)]);
+    harness.peer_sends([psh(7, counting(60_000))]);
+    assert_eq!(buffered(&harness), 0);
+}

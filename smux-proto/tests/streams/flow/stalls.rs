@@ -1,0 +1,205 @@
+//! How long things wait, by cause, in the session's own time.
+
+use std::{task::Poll, time::Duration};
+
+use smux_conformance::{
+    frame::{counting, fin, psh, syn, upd},
+    harness::Harness,
+};
+use smux_proto::{SessionStats, StallCause, StreamId, Version};
+
+use super::{build, config, server};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client of version 2 with streams whose windows of 10 bytes are written full, and a write waits on each.
+fn without_window<const N: usize>() -> (Harness, [StreamId; N]) {
+    let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
+    let ids = [(); N].map(|()| harness.open());
+    for id in ids {
+        harness.write(id, &counting(10));
+        block(&mut harness, id);
+    }
+    (harness, ids)
+}
+
+fn block(harness: &mut Harness, id: StreamId) {
+    assert_eq!(harness.try_write(id, b"x"), Poll::Pending);
+}
+
+fn stats(harness: &Harness) -> SessionStats {
+    harness.session.stats()
+}
+
+fn write_stall(harness: &mut Harness, id: StreamId) -> Option<StallCause> {
+    let stream = harness.session.stream(id).expect("open");
+    stream.stats().write_stall
+}
+
+#[test]
+fn a_wait_for_the_peers_window_is_timed() {
+    let (mut harness, [id]) = without_window();
+    assert_eq!(write_stall(&mut harness, id), Some(StallCause::PeerWindow));
+    harness.advance(3 * SECOND);
+    assert_eq!(stats(&harness).window_stall_time, 3 * SECOND);
+    harness.peer_sends([upd(3, 10, 10)]);
+    assert_eq!(write_stall(&mut harness, id), None);
+    harness.advance(4 * SECOND);
+    harness.write(id, b"goes on");
+    let stats = stats(&harness);
+    assert_eq!(
+        (stats.window_stalls, stats.window_stall_time),
+        (1, 3 * SECOND)
+    );
+    assert_eq!(stats.stream_queue_stall_time, Duration::ZERO);
+    assert_eq!(stats.session_queue_stall_time, Duration::ZERO);
+}
+
+/// Times of several streams do not add up to more than has passed.
+#[test]
+fn streams_that_wait_at_the_same_time_are_timed_once() {
+    let (mut harness, [..]) = without_window::<2>();
+    harness.advance(SECOND);
+    harness.peer_sends([upd(3, 10, 10)]);
+    harness.advance(SECOND);
+    harness.peer_sends([upd(5, 10, 10)]);
+    harness.advance(SECOND);
+    let stats = stats(&harness);
+    assert_eq!(
+        (stats.window_stalls, stats.window_stall_time),
+        (2, 2 * SECOND)
+    );
+}
+
+/// Nobody told the session the time while it idled, so the last time it knows is long ago when a write waits.
+#[test]
+fn the_time_before_a_write_had_to_wait_does_not_count() {
+    let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
+    let id = harness.open();
+    harness.write(id, &counting(10));
+    harness.pump();
+    block(&mut harness, id);
+    harness.session.note_time(10 * SECOND);
+    assert_eq!(stats(&harness).window_stall_time, Duration::ZERO);
+    harness.session.note_time(12 * SECOND);
+    assert_eq!(stats(&harness).window_stall_time, 2 * SECOND);
+}
+
+#[test]
+fn waits_for_the_stream_and_for_the_session_are_told_apart() {
+    let config = config(Version::V1)
+        .max_frame_size(50)
+        .max_stream_send_queue(100)
+        .max_session_send_queue(150);
+    let mut harness = Harness::client(build(config));
+    harness.set_transport_room(0);
+    let (one, two) = (harness.open(), harness.open());
+    harness.pump(); // a batch with the two SYNs is under way, and nothing follows it
+    assert_eq!(harness.try_write(one, &counting(500)), Poll::Ready(Ok(100)));
+    block(&mut harness, one);
+    harness.advance(SECOND);
+    assert_eq!(harness.try_write(two, &counting(500)), Poll::Ready(Ok(50)));
+    block(&mut harness, two);
+    harness.advance(SECOND);
+    assert_eq!(
+        write_stall(&mut harness, one),
+        Some(StallCause::StreamQueue)
+    );
+    assert_eq!(
+        write_stall(&mut harness, two),
+        Some(StallCause::SessionQueue)
+    );
+    harness.set_transport_room(None);
+    harness.advance(SECOND);
+    let stats = stats(&harness);
+    assert_eq!(
+        (stats.stream_queue_stalls, stats.stream_queue_stall_time),
+        (1, 2 * SECOND)
+    );
+    assert_eq!(
+        (stats.session_queue_stalls, stats.session_queue_stall_time),
+        (1, SECOND)
+    );
+    assert_eq!(stats.window_stall_time, Duration::ZERO);
+    assert_eq!(stats.transport_time, 2 * SECOND);
+}
+
+/// However a write stops waiting, its time stops with it.
+#[test]
+fn every_end_of_a_wait_ends_its_time() {
+    type End = (&'static str, fn(&mut Harness, StreamId));
+    let ends: [End; 7] = [
+        ("update", |harness, _| harness.peer_sends([upd(3, 10, 10)])),
+        ("wrong update", |harness, _| {
+            harness.peer_sends([upd(3, 11, 10)])
+        }),
+        ("finish", Harness::finish),
+        ("close", Harness::close),
+        ("stopped", |harness, _| harness.peer_sends([fin(3), fin(3)])),
+        ("session closed", |harness, _| harness.close_session()),
+        ("transport gone", |harness, _| harness.peer_ends()),
+    ];
+    for (name, end) in ends {
+        let (mut harness, [id]) = without_window();
+        harness.advance(SECOND);
+        end(&mut harness, id);
+        harness.advance(SECOND);
+        assert_eq!(stats(&harness).window_stall_time, SECOND, "{name}");
+    }
+}
+
+#[test]
+fn a_pause_of_reading_is_timed_while_it_lasts() {
+    let (mut harness, id) = server(
+        config(Version::V1)
+            .max_receive_buffer(10)
+            .max_stream_buffer(10),
+    );
+    harness.peer_sends([psh(3, counting(10))]);
+    harness.session.note_time(5 * SECOND);
+    assert_eq!(stats(&harness).receive_stall_time, 5 * SECOND);
+    harness.read(id);
+    harness.session.note_time(6 * SECOND);
+    assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
+    // There is room, and that nothing arrives is the peer's doing.
+    harness.session.note_time(3_600 * SECOND);
+    harness.peer_sends([psh(3, counting(10))]);
+    assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
+    harness.session.note_time(3_601 * SECOND);
+    harness.close(id);
+    harness.session.note_time(3_602 * SECOND);
+    harness.session.note_time(3_609 * SECOND);
+    let stats = stats(&harness);
+    assert_eq!(
+        (stats.receive_stalls, stats.receive_stall_time),
+        (2, 8 * SECOND)
+    );
+}
+
+#[test]
+fn the_transports_time_is_that_of_batches_not_yet_written() {
+    let (mut harness, id) = server(config(Version::V1));
+    harness.set_transport_room(0);
+    harness.write(id, b"waits in the transport");
+    harness.advance(2 * SECOND);
+    harness.set_transport_room(5);
+    harness.advance(SECOND); // some of it has left, the rest waits
+    harness.set_transport_room(None);
+    harness.advance(SECOND); // and leaves when this begins
+    harness.peer_sends([syn(5)]);
+    assert_eq!(stats(&harness).transport_time, 3 * SECOND);
+}
+
+/// The guide names a counter for each wait.
+#[test]
+fn the_counters_of_the_guide_exist() {
+    let stats = format!("{:?}", SessionStats::default());
+    let guide = include_str!("../../../docs/sizing.md");
+    let named = guide.split('`').filter(|code| code.contains("_stall"));
+    let mut counters = 0;
+    for name in named {
+        assert!(stats.contains(&format!(" {name}: ")), "no counter {name}");
+        counters += 1;
+    }
+    assert!(counters > 4, "{counters}");
+}

@@ -1,0 +1,183 @@
+//! SYNs that open nothing, and frames that are of no use.
+
+use std::task::Poll;
+
+use smux_conformance::{
+    frame::{counting, fin, psh, syn},
+    harness::Harness,
+};
+use smux_proto::{CloseReason, Config, ProtocolError, Version};
+
+use super::{config, server, server_with_stream};
+
+#[test]
+fn a_syn_for_an_open_stream_is_ignored_and_counted() {
+    let (mut harness, id) = server_with_stream(Version::V1);
+    harness.write(id, b"x");
+    harness.peer_sends([psh(3, "one"), syn(3), psh(3, "two")]);
+    assert_eq!(harness.read(id), b"onetwo");
+    assert_eq!(harness.session.accept(), Poll::Pending);
+    assert_eq!(harness.session.stats().ignored.duplicate_syn, 1);
+    harness.expect_only([psh(3, "x")]);
+}
+
+#[test]
+fn a_syn_with_an_id_of_ours_is_ignored_and_counted() {
+    let own = [
+        (
+            Harness::client as fn(Config) -> Harness,
+            [1, 3, 5, u32::MAX],
+        ),
+        (Harness::server, [0, 2, 4, u32::MAX - 1]),
+    ];
+    for (side, ids) in own {
+        let mut harness = side(config(Version::V1).build().expect("valid"));
+        harness.peer_sends(ids.map(syn));
+        assert_eq!(harness.session.accept(), Poll::Pending);
+        assert_eq!(harness.session.stats().ignored.own_parity_syn, 4);
+        assert_eq!(harness.session.streams(), 0);
+        harness.expect_nothing();
+        harness.open();
+        assert_eq!(
+            harness.take_frames().len(),
+            1,
+            "and does not stand in the way of our own streams"
+        );
+    }
+}
+
+#[test]
+fn beyond_the_backlog_streams_are_refused() {
+    for (half_close, answer) in [(true, vec![fin(7), fin(7)]), (false, vec![fin(7)])] {
+        let config = config(Version::V1)
+            .accept_backlog(2)
+            .half_close(half_close)
+            .build()
+            .expect("valid");
+        let mut harness = Harness::server(config);
+        harness.peer_sends([syn(3), syn(5), syn(7), psh(7, counting(9_999)), fin(7)]);
+        harness.expect_only(answer);
+        assert_eq!(harness.session.stats().streams_refused, 1);
+        assert_eq!(harness.session.stats().receive_buffered, 0);
+        assert_eq!([harness.accept().get(), harness.accept().get()], [3, 5]);
+        harness.peer_sends([syn(7)]);
+        assert_eq!(harness.accept().get(), 7, "a refused id can be tried again");
+    }
+}
+
+#[test]
+fn beyond_the_stream_limit_streams_are_refused_until_one_ends() {
+    let config = config(Version::V1)
+        .max_inbound_streams(1)
+        .build()
+        .expect("valid");
+    let mut harness = Harness::server(config);
+    harness.peer_sends([syn(3), syn(5)]);
+    harness.expect_only([fin(5), fin(5)]);
+    let id = harness.accept();
+    harness.peer_sends([fin(3)]);
+    harness.close(id);
+    harness.expect_only([fin(3)]);
+    harness.peer_sends([syn(5)]);
+    assert_eq!(harness.accept().get(), 5);
+}
+
+#[test]
+fn when_nobody_accepts_all_streams_are_refused() {
+    let mut harness = server(Version::V1);
+    harness.peer_sends([syn(3), psh(3, "waiting"), syn(5)]);
+    harness.session.stop_accepting();
+    harness.peer_sends([syn(7)]);
+    let mut refused = harness.take_frames();
+    refused.sort_by_key(|frame| frame.id);
+    assert_eq!(refused, [3, 3, 5, 5, 7, 7].map(fin));
+    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stats().receive_buffered, 0);
+    assert_eq!(harness.session.accept(), Poll::Pending);
+}
+
+#[test]
+fn refusals_that_cannot_leave_end_the_session_at_the_limit() {
+    let config = config(Version::V1)
+        .max_inbound_streams(0)
+        .max_owed_refusals(10)
+        .build()
+        .expect("valid");
+    let mut harness = Harness::server(config);
+    harness.set_transport_room(0);
+    for id in (3..23).step_by(2) {
+        harness.peer_sends([syn(id)]);
+    }
+    // The transport may have taken a batch of them before it stopped.
+    let flood = (23..103)
+        .step_by(2)
+        .find_map(|id| harness.peer_sends_bytes(&syn(id).encode(Version::V1)).err());
+    assert_eq!(flood, Some(ProtocolError::TooManyRefusals));
+    assert_eq!(
+        harness.reason(),
+        CloseReason::Protocol(ProtocolError::TooManyRefusals)
+    );
+}
+
+#[test]
+fn refusals_that_leave_are_no_trouble() {
+    let config = config(Version::V1)
+        .max_inbound_streams(0)
+        .max_owed_refusals(10)
+        .build()
+        .expect("valid");
+    let mut harness = Harness::server(config);
+    for id in (3..2_003).step_by(2) {
+        harness.peer_sends([syn(id)]);
+        harness.expect_only([fin(id), fin(id)]);
+    }
+    assert_eq!(harness.session.stats().streams_refused, 1_000);
+}
+
+/// Streams that were opened and ended at once stay until they are accepted, and no longer.
+#[test]
+fn opening_and_ending_in_a_hurry_is_bounded_by_the_backlog() {
+    let config = config(Version::V2)
+        .accept_backlog(100)
+        .build()
+        .expect("valid");
+    let mut harness = Harness::server(config);
+    for id in (3..20_003).step_by(2) {
+        harness.peer_sends([syn(id), fin(id)]);
+        assert!(harness.session.streams() <= 100);
+        harness.discard_output();
+    }
+    assert_eq!(harness.session.stats().streams_refused, 9_900);
+    for _ in 0..100 {
+        let id = harness.accept();
+        assert_eq!(harness.read_end(id), Poll::Ready(Ok(0)));
+        harness.close(id);
+    }
+    harness.take_frames();
+    assert_eq!(harness.session.streams(), 0);
+}
+
+#[test]
+fn useless_frames_end_the_session_at_the_limit() {
+    let useless = [syn(3), psh(3, ""), syn(2)];
+    for frame in useless {
+        let config = config(Version::V1).max_glitches(50).build().expect("valid");
+        let mut harness = Harness::server(config);
+        harness.peer_sends([syn(3)]);
+        let bytes = frame.encode(Version::V1);
+        let error = (0..200).find_map(|_| harness.peer_sends_bytes(&bytes).err());
+        assert_eq!(error, Some(ProtocolError::TooManyGlitches), "{frame:?}");
+    }
+}
+
+#[test]
+fn useful_frames_make_up_for_useless_ones() {
+    let config = config(Version::V1).max_glitches(50).build().expect("valid");
+    let mut harness = Harness::server(config);
+    harness.peer_sends([syn(3)]);
+    let id = harness.accept();
+    for _ in 0..1_000 {
+        harness.peer_sends([psh(3, ""), psh(3, "useful")]);
+    }
+    assert_eq!(harness.read(id).len(), 6_000);
+}

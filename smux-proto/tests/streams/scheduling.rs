@@ -1,0 +1,237 @@
+//! Which frame leaves next: control first, then bytes in fair shares; and that both scale.
+
+use std::{collections::BTreeMap, task::Poll};
+
+use bytes::Buf;
+use smux_conformance::{
+    frame::{Frame, Kind, counting, decode_all, fin, psh, syn, upd},
+    harness::Harness,
+};
+use smux_proto::{Config, ConfigBuilder, StreamId, Transmit, Version};
+
+fn config() -> ConfigBuilder {
+    Config::builder().keep_alive_disabled()
+}
+
+/// A client with streams that are open, whose SYNs have left.
+fn client(config: ConfigBuilder, streams: usize) -> (Harness, Vec<StreamId>) {
+    let mut harness = Harness::client(config.build().expect("valid"));
+    let ids = (0..streams).map(|_| harness.open()).collect();
+    harness.take_frames();
+    (harness, ids)
+}
+
+/// Keeps the writers of `streams` busy, each with pieces of its size, until `total` bytes have
+/// left. Tells which stream sent how much.
+fn compete(
+    harness: &mut Harness,
+    streams: &[(StreamId, usize)],
+    total: usize,
+) -> BTreeMap<u32, usize> {
+    let (mut batch, mut sent) = (Transmit::new(), 0);
+    let mut shares = BTreeMap::<u32, usize>::new();
+    while sent < total {
+        for &(id, size) in streams {
+            let data = counting(size);
+            while let Poll::Ready(Ok(1..)) = harness.try_write(id, &data) {}
+        }
+        assert!(harness.session.poll_transmit(harness.now(), &mut batch));
+        let bytes = batch.copy_to_bytes(batch.remaining());
+        sent += bytes.len();
+        for frame in decode_all(&bytes) {
+            *shares.entry(frame.id).or_default() += frame.payload.len();
+        }
+    }
+    shares
+}
+
+#[test]
+fn streams_take_turns() {
+    let config = config().max_frame_size(5);
+    let (mut harness, ids) = client(config, 3);
+    for id in &ids {
+        harness.write(*id, &[b'x'; 25]);
+    }
+    let turns: Vec<u32> = harness.take_frames().iter().map(|frame| frame.id).collect();
+    assert_eq!(turns, [3, 5, 7].repeat(5));
+}
+
+/// Everybody waits for a round of the others, however much they have to send.
+#[test]
+fn a_small_message_waits_for_one_frame_of_each_other_stream() {
+    let (mut harness, ids) = client(config(), 4);
+    let (small, bulk) = ids.split_first().expect("four");
+    harness.set_transport_room(0);
+    for id in bulk {
+        harness.write(*id, &counting(131_072));
+    }
+    harness.pump();
+    harness.write(*small, b"small");
+    harness.set_transport_room(None);
+    let frames = harness.take_frames();
+    let place = frames.iter().position(|frame| frame.id == small.get());
+    // What was on its way when it was written: a batch of two frames.
+    assert!(
+        place.is_some_and(|place| place <= 2 + bulk.len()),
+        "{place:?}"
+    );
+}
+
+#[test]
+fn shares_are_fair_in_bytes() {
+    let (mut harness, ids) = client(config(), 10);
+    let mut streams: Vec<_> = ids.iter().map(|id| (*id, 512)).collect();
+    streams[0].1 = 65_536;
+    let shares = compete(&mut harness, &streams, 20 << 20);
+    let (least, most) = (shares.values().min(), shares.values().max());
+    let ratio = *least.expect("ten") as f64 / *most.expect("ten") as f64;
+    assert!(ratio > 0.9, "{shares:?}");
+}
+
+// ------------------------------------------------------------------ control
+
+#[test]
+fn control_frames_do_not_wait_for_data() {
+    let (mut harness, ids) = client(config().version(Version::V2), 2);
+    harness.peer_sends([psh(3, "unread")]);
+    for id in &ids {
+        harness.write(*id, &counting(100_000));
+    }
+    assert_eq!(harness.read(ids[0]), b"unread");
+    let third = harness.open();
+    harness.expect([upd(3, 6, 65_536), syn(third.get())]);
+}
+
+#[test]
+fn any_amount_of_control_leaves_data_its_turn() {
+    let config = config().version(Version::V2).max_frame_size(1_000);
+    let mut harness = Harness::server(config.build().expect("valid"));
+    let count = 10_000_u32;
+    let ids = || (0..count).map(|n| 3 + 2 * n);
+    for id in ids() {
+        harness.peer_sends([syn(id)]);
+        if id % 4_000 == 3 {
+            harness.discard_output();
+        }
+        harness.accept();
+    }
+    harness.discard_output();
+    let first = StreamId::new(3);
+    harness.write(first, b"data");
+    for id in ids() {
+        harness.peer_sends([psh(id, "x")]);
+        harness.read(StreamId::new(id));
+    }
+    let frames = harness.take_frames();
+    let updates = frames
+        .iter()
+        .filter(|frame| frame.kind == Kind::Upd)
+        .count();
+    assert_eq!(updates, ids().count());
+    let data: usize = frames
+        .iter()
+        .take_while(|frame| **frame != psh(3, "data"))
+        .map(wire_len)
+        .sum();
+    assert!(data <= 65_536, "{data} bytes of control before the data");
+}
+
+fn wire_len(frame: &Frame) -> usize {
+    8 + frame.payload.len()
+}
+
+#[test]
+fn a_syn_its_data_and_those_of_others_leave_in_one_write() {
+    let mut harness = Harness::client(config().build().expect("valid"));
+    for _ in 0..5 {
+        let id = harness.open();
+        harness.write(id, b"hello");
+    }
+    let mut batch = Transmit::new();
+    assert!(harness.session.poll_transmit(harness.now(), &mut batch));
+    assert_eq!(batch.remaining(), 5 * (8 + 8 + 5));
+    assert_eq!(batch.chunk().len(), batch.remaining(), "as one piece");
+}
+
+#[test]
+fn a_syn_is_before_its_data_even_when_control_is_long() {
+    let (mut harness, _) = client(config(), 0);
+    for _ in 0..10_000 {
+        let id = harness.open();
+        harness.write(id, b"x");
+    }
+    let mut seen = BTreeMap::new();
+    for frame in harness.take_frames() {
+        let before = seen.insert(frame.id, frame.kind);
+        let expected = match frame.kind {
+            Kind::Syn => None,
+            _ => Some(Kind::Syn),
+        };
+        assert_eq!(before, expected, "{frame:?}");
+    }
+    assert_eq!(seen.len(), 10_000);
+}
+
+// ------------------------------------------------------------------ many streams
+
+#[test]
+fn no_fin_is_lost_when_all_streams_are_closed_at_once() {
+    let count = 60_000;
+    let (mut harness, ids) = client(config(), count);
+    for id in &ids {
+        harness.close(*id);
+    }
+    let expected: Vec<Frame> = ids
+        .iter()
+        .flat_map(|id| [fin(id.get()), fin(id.get())])
+        .collect();
+    assert!(harness.take_frames() == expected, "two for each");
+    assert_eq!(harness.session.streams(), 0);
+}
+
+#[test]
+fn a_busy_stream_among_idle_ones_has_all_of_the_transport() {
+    let (mut harness, ids) = client(config(), 10_000);
+    let busy = ids[5_000];
+    let shares = compete(&mut harness, &[(busy, 65_536)], 4 << 20);
+    assert_eq!(shares.len(), 1);
+}
+
+// ------------------------------------------------------------------ a transport that is stuck
+
+#[test]
+fn reading_goes_on_while_nothing_can_be_sent() {
+    let (mut harness, ids) = client(config().version(Version::V2), 1);
+    harness.set_transport_room(0);
+    harness.write(ids[0], &counting(100_000));
+    harness.pump();
+    for _ in 0..1_000 {
+        harness.peer_sends([psh(3, counting(10_000))]);
+        assert_eq!(harness.read(ids[0]).len(), 10_000);
+        harness.pump();
+    }
+    harness.set_transport_room(None);
+    let updates: Vec<_> = harness
+        .take_frames()
+        .iter()
+        .filter_map(Frame::window_update)
+        .collect();
+    assert_eq!(updates, [(10_000_000, 65_536)], "one update for all of it");
+}
+
+/// A batch takes what it must to make progress in both lanes, however small it is.
+#[test]
+fn control_frames_do_not_starve_data_in_the_smallest_batches() {
+    let config = config().accept_backlog(1);
+    let mut harness = Harness::server(config.build().expect("valid"));
+    harness.peer_sends([syn(3)]);
+    let id = harness.accept();
+    harness.peer_sends((5..2_005).step_by(2).map(syn));
+    harness.write(id, b"data");
+    let mut batch = Transmit::new();
+    batch.set_size(0);
+    assert!(harness.session.poll_transmit(harness.now(), &mut batch));
+    assert_eq!(harness.session.stats().payload_sent, 4);
+    let fins = harness.session.stats().frames_sent.fin;
+    assert!((1..100).contains(&fins), "{fins} of 1998 refusals");
+}
