@@ -150,8 +150,8 @@ impl Session {
     }
 
     /// How many streams there are: open, half-closed, being closed, and waiting to be accepted.
-    pub fn streams(&self) -> usize {
-        self.handle.streams()
+    pub fn stream_count(&self) -> usize {
+        self.handle.stream_count()
     }
 
     /// A copy of the session's counters.

@@ -117,7 +117,9 @@ fn threads_share_what_they_accept() {
             for _ in 0..100 {
                 client.open().expect("open");
             }
-            until("all are gone", || client.streams() + server.streams() == 0);
+            until("all are gone", || {
+                client.stream_count() + server.stream_count() == 0
+            });
             client.abort();
             let counts = acceptors.into_iter().map(|acceptor| acceptor.join());
             let total: usize = counts.map(|count| count.expect("no panic")).sum();

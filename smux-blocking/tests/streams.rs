@@ -48,7 +48,7 @@ fn echo_streams(client: &Session, server: Session) {
     });
     client.close();
     echo.join().expect("no panic");
-    assert_eq!(client.streams(), 0);
+    assert_eq!(client.stream_count(), 0);
 }
 
 #[test]

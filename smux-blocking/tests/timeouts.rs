@@ -52,7 +52,7 @@ fn a_timeout_never_hides_what_has_arrived() {
         until("the end has arrived", || theirs.peer_finished());
         assert_eq!(theirs.read(&mut data).expect("end"), 0);
         let _next = client.open().expect("open");
-        until("it has arrived", || server.streams() == 2);
+        until("it has arrived", || server.stream_count() == 2);
         server.accept().expect("accept");
     });
 }

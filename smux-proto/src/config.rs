@@ -75,7 +75,7 @@ pub struct KeepAlive {
 ///   + 8 × max_owed_refusals + 2 MiB
 /// ```
 ///
-/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_size) is 240 KiB at most: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
+/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     version: Version,

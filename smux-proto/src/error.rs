@@ -103,7 +103,7 @@ pub enum StreamError {
     /// The peer acknowledged more than was sent; writing works again if it corrects that.
     AcknowledgedTooMuch,
     /// The peer sent beyond the stream's window and the receive buffer was full: this side ended the stream.
-    Retired,
+    Evicted,
     /// The session has ended.
     Closed(CloseReason),
 }
@@ -114,7 +114,7 @@ impl fmt::Display for StreamError {
             Self::Finished => f.write_str("stream was finished here and takes no more data"),
             Self::Stopped => f.write_str("stream was closed by the peer"),
             Self::AcknowledgedTooMuch => f.write_str("peer acknowledged more than was sent"),
-            Self::Retired => {
+            Self::Evicted => {
                 f.write_str("stream ended: the peer sent beyond its window into a full buffer")
             }
             Self::Closed(reason) => reason.fmt(f),
@@ -193,7 +193,7 @@ mod io {
             let kind = match &error {
                 StreamError::Finished | StreamError::Stopped => ErrorKind::BrokenPipe,
                 StreamError::AcknowledgedTooMuch => ErrorKind::InvalidData,
-                StreamError::Retired => ErrorKind::ConnectionAborted,
+                StreamError::Evicted => ErrorKind::ConnectionAborted,
                 StreamError::Closed(reason) => reason.kind(),
             };
             Self::new(kind, error)

@@ -8,7 +8,7 @@ use crate::wire::Command;
 ///
 /// Stall times are those in which at least one stream waited for that cause, or the session did. They
 /// run until the session has ended, and up to the time it was last told: for a stall that goes on, tell it the
-/// [time](crate::Session::note_time) first.
+/// [time](crate::Session::advance_time) first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStats {
@@ -57,7 +57,7 @@ pub struct SessionStats {
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,
     /// Streams ended here because they had overrun their window when the receive buffer was full.
-    pub streams_retired: u64,
+    pub streams_evicted: u64,
     /// Streams opened here.
     pub streams_opened: u64,
     /// Streams accepted here.

@@ -127,7 +127,7 @@ fn overrun() -> Harness {
     for _ in 0..6 {
         harness.peer_sends([psh(3, [b's'; 60_000])]);
     }
-    assert_eq!(harness.session.stats().streams_retired, 1);
+    assert_eq!(harness.session.stats().streams_evicted, 1);
     harness
 }
 

@@ -67,7 +67,7 @@ fn export(sessions: &[Named]) {
 /// Copies the counters of a session. They never decrease, so they can be set as they are.
 fn export_session(session: &'static str, from: &Session) {
     let stats = from.stats();
-    gauge!("smux_streams", "session" => session).set(from.streams() as f64);
+    gauge!("smux_streams", "session" => session).set(from.stream_count() as f64);
     gauge!("smux_receive_buffered_bytes", "session" => session).set(stats.receive_buffered as f64);
     gauge!("smux_send_queued_bytes", "session" => session).set(stats.send_queued as f64);
 

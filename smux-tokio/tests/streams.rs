@@ -72,7 +72,7 @@ async fn echo_streams(client: Session, server: Session) {
     tasks.spawn(check_echo(client.open().await.expect("open"), 3_000_000));
     tasks.join_all().await;
     client.close().await;
-    assert_eq!(client.streams(), 0);
+    assert_eq!(client.stream_count(), 0);
 }
 
 #[tokio::test]

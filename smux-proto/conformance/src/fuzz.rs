@@ -129,7 +129,7 @@ fn observe(mut session: Session, bytes: &[u8], lengths: &[usize]) -> Observed {
         }
     }
     session.abort();
-    assert_eq!(session.streams(), 0, "all are closed");
+    assert_eq!(session.stream_count(), 0, "all are closed");
     seen
 }
 

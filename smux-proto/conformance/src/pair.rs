@@ -81,7 +81,7 @@ impl End {
     pub(crate) fn change_batch_size(&mut self, rng: &mut Rng) {
         if rng.u8(..16) == 0 {
             let sizes = [0, 1, 100, 5_000, 61_440, 245_760];
-            self.batch.set_size(sizes[rng.usize(..sizes.len())]);
+            self.batch.set_batch_size(sizes[rng.usize(..sizes.len())]);
         }
     }
 

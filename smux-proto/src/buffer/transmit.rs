@@ -13,7 +13,7 @@ use crate::{
 /// Payload up to this size is copied next to its header: cheaper than a slice of its own in a vectored write.
 const COPIED: usize = 1024;
 
-/// See [`Transmit::set_size`].
+/// See [`Transmit::set_batch_size`].
 const SIZE: usize = 60 << 10;
 
 /// A reusable batch of frames on their way to the transport.
@@ -91,8 +91,8 @@ impl Transmit {
         }
     }
 
-    /// How much the session fills in at a time, in bytes. See [`set_size`](Self::set_size).
-    pub const fn size(&self) -> usize {
+    /// How much the session fills in at a time, in bytes. See [`set_batch_size`](Self::set_batch_size).
+    pub const fn batch_size(&self) -> usize {
         self.size
     }
 
@@ -101,13 +101,13 @@ impl Transmit {
     ///
     /// A fast transport gains from more. But what is in a batch leaves before all that becomes urgent later, and has left the session's
     /// queues and their limits.
-    pub fn set_size(&mut self, bytes: usize) {
+    pub fn set_batch_size(&mut self, bytes: usize) {
         self.size = bytes.max(1);
     }
 
     /// Whether the session had more to send than this batch takes. Then a write need not take all of it, but can end where it
     /// suits the transport: the session fills the batch up behind what is left, once that is less than two thirds of its
-    /// [size](Self::set_size).
+    /// [size](Self::set_batch_size).
     pub const fn more_follows(&self) -> bool {
         self.more_follows
     }

@@ -112,15 +112,15 @@ impl SessionHandle {
     }
 
     /// Streams of this session: open, half-closed, being closed, and waiting to be accepted.
-    pub fn streams(&self) -> usize {
-        self.shared.view(|state| state.session.streams())
+    pub fn stream_count(&self) -> usize {
+        self.shared.view(|state| state.session.stream_count())
     }
 
     /// A copy of the session's counters, as of now.
     pub fn stats(&self) -> SessionStats {
         let now = self.shared.now();
         self.shared.with(|state| {
-            state.session.note_time(now);
+            state.session.advance_time(now);
             state.session.stats()
         })
     }
@@ -165,7 +165,7 @@ impl fmt::Debug for SessionHandle {
         self.shared.view(|state| {
             debug
                 .field("side", &state.session.side())
-                .field("streams", &state.session.streams())
+                .field("streams", &state.session.stream_count())
                 .field("close_reason", &state.session.close_reason());
         });
         debug.finish_non_exhaustive()

@@ -47,9 +47,9 @@ impl Shared {
     }
 
     /// Tells the session the time, after a call that told none. It only counts, which concerns nobody.
-    pub(super) fn note_time(&self) {
+    pub(super) fn advance_time(&self) {
         let now = self.now();
-        self.lock().session.note_time(now);
+        self.lock().session.advance_time(now);
     }
 
     /// Locks, runs `act`, collects whom its effects concern, unlocks, wakes them.
@@ -78,7 +78,7 @@ impl Shared {
         }
         if goes_on {
             // The pause counts up to here.
-            self.note_time();
+            self.advance_time();
         }
         result
     }

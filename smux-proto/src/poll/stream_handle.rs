@@ -201,7 +201,7 @@ impl StreamHandle {
         );
         if poll.is_pending() && interest == Interest::Write {
             // The wait that began counts from here.
-            self.shared.note_time();
+            self.shared.advance_time();
         }
         poll
     }

@@ -60,7 +60,7 @@ enum Output {
 impl WritePump {
     pub(super) fn new(pump: Pump) -> Self {
         let mut batch = Transmit::new();
-        batch.set_size(SMALLEST_BATCH);
+        batch.set_batch_size(SMALLEST_BATCH);
         Self {
             pump,
             batch,
@@ -136,7 +136,7 @@ impl WritePump {
         let mut slices = [IoSlice::new(&[]); SLICES];
         // Gathering costs a copy, and more of it wins nothing.
         let limit = if transport.is_vectored() {
-            self.batch.size()
+            self.batch.batch_size()
         } else {
             SMALLEST_BATCH
         };
@@ -160,9 +160,9 @@ impl WritePump {
         let result = transport.poll_write(cx, offered);
         let is_slow = began.is_some_and(|began| shared.now().saturating_sub(began) > SLOW);
         if !matches!(result, Poll::Ready(Ok(count)) if count == most) || is_slow {
-            self.batch.set_size(SMALLEST_BATCH);
+            self.batch.set_batch_size(SMALLEST_BATCH);
         } else if most >= limit && transport.is_vectored() {
-            self.batch.set_size((2 * limit).min(LARGEST_BATCH));
+            self.batch.set_batch_size((2 * limit).min(LARGEST_BATCH));
         }
         let count = ready!(result)?;
         self.batch.advance(count.min(most));

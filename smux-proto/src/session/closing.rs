@@ -40,7 +40,7 @@ impl Session {
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
         self.common.trace.draining(self.table.len());
-        self.common.wake_opener();
+        self.common.notify_opener();
         self.close_if_drained(now);
     }
 
@@ -222,8 +222,8 @@ impl Session {
             let stream = &mut self.table[key];
             self.common.cut_off(stream);
             // A flush may have begun after the session's end was told.
-            self.common.wake_writer(key, stream);
-            stream_mut::remove_if_over(key, &mut self.table, &mut self.common);
+            self.common.notify_writer(key, stream);
+            stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     error::CloseReason,
     session::Session,
     session::closing::Phase,
-    streams::send::Update,
+    streams::send::UpdateOutcome,
     streams::stream::{Flag, Stream},
     streams::stream_mut,
     streams::table::Key,
@@ -180,7 +180,7 @@ impl Session {
             Some(version) if expected.is_none() => {
                 self.common.version = Some(version);
                 self.common.trace.version(version);
-                self.common.wake_opener();
+                self.common.notify_opener();
                 Ok(())
             }
             Some(version) if expected == Some(version) => Ok(()),
@@ -246,7 +246,7 @@ impl Session {
             self.common.end_window(key, &mut self.table);
             let (stream, common) = (&mut self.table[key], &mut self.common);
             stream.set(Flag::PeerFinished);
-            common.events.raise(key, stream, Flag::Finish);
+            common.events.raise(key, stream, Flag::EventFinished);
             common.trace.finished(id);
             // Without half-close our own FIN may have waited for this.
             common.scheduler.owe_data(key, stream);
@@ -258,7 +258,7 @@ impl Session {
             }
             self.stop(key);
         }
-        stream_mut::remove_if_over(key, &mut self.table, &mut self.common);
+        stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
         Ok(())
     }
 
@@ -268,8 +268,8 @@ impl Session {
         stream.set(Flag::Stopped);
         common.trace.stopped(stream.id);
         common.discard_queued(stream);
-        common.wake_writer(key, stream);
-        common.events.raise(key, stream, Flag::Stop);
+        common.notify_writer(key, stream);
+        common.events.raise(key, stream, Flag::EventStopped);
     }
 
     fn begin_data(&mut self, id: StreamId, length: usize) -> Result<(), ProtocolError> {
@@ -323,7 +323,7 @@ impl Session {
         common.budget.charge(data.len());
         stream.recv.received += data.len() as u64;
         if was_empty | stream.clear(Flag::ReadWaits) {
-            common.events.raise(key, stream, Flag::Readable);
+            common.events.raise(key, stream, Flag::EventReadable);
         }
     }
 
@@ -343,7 +343,7 @@ impl Session {
             }
         }
         if !self.common.budget.is_open(true) {
-            self.retire_worst();
+            self.evict_worst();
         }
     }
 
@@ -357,7 +357,7 @@ impl Session {
     }
 
     /// With the budget empty, ends the stream that holds most beyond its window, if there is one.
-    fn retire_worst(&mut self) {
+    fn evict_worst(&mut self) {
         let excess = |stream: &Stream| {
             let unread = stream.recv.queue.len() as u64;
             stream.recv.overrun().min(unread)
@@ -374,20 +374,20 @@ impl Session {
         let Some(key) = overrunners.max_by_key(|&key| table.get(key).map(excess)) else {
             return;
         };
-        self.common.stats.streams_retired += 1;
+        self.common.stats.streams_evicted += 1;
         self.common.release_window(key, &mut self.table);
         let (stream, common) = (&mut self.table[key], &mut self.common);
-        common.trace.retired(stream.id);
+        common.trace.evicted(stream.id);
         common.discard_received(stream);
         common.discard_queued(stream);
-        stream.set(Flag::Retired);
+        stream.set(Flag::Evicted);
         if common.reason.is_none() {
             stream.set(Flag::Finished);
         }
         stream.clear(Flag::ReadWaits);
         common.scheduler.owe_data(key, stream);
-        common.wake_writer(key, stream);
-        common.events.raise(key, stream, Flag::Readable);
+        common.notify_writer(key, stream);
+        common.events.raise(key, stream, Flag::EventReadable);
     }
 
     fn handle_update(&mut self, id: StreamId, update: WindowUpdate) -> Result<(), ProtocolError> {
@@ -397,10 +397,10 @@ impl Session {
         };
         let (stream, common) = (&mut self.table[key], &mut self.common);
         match stream.send.update(update) {
-            Update::Applied => common.wake_writer_with_room(key, stream),
+            UpdateOutcome::Applied => common.notify_writer_with_room(key, stream),
             // The writer is to see the error.
-            Update::Ahead => common.wake_writer(key, stream),
-            Update::Stale => {
+            UpdateOutcome::Ahead => common.notify_writer(key, stream),
+            UpdateOutcome::Stale => {
                 common.stats.ignored.stale_upd += 1;
                 return self.glitch();
             }

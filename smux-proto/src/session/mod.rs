@@ -257,7 +257,7 @@ impl Session {
 
     /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due. Every other call that takes `now`
     /// tells it too.
-    pub fn note_time(&mut self, now: Duration) {
+    pub fn advance_time(&mut self, now: Duration) {
         self.advance(now);
     }
 
@@ -277,7 +277,7 @@ impl Session {
     }
 
     /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames still to send.
-    pub fn streams(&self) -> usize {
+    pub fn stream_count(&self) -> usize {
         self.table.len()
     }
 
@@ -302,7 +302,7 @@ impl Session {
         let time = now - self.now;
         // No time concerns only those whose wait has just begun.
         if self.common.reason.is_none() && !(time.is_zero() && self.common.stalls.is_empty()) {
-            self.common.pass(time);
+            self.common.on_time_passed(time);
         }
         self.common.budget.resume(self.common.is_v2());
         self.now = now;

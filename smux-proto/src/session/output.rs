@@ -91,19 +91,19 @@ impl Session {
         }
         self.fill_control(&mut writer);
         self.fill_data(&mut writer);
-        self.wake_blocked();
+        self.notify_blocked();
     }
 
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
         // A share of the batch: then data has its turn.
-        let share = writer.out.remaining() + (writer.out.size() / 4).max(1);
+        let share = writer.out.remaining() + (writer.out.batch_size() / 4).max(1);
         while writer.out.remaining() < share
             && let Some(key) = self.common.scheduler.next_control(&mut self.table)
         {
             let stream = &mut self.table[key];
             writer.owed_control(stream, &mut self.common);
-            self.common.wake_if_sent(key, stream);
-            stream_mut::remove_if_over(key, &mut self.table, &mut self.common);
+            self.common.notify_if_sent(key, stream);
+            stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
         }
         // A refused stream is a closed one: see `Stream::owed_fins`.
         let fins = 1 + usize::from(self.common.config.half_close());
@@ -119,7 +119,7 @@ impl Session {
     fn fill_data(&mut self, writer: &mut Writer<'_>) {
         // One turn at least: however small the batch, control frames cannot fill it for ever.
         let mut turns = 0;
-        while (turns == 0 || writer.out.remaining() < writer.out.size())
+        while (turns == 0 || writer.out.remaining() < writer.out.batch_size())
             && let Some(key) = self.common.scheduler.next_data(&mut self.table)
         {
             turns += 1;
@@ -139,13 +139,13 @@ impl Session {
         if !stream.send.queue.is_empty() {
             common.scheduler.owe_data(key, stream);
         }
-        common.wake_if_sent(key, stream);
-        common.wake_writer_with_room(key, stream);
-        stream_mut::remove_if_over(key, &mut self.table, &mut self.common);
+        common.notify_if_sent(key, stream);
+        common.notify_writer_with_room(key, stream);
+        stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
     }
 
     /// Wakes writers that wait for room in the session's queue, as many as the room may serve.
-    fn wake_blocked(&mut self) {
+    fn notify_blocked(&mut self) {
         let mut room = self
             .common
             .config
@@ -155,7 +155,7 @@ impl Session {
             && let Some(key) = self.common.scheduler.next_blocked(&mut self.table)
         {
             let (stream, common) = (&mut self.table[key], &mut self.common);
-            common.wake_writer(key, stream);
+            common.notify_writer(key, stream);
             if common.queued > 0 {
                 room = room.saturating_sub(common.config.max_stream_send_queue());
             }
@@ -222,7 +222,7 @@ impl Writer<'_> {
 
     /// Notes how far the output has come with this stream's SYN, data or FIN.
     fn mark(&self, stream: &mut Stream) {
-        stream.send.mark = self.start + self.out.remaining() as u64;
+        stream.send.flush_offset = self.start + self.out.remaining() as u64;
     }
 
     fn payload(&mut self, stream: &mut Stream, length: usize, common: &mut Common) {

@@ -111,15 +111,20 @@ impl Events {
 }
 
 /// The events of a stream, data before its end.
-const ORDER: [Flag; 4] = [Flag::Readable, Flag::Finish, Flag::Writable, Flag::Stop];
+const ORDER: [Flag; 4] = [
+    Flag::EventReadable,
+    Flag::EventFinished,
+    Flag::EventWritable,
+    Flag::EventStopped,
+];
 
 fn take(stream: &mut Stream) -> Option<Event> {
     let flag = ORDER.into_iter().find(|&flag| stream.has(flag))?;
     stream.clear(flag);
     Some(match flag {
-        Flag::Readable => Event::Readable(stream.id),
-        Flag::Finish => Event::Finished(stream.id),
-        Flag::Writable => Event::Writable(stream.id),
+        Flag::EventReadable => Event::Readable(stream.id),
+        Flag::EventFinished => Event::Finished(stream.id),
+        Flag::EventWritable => Event::Writable(stream.id),
         _ => Event::Stopped(stream.id),
     })
 }

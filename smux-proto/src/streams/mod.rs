@@ -133,10 +133,10 @@ impl Common {
         } else {
             self.inbound -= 1;
         }
-        self.wake_opener();
+        self.notify_opener();
     }
 
-    pub(crate) const fn wake_opener(&mut self) {
+    pub(crate) const fn notify_opener(&mut self) {
         if core::mem::replace(&mut self.open_waits, false) {
             self.events.openable();
         }
@@ -197,8 +197,8 @@ impl Common {
     }
 
     /// What waits has waited so much longer.
-    pub(crate) fn pass(&mut self, time: Duration) {
-        self.stalls.pass(time, &mut self.stats);
+    pub(crate) fn on_time_passed(&mut self, time: Duration) {
+        self.stalls.on_time_passed(time, &mut self.stats);
         if self.budget.is_stalled() {
             self.stats.receive_stall_time += time;
         }
@@ -209,7 +209,7 @@ impl Common {
 
     /// Wakes a writer that can go on. Otherwise what it waits for will come here again: the peer's update,
     /// the stream's next turn, or room in the session's queue.
-    pub(crate) fn wake_writer_with_room(&mut self, key: Key, stream: &mut Stream) {
+    pub(crate) fn notify_writer_with_room(&mut self, key: Key, stream: &mut Stream) {
         let half = self.config.max_stream_send_queue() / 2;
         if stream.write_stall.is_none()
             || stream.send.queue.len() > half
@@ -222,34 +222,34 @@ impl Common {
         if self.queued >= self.config.max_session_send_queue() || self.scheduler.has_blocked() {
             self.scheduler.block(key, stream);
         } else {
-            self.wake_writer(key, stream);
+            self.notify_writer(key, stream);
         }
     }
 
     /// Wakes whoever waits for all of a stream to leave, if it has.
-    pub(crate) fn wake_if_sent(&mut self, key: Key, stream: &mut Stream) {
+    pub(crate) fn notify_if_sent(&mut self, key: Key, stream: &mut Stream) {
         if stream.has(Flag::SentWaits) && stream.is_sent(self.config.half_close()) {
-            self.wake_writer(key, stream);
+            self.notify_writer(key, stream);
         }
     }
 
     /// Wakes whoever waits to write to a stream.
-    pub(crate) fn wake_writer(&mut self, key: Key, stream: &mut Stream) {
+    pub(crate) fn notify_writer(&mut self, key: Key, stream: &mut Stream) {
         let write = self.end_write_stall(stream);
         let sent = stream.clear(Flag::SentWaits);
         if write || sent {
-            self.events.raise(key, stream, Flag::Writable);
+            self.events.raise(key, stream, Flag::EventWritable);
         }
     }
 
     /// Notes that a read took bytes, and tells the peer in time.
     pub(crate) fn consumed(&mut self, key: Key, bytes: usize, table: &mut Table) {
-        self.took(&mut table[key].recv, bytes);
+        self.on_read(&mut table[key].recv, bytes);
         self.update_window(key, table);
     }
 
     /// Accounts for bytes that a read took. [`update_window`](Self::update_window) is to follow.
-    pub(crate) const fn took(&mut self, recv: &mut Recv, bytes: usize) {
+    pub(crate) const fn on_read(&mut self, recv: &mut Recv, bytes: usize) {
         self.budget.refund(bytes);
         recv.read += bytes as u64;
     }
@@ -304,7 +304,7 @@ impl Common {
         stream.clear(Flag::OwesUpd);
         self.windows.forget(hungry, table);
         self.windows.feed(table, &mut self.scheduler);
-        self.wake_opener();
+        self.notify_opener();
     }
 }
 

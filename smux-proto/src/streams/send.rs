@@ -16,18 +16,18 @@ pub(crate) struct Send {
     /// Version 2: what the peer takes beyond that.
     window: u32,
     /// The last update acknowledged more than was sent.
-    pub(crate) broken: bool,
+    pub(crate) over_acknowledged: bool,
     /// Bytes that were written and dropped, since nobody would have read them.
     pub(crate) dropped: u64,
     /// How far the session's output had come when the last frame of this stream was in it.
-    pub(crate) mark: u64,
+    pub(crate) flush_offset: u64,
     /// Something that was to leave never will.
     pub(crate) cut_off: bool,
 }
 
 /// What an update from the peer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Update {
+pub(crate) enum UpdateOutcome {
     Applied,
     /// It acknowledges less than an earlier one; ignored.
     Stale,
@@ -42,9 +42,9 @@ impl Send {
             written: 0,
             acknowledged: 0,
             window,
-            broken: false,
+            over_acknowledged: false,
             dropped: 0,
-            mark: 0,
+            flush_offset: 0,
             cut_off: false,
         }
     }
@@ -60,19 +60,19 @@ impl Send {
         self.window.saturating_sub(in_flight) as usize
     }
 
-    pub(crate) fn update(&mut self, update: WindowUpdate) -> Update {
+    pub(crate) fn update(&mut self, update: WindowUpdate) -> UpdateOutcome {
         let advance = update.consumed.wrapping_sub(self.acknowledged);
         let unacknowledged = wire(self.sent()).wrapping_sub(self.acknowledged);
         if advance <= unacknowledged {
             self.acknowledged = update.consumed;
             self.window = update.window.min(MAX_WINDOW);
-            self.broken = false;
-            return Update::Applied;
+            self.over_acknowledged = false;
+            return UpdateOutcome::Applied;
         }
         if advance > MAX_WINDOW {
-            return Update::Stale;
+            return UpdateOutcome::Stale;
         }
-        self.broken = true;
-        Update::Ahead
+        self.over_acknowledged = true;
+        UpdateOutcome::Ahead
     }
 }

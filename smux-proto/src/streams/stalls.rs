@@ -42,7 +42,7 @@ impl Stalls {
         self.writers == 0
     }
 
-    pub(crate) fn pass(&mut self, time: Duration, stats: &mut SessionStats) {
+    pub(crate) fn on_time_passed(&mut self, time: Duration, stats: &mut SessionStats) {
         if self.is_empty() {
             return;
         }

@@ -43,7 +43,7 @@ pub(crate) enum Flag {
     /// The application reads no more: what arrives is dropped.
     ReadStopped,
     /// Ended here since the peer overran its window.
-    Retired,
+    Evicted,
     /// Counts among the streams that were ever beyond their window.
     Overran,
     OwesSyn,
@@ -53,10 +53,10 @@ pub(crate) enum Flag {
     /// `poll_sent` was pending.
     SentWaits,
     /// Events not polled yet.
-    Readable,
-    Writable,
-    Finish,
-    Stop,
+    EventReadable,
+    EventWritable,
+    EventFinished,
+    EventStopped,
     /// Stands in the queue of this name.
     InControl,
     InData,
@@ -113,7 +113,7 @@ impl Stream {
         !(self.has(Flag::PeerFinished)
             || self.has(Flag::ReadStopped)
             || self.has(Flag::Closed)
-            || self.has(Flag::Retired))
+            || self.has(Flag::Evicted))
     }
 
     /// Whether a read would not be pending.
@@ -121,12 +121,12 @@ impl Stream {
         !self.recv.queue.is_empty()
             || self.has(Flag::PeerFinished)
             || self.has(Flag::ReadStopped)
-            || self.has(Flag::Retired)
+            || self.has(Flag::Evicted)
     }
 
     /// FINs to send once the queue is empty.
     pub(crate) const fn owed_fins(&self, half_close: bool) -> u8 {
-        let reads_no_more = self.has(Flag::Closed) || self.has(Flag::Retired);
+        let reads_no_more = self.has(Flag::Closed) || self.has(Flag::Evicted);
         let total = if !self.has(Flag::Finished) {
             0
         } else if self.has(Flag::PeerFinished) {
@@ -153,7 +153,7 @@ impl Stream {
     }
 
     /// Whether nothing remains to be done for it.
-    pub(crate) const fn is_over(&self, half_close: bool) -> bool {
+    pub(crate) const fn is_done(&self, half_close: bool) -> bool {
         self.has(Flag::Closed) && self.is_sent(half_close)
     }
 

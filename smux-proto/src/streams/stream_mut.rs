@@ -44,7 +44,7 @@ impl<'a> StreamMut<'a> {
     /// # Errors
     ///
     /// Only once everything that arrived has been read: [`StreamError::Closed`] if the session ended before
-    /// the peer's FIN, so that truncation is never silent; [`StreamError::Retired`].
+    /// the peer's FIN, so that truncation is never silent; [`StreamError::Evicted`].
     pub fn read(&mut self, mut buf: &mut [u8]) -> Poll<Result<usize, StreamError>> {
         self.read_buf(&mut buf)
     }
@@ -69,7 +69,7 @@ impl<'a> StreamMut<'a> {
             // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
             buf.put_slice(&front[..count]);
             self.common.segments.advance(&mut recv.queue, count);
-            self.common.took(recv, count);
+            self.common.on_read(recv, count);
             copied += count;
         }
         self.common.update_window(self.key, self.table);
@@ -129,7 +129,7 @@ impl<'a> StreamMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`StreamError::Closed`], [`StreamError::Finished`], [`StreamError::Stopped`], [`StreamError::Retired`],
+    /// [`StreamError::Closed`], [`StreamError::Finished`], [`StreamError::Stopped`], [`StreamError::Evicted`],
     /// [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken then.
     pub fn write(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |common, stream, count| {
@@ -165,7 +165,7 @@ impl<'a> StreamMut<'a> {
     /// # Errors
     ///
     /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] or
-    /// [`StreamError::Retired`] if queued data was dropped for that.
+    /// [`StreamError::Evicted`] if queued data was dropped for that.
     pub fn poll_sent(&mut self) -> Poll<Result<u64, StreamError>> {
         let (stream, common) = (&mut self.table[self.key], &*self.common);
         if !stream.is_sent(common.config.half_close()) {
@@ -175,7 +175,7 @@ impl<'a> StreamMut<'a> {
         if stream.send.cut_off {
             return Poll::Ready(Err(ended(stream, common)));
         }
-        Poll::Ready(Ok(stream.send.mark))
+        Poll::Ready(Ok(stream.send.flush_offset))
     }
 
     /// Ends this side's data: FIN leaves behind all that was written. Reading goes on. Again does nothing.
@@ -190,7 +190,7 @@ impl<'a> StreamMut<'a> {
             stream.set(Flag::Finished);
             common.scheduler.owe_data(self.key, stream);
             // A write that was pending has to see that it came too late.
-            common.wake_writer(self.key, stream);
+            common.notify_writer(self.key, stream);
         }
     }
 
@@ -205,7 +205,7 @@ impl<'a> StreamMut<'a> {
         common.discard_received(stream);
         stream.set(Flag::ReadStopped);
         if stream.clear(Flag::ReadWaits) {
-            common.events.raise(self.key, stream, Flag::Readable);
+            common.events.raise(self.key, stream, Flag::EventReadable);
         }
     }
 
@@ -253,11 +253,11 @@ impl<'a> StreamMut<'a> {
         if !stream.recv.queue.is_empty() {
             return None;
         }
-        // What a retired stream had received is gone, so its end is not the peer's.
-        let at_end = stream.has(Flag::PeerFinished) && !stream.has(Flag::Retired);
+        // What an evicted stream had received is gone, so its end is not the peer's.
+        let at_end = stream.has(Flag::PeerFinished) && !stream.has(Flag::Evicted);
         Some(if at_end || stream.has(Flag::ReadStopped) {
             Poll::Ready(Ok(()))
-        } else if stream.has(Flag::Retired) || self.common.input_over {
+        } else if stream.has(Flag::Evicted) || self.common.input_over {
             Poll::Ready(Err(ended(stream, self.common)))
         } else {
             stream.set(Flag::ReadWaits);
@@ -291,11 +291,11 @@ impl<'a> StreamMut<'a> {
 }
 
 fn write_error(stream: &Stream, common: &Common) -> Option<StreamError> {
-    if common.reason.is_some() || stream.has(Flag::Retired) || stream.has(Flag::Stopped) {
+    if common.reason.is_some() || stream.has(Flag::Evicted) || stream.has(Flag::Stopped) {
         Some(ended(stream, common))
     } else if stream.has(Flag::Finished) {
         Some(StreamError::Finished)
-    } else if stream.send.broken {
+    } else if stream.send.over_acknowledged {
         Some(StreamError::AcknowledgedTooMuch)
     } else {
         None
@@ -306,7 +306,7 @@ fn write_error(stream: &Stream, common: &Common) -> Option<StreamError> {
 fn ended(stream: &Stream, common: &Common) -> StreamError {
     match &common.reason {
         Some(reason) => StreamError::Closed(reason.clone()),
-        None if stream.has(Flag::Retired) => StreamError::Retired,
+        None if stream.has(Flag::Evicted) => StreamError::Evicted,
         None => StreamError::Stopped,
     }
 }
@@ -322,12 +322,12 @@ pub(crate) fn close(key: Key, table: &mut Table, common: &mut Common) {
         stream.set(Flag::Finished);
     }
     common.scheduler.owe_data(key, stream);
-    remove_if_over(key, table, common);
+    remove_if_done(key, table, common);
 }
 
 /// Forgets a stream for which nothing remains to be done.
-pub(crate) fn remove_if_over(key: Key, table: &mut Table, common: &mut Common) {
-    if !table[key].is_over(common.config.half_close()) {
+pub(crate) fn remove_if_done(key: Key, table: &mut Table, common: &mut Common) {
+    if !table[key].is_done(common.config.half_close()) {
         return;
     }
     let Some(stream) = table.remove(key) else {

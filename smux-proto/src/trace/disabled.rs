@@ -31,7 +31,7 @@ impl Trace {
 
     pub(crate) const fn stopped(&self, _: StreamId) {}
 
-    pub(crate) const fn retired(&self, _: StreamId) {}
+    pub(crate) const fn evicted(&self, _: StreamId) {}
 
     pub(crate) const fn closed(&self, _: &Stream) {}
 

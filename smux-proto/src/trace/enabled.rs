@@ -94,7 +94,7 @@ impl Trace {
         );
     }
 
-    pub(crate) fn retired(&self, id: StreamId) {
+    pub(crate) fn evicted(&self, id: StreamId) {
         tell!(
             DEBUG,
             self.stream(id),

@@ -211,7 +211,7 @@ fn a_session_at_all_its_limits_holds_no_more_than_its_formula() {
         let mut session = None;
         let mut batch = Transmit::new();
         // As the poll layer's, at most.
-        batch.set_size(240 << 10);
+        batch.set_batch_size(240 << 10);
         let memory = measure(|| {
             let mut full = Session::server(config, 1, START);
             drive_to_the_limits(&mut full, &mut batch, version);
@@ -219,7 +219,10 @@ fn a_session_at_all_its_limits_holds_no_more_than_its_formula() {
         });
         let session = session.expect("it was made");
         let stats = session.stats();
-        assert_eq!((session.streams(), stats.streams_refused), (6_000, 2_000));
+        assert_eq!(
+            (session.stream_count(), stats.streams_refused),
+            (6_000, 2_000)
+        );
         assert_eq!(stats.receive_buffered, (1 << 20) + 65_534);
         assert_eq!(stats.send_queued, 1 << 20);
         assert!(

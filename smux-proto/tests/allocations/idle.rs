@@ -72,7 +72,10 @@ fn open_and_close(both: &mut Both, rounds: usize, at_once: usize) {
             close(&mut both.server, id);
         }
         both.carry();
-        assert_eq!((both.client.streams(), both.server.streams()), (0, 0));
+        assert_eq!(
+            (both.client.stream_count(), both.server.stream_count()),
+            (0, 0)
+        );
     }
 }
 
@@ -104,7 +107,7 @@ fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
                 close(&mut session, id);
             }
             discard_output(&mut session, &mut batch);
-            assert_eq!(session.streams(), 0);
+            assert_eq!(session.stream_count(), 0);
             session.handle_timeout(interval);
             batch = Transmit::new();
         });
@@ -127,7 +130,11 @@ fn frames_to_streams_that_are_not_there_leave_no_state() {
         let unknown = wire(version, ids().flat_map(frames));
         let mut session = server(many_streams(version));
         let memory = measure(|| input(&mut session, &unknown));
-        assert_eq!((memory.count_total, session.streams()), (0, 0), "unknown");
+        assert_eq!(
+            (memory.count_total, session.stream_count()),
+            (0, 0),
+            "unknown"
+        );
 
         let mut batch = Transmit::new();
         input(&mut session, &wire(version, ids().map(syn)));
@@ -136,7 +143,7 @@ fn frames_to_streams_that_are_not_there_leave_no_state() {
         }
         discard_output(&mut session, &mut batch);
         let memory = measure(|| input(&mut session, &unknown));
-        assert_eq!((memory.count_total, session.streams()), (0, 0), "dead");
+        assert_eq!((memory.count_total, session.stream_count()), (0, 0), "dead");
     }
 }
 
@@ -153,7 +160,7 @@ fn refused_streams_leave_no_state() {
                 );
                 discard_output(&mut session, &mut batch);
             }
-            assert_eq!(session.streams(), 0);
+            assert_eq!(session.stream_count(), 0);
         };
         refuse(3, 100);
         let memory = measure(|| refuse(1_003, 100_000));

@@ -110,7 +110,10 @@ fn a_stream_opened_used_and_closed_allocates_nothing() {
                     close(&mut both.client, id);
                 }
                 both.carry();
-                assert_eq!((both.client.streams(), both.server.streams()), (0, 0));
+                assert_eq!(
+                    (both.client.stream_count(), both.server.stream_count()),
+                    (0, 0)
+                );
             });
         }
     }

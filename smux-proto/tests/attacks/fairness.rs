@@ -133,7 +133,10 @@ fn attack_43_frames_for_thousands_of_streams_in_one_read() {
         let mut batches = 0;
         while harness.session.poll_transmit(harness.now(), &mut batch) {
             let size = bytes::Buf::remaining(&batch);
-            assert!(size < batch.size() + 32_768 + 8, "{size} bytes in a batch");
+            assert!(
+                size < batch.batch_size() + 32_768 + 8,
+                "{size} bytes in a batch"
+            );
             bytes::Buf::advance(&mut batch, size);
             batches += 1;
         }

@@ -22,18 +22,18 @@ fn attack_16_the_peer_ignores_its_window() {
     let honest = accept(&mut harness, 5);
     harness.peer_sends([psh(5, counting(10_000))]);
     let frame = psh(3, counting(32_768));
-    while stats(&harness).streams_retired == 0 {
+    while stats(&harness).streams_evicted == 0 {
         assert!(stats(&harness).receive_buffered <= budget + MAX_FRAME);
         harness.peer_sends([frame.clone()]);
     }
     assert!(stats(&harness).window_overruns > 0);
     assert_eq!(
         harness.read_end(greedy),
-        Poll::Ready(Err(StreamError::Retired))
+        Poll::Ready(Err(StreamError::Evicted))
     );
     assert_eq!(
         harness.try_write(greedy, b"x"),
-        Poll::Ready(Err(StreamError::Retired))
+        Poll::Ready(Err(StreamError::Evicted))
     );
     assert_eq!(harness.read(honest), counting(10_000));
     assert_eq!(stats(&harness).receive_buffered, 0);
@@ -67,7 +67,7 @@ fn attack_16_many_streams_fill_the_budget_within_their_windows() {
     assert_eq!(
         (
             stats(&harness).window_overruns,
-            stats(&harness).streams_retired
+            stats(&harness).streams_evicted
         ),
         (0, 0)
     );
@@ -167,7 +167,10 @@ fn attack_20_data_for_streams_that_are_not_there() {
         assert_eq!(memory.count_total, 0, "{memory:?}");
         harness.expect_nothing();
         assert_eq!(
-            (harness.session.streams(), stats(&harness).receive_buffered),
+            (
+                harness.session.stream_count(),
+                stats(&harness).receive_buffered
+            ),
             (1, 0)
         );
         assert_eq!(stats(&harness).ignored.unknown_stream, 400);
@@ -247,7 +250,7 @@ const DISCARDS: [Discard; 11] = [
         assert_eq!(harness.peer_sends_bytes(&frame[200..]), Ok(308));
     }),
     ("given up for an overrun", |harness, id| {
-        while stats(harness).streams_retired == 0 {
+        while stats(harness).streams_evicted == 0 {
             harness.peer_sends([psh(3, counting(MAX_FRAME))]);
         }
         harness.close(id);

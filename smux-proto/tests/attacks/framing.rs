@@ -127,7 +127,7 @@ fn attack_04_a_control_frame_has_a_payload() {
                 let error = ProtocolError::Length { command, length };
                 assert_eq!(result, Err(error.clone()));
                 assert_eq!(
-                    harness.session.streams(),
+                    harness.session.stream_count(),
                     1,
                     "checked before it has an effect"
                 );

@@ -19,7 +19,7 @@ fn attack_09_many_streams_are_opened_and_nobody_accepts() {
         let mut harness = server(config(version).max_receive_buffer(64 << 20));
         let flood = wire(version, ids(BACKLOG).map(syn));
         let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&flood), Ok(flood.len())));
-        assert_eq!(harness.session.streams(), BACKLOG);
+        assert_eq!(harness.session.stream_count(), BACKLOG);
         let each = memory.bytes_current / BACKLOG as i64;
         assert!(
             each <= 200,
@@ -31,7 +31,7 @@ fn attack_09_many_streams_are_opened_and_nobody_accepts() {
             harness.peer_sends([syn(id), psh(id, "never seen")]);
             harness.expect_only([fin(id), fin(id)]);
         }
-        assert_eq!(harness.session.streams(), BACKLOG);
+        assert_eq!(harness.session.stream_count(), BACKLOG);
         assert_eq!(stats(&harness).receive_buffered, 0);
         assert_eq!(stats(&harness).receive_stalls, 0);
         let first = harness.accept();
@@ -52,13 +52,13 @@ fn attack_10_streams_are_opened_and_ended_in_a_hurry() {
             .map(|id| harness.peer_sends_bytes(&pair(id)));
         assert_eq!(churn.by_ref().take(10_100).find(Result::is_err), None);
         assert_eq!(churn.next(), Some(Err(ProtocolError::TooManyGlitches)));
-        assert_eq!(harness.session.streams(), 100);
+        assert_eq!(harness.session.stream_count(), 100);
         for _ in 0..100 {
             let id = harness.accept();
             assert_eq!(harness.read_end(id), Poll::Ready(Ok(0)));
             harness.close(id);
         }
-        assert_eq!(harness.session.streams(), 0);
+        assert_eq!(harness.session.stream_count(), 0);
     }
 }
 
@@ -98,7 +98,7 @@ fn attack_12_a_live_stream_is_opened_again() {
         assert_eq!(
             (
                 stats(&harness).ignored.duplicate_syn,
-                harness.session.streams()
+                harness.session.stream_count()
             ),
             (1, 2)
         );
@@ -121,7 +121,7 @@ fn attack_13_the_peer_uses_ids_that_are_ours() {
                 harness.peer_sends([syn(id), psh(id, ""), fin(u32::MAX - 6)]);
             }
             assert_eq!(harness.session.accept(), Poll::Pending);
-            assert_eq!(harness.session.streams(), 1);
+            assert_eq!(harness.session.stream_count(), 1);
             harness.expect_nothing();
             assert_serves(&mut harness, own);
             let next = harness.open();
@@ -171,7 +171,7 @@ fn attack_15_ids_are_not_used_again() {
         harness.close(id);
         harness.discard_output();
     }
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
 }
 
 /// The order in which a session's table has its streams, which is what its hash makes of their ids.

@@ -153,7 +153,7 @@ fn attack_30_updates_for_streams_that_are_not_there() {
     let memory = measure(|| assert_eq!(harness.peer_sends_bytes(&updates), Ok(updates.len())));
     assert_eq!(memory.count_total, 0);
     assert_eq!(stats(&harness).ignored.unknown_stream, 6);
-    assert_eq!(harness.session.streams(), 1);
+    assert_eq!(harness.session.stream_count(), 1);
     harness.expect_nothing();
     assert_serves(&mut harness, other);
     harness.peer_sends([syn(3)]);

@@ -73,7 +73,7 @@ fn the_clock_is_read_without_the_lock() {
         let used = Arc::clone(&used);
         move || {
             if let Some(session) = &*used.lock().expect("no panic") {
-                assert_eq!(session.streams(), 1);
+                assert_eq!(session.stream_count(), 1);
             }
             Duration::ZERO
         }

@@ -93,13 +93,13 @@ struct Reentrant {
 
 impl Wake for Reentrant {
     fn wake(self: Arc<Self>) {
-        self.session.streams();
+        self.session.stream_count();
     }
 }
 
 impl Drop for Reentrant {
     fn drop(&mut self) {
-        self.session.streams();
+        self.session.stream_count();
     }
 }
 

@@ -166,7 +166,7 @@ impl User {
         assert!(stats.receive_buffered < budget + MAX_FRAME, "{stats:?}");
         assert!(stats.windows_granted <= budget, "{stats:?}");
         assert!(stats.send_queued <= session.config().max_session_send_queue());
-        assert!(session.streams() <= 8 + session.config().max_outbound_streams());
+        assert!(session.stream_count() <= 8 + session.config().max_outbound_streams());
         assert_eq!(session.is_closed(), session.close_reason().is_some());
         assert!(!session.is_terminated() || session.is_closed());
         if session.is_terminated() {
@@ -235,7 +235,7 @@ fn close_everything(user: &mut User) {
         }
     }
     user.check();
-    assert_eq!(user.session.streams(), 0);
+    assert_eq!(user.session.stream_count(), 0);
     let stats = user.session.stats();
     assert_eq!(
         (

@@ -71,7 +71,10 @@ fn a_request_and_its_answer_over_half_closed_streams() {
             pair.drive();
             assert!(pair.is_quiet());
             assert_eq!(
-                (pair.client.session.streams(), pair.server.session.streams()),
+                (
+                    pair.client.session.stream_count(),
+                    pair.server.session.stream_count()
+                ),
                 (0, 0)
             );
         }
@@ -170,7 +173,7 @@ fn many_short_streams_leave_nothing_behind() {
         pair.drive();
         for side in SIDES {
             let session = &pair.end(side).session;
-            assert_eq!(session.streams(), 0);
+            assert_eq!(session.stream_count(), 0);
             let stats = session.stats();
             assert_eq!(
                 (

@@ -207,22 +207,22 @@ fn data(id: u32, length: usize) -> Vec<Frame> {
     data.chunks(50_000).map(|piece| psh(id, piece)).collect()
 }
 
-/// What a retired stream had received was dropped, and then its peer's FIN made that look like its end.
+/// What an evicted stream had received was dropped, and then its peer's FIN made that look like its end.
 #[test]
-fn a_retired_stream_does_not_end_cleanly() {
+fn an_evicted_stream_does_not_end_cleanly() {
     let mut harness = server(config(Version::V2).max_receive_buffer(300_000));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
     harness.peer_sends(data(3, 350_000));
-    assert_eq!(harness.session.stats().streams_retired, 1);
+    assert_eq!(harness.session.stats().streams_evicted, 1);
     harness.peer_sends([fin(3)]);
     let end = harness.read_end(id);
-    assert_eq!(end, Poll::Ready(Err(StreamError::Retired)));
+    assert_eq!(end, Poll::Ready(Err(StreamError::Evicted)));
 }
 
 /// A stream that had overrun its window and was read was never looked at again.
 #[test]
-fn a_stream_that_overruns_a_second_time_is_retired() {
+fn a_stream_that_overruns_a_second_time_is_evicted() {
     let mut harness = server(config(Version::V2).max_receive_buffer(600_000));
     harness.peer_sends([syn(3)]);
     let first = harness.accept();
@@ -231,9 +231,9 @@ fn a_stream_that_overruns_a_second_time_is_retired() {
     harness.peer_sends([syn(5)]);
     harness.accept();
     harness.peer_sends(data(5, 650_000));
-    assert_eq!(harness.session.stats().streams_retired, 1);
+    assert_eq!(harness.session.stats().streams_evicted, 1);
     harness.peer_sends(data(3, 900_000));
-    assert_eq!(harness.session.stats().streams_retired, 2);
+    assert_eq!(harness.session.stats().streams_evicted, 2);
     assert!(harness.session.wants_input());
 }
 

@@ -158,7 +158,7 @@ fn nothing_is_owed_to_anybody_any_more() {
     for id in [id, accepted] {
         harness.close(id);
     }
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
     assert_eq!(harness.session.stats().windows_granted, 0);
 }
 
@@ -169,12 +169,12 @@ fn a_stream_given_up_for_an_overrun_goes() {
         .max_receive_buffer(300_000)
         .max_stream_buffer(1_000);
     let (mut harness, id) = broken(limits);
-    while harness.session.stats().streams_retired == 0 {
+    while harness.session.stats().streams_evicted == 0 {
         harness.peer_sends([psh(3, counting(60_000))]);
     }
     assert_eq!(harness.read_end(id), closed());
     harness.close(id);
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
 }
 
 // ------------------------------------------------------------------ in every state

@@ -186,7 +186,7 @@ fn no_fin_is_lost_when_all_streams_are_closed_at_once() {
         .flat_map(|id| [fin(id.get()), fin(id.get())])
         .collect();
     assert!(harness.take_frames() == expected, "two for each");
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn control_frames_do_not_starve_data_in_the_smallest_batches() {
     harness.peer_sends((5..2_005).step_by(2).map(syn));
     harness.write(id, b"data");
     let mut batch = Transmit::new();
-    batch.set_size(0);
+    batch.set_batch_size(0);
     assert!(harness.session.poll_transmit(harness.now(), &mut batch));
     assert_eq!(harness.session.stats().payload_sent, 4);
     let fins = harness.session.stats().frames_sent.fin;

@@ -62,10 +62,10 @@ fn finish_then_close(replay: &mut Replay<'_>) {
     let id = replay.harness.open();
     replay.harness.finish(id);
     replay.note();
-    assert_eq!(replay.harness.session.streams(), 1);
+    assert_eq!(replay.harness.session.stream_count(), 1);
     replay.harness.close(id);
     replay.note();
-    assert_eq!(replay.harness.session.streams(), 0);
+    assert_eq!(replay.harness.session.stream_count(), 0);
 }
 
 fn finish_then_reply(replay: &mut Replay<'_>) {
@@ -97,7 +97,7 @@ fn peer_fin_then_write(replay: &mut Replay<'_>) {
     replay.harness.write(id, b"response");
     replay.harness.close(id);
     replay.note();
-    assert_eq!(replay.harness.session.streams(), 0);
+    assert_eq!(replay.harness.session.stream_count(), 0);
 }
 
 fn close_unread(replay: &mut Replay<'_>) {
@@ -215,6 +215,9 @@ pub(crate) fn echo_small(config: Config) -> Vec<Line> {
     assert_eq!(server.read_end(id), Poll::Ready(Ok(0)));
     server.close(id);
     travel(&mut server, &mut client, Direction::ServerToClient);
-    assert_eq!((client.session.streams(), server.session.streams()), (0, 0));
+    assert_eq!(
+        (client.session.stream_count(), server.session.stream_count()),
+        (0, 0)
+    );
     log
 }

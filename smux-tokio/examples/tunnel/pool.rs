@@ -87,7 +87,7 @@ fn least_loaded(sessions: &[Option<Session>]) -> Option<Session> {
         .iter()
         .flatten()
         .filter(|session| !session.is_closed());
-    usable.min_by_key(|session| session.streams()).cloned()
+    usable.min_by_key(|session| session.stream_count()).cloned()
 }
 
 struct Keeper {

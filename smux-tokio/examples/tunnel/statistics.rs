@@ -54,7 +54,7 @@ impl Statistics {
         let mut totals = state.ended;
         for session in state.live.values() {
             totals.sessions += 1;
-            totals.open_streams += session.streams();
+            totals.open_streams += session.stream_count();
             totals.add(&session.stats());
         }
         totals

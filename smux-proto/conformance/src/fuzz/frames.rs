@@ -301,7 +301,8 @@ impl Peer {
             "{stats:?}"
         );
         assert!(
-            self.session.streams() <= config.max_inbound_streams() + config.max_outbound_streams()
+            self.session.stream_count()
+                <= config.max_inbound_streams() + config.max_outbound_streams()
         );
         let fair = |reason: &CloseReason| {
             matches!(
@@ -331,7 +332,7 @@ impl Peer {
             if !self.session.wants_transmit() && !self.batch.has_remaining() {
                 let stats = self.session.stats();
                 let left = [
-                    self.session.streams(),
+                    self.session.stream_count(),
                     stats.windows_granted,
                     stats.send_queued,
                 ];

@@ -91,7 +91,7 @@ pub trait HostSession: Clone + Send + Sync + 'static {
     fn close_reason(&self) -> Option<CloseReason>;
 
     /// Streams that exist.
-    fn streams(&self) -> usize;
+    fn stream_count(&self) -> usize;
 
     /// What the session did so far.
     fn stats(&self) -> SessionStats;

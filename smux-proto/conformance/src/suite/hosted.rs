@@ -85,8 +85,8 @@ macro_rules! hosted {
                 self.0.close_reason()
             }
 
-            fn streams(&self) -> usize {
-                self.0.streams()
+            fn stream_count(&self) -> usize {
+                self.0.stream_count()
             }
 
             fn stats(&self) -> $crate::SessionStats {

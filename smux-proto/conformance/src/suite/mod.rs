@@ -63,7 +63,7 @@ macro_rules! suite {
                     [
                         acknowledged_too_much,
                         first_window_is_kept,
-                        flooded_stream_is_retired,
+                        flooded_stream_is_evicted,
                         strict_sender_gets_on,
                         unread_stream_leaves_others_alone,
                         window_boundaries,

@@ -129,7 +129,7 @@ impl World {
                 "{side:?}: {stats:?}"
             );
             assert_eq!(
-                (stats.window_overruns, stats.streams_retired),
+                (stats.window_overruns, stats.streams_evicted),
                 (0, 0),
                 "{side:?} takes the peer for a cheat"
             );
@@ -210,7 +210,7 @@ impl World {
                 "{side:?}: {read} bytes read, {stats:?}"
             );
             assert!(
-                !unharmed || self.session(side).streams() == 0,
+                !unharmed || self.session(side).stream_count() == 0,
                 "{side:?}: streams are left"
             );
             self.session(side).close(now);
@@ -224,7 +224,10 @@ impl World {
                 self.session(side).is_terminated(),
                 "{side:?} does not come to its end"
             );
-            let (streams, stats) = (self.session(side).streams(), self.session(side).stats());
+            let (streams, stats) = (
+                self.session(side).stream_count(),
+                self.session(side).stats(),
+            );
             let left = [
                 streams,
                 stats.receive_buffered,

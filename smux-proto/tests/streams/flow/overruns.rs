@@ -17,7 +17,7 @@ fn an_overrun_is_charged_and_counted_and_no_error() {
     harness.peer_sends(data_frames(3, 2 * INITIAL));
     assert_eq!(buffered(&harness), 2 * INITIAL);
     assert!(harness.session.stats().window_overruns > 0);
-    assert_eq!(harness.session.stats().streams_retired, 0);
+    assert_eq!(harness.session.stats().streams_evicted, 0);
     assert_eq!(harness.read(id).len(), 2 * INITIAL);
     assert_eq!(buffered(&harness), 0);
 }
@@ -30,7 +30,7 @@ fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
     harness.peer_sends(data_frames(3, 200_000));
     harness.peer_sends(data_frames(5, 400_000));
     let mut sent = 0;
-    while harness.session.stats().streams_retired == 0 {
+    while harness.session.stats().streams_evicted == 0 {
         assert!(sent <= 4_300_000, "nobody was given up after {sent} bytes");
         harness.peer_sends([psh(7, counting(32_768))]);
         sent += 32_768;
@@ -40,12 +40,12 @@ fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
     assert_eq!(harness.read(worse).len(), 400_000);
     assert_eq!(
         harness.try_write(worst, b"x"),
-        Poll::Ready(Err(StreamError::Retired))
+        Poll::Ready(Err(StreamError::Evicted))
     );
     harness.read(worst);
     assert_eq!(
         harness.read_end(worst),
-        Poll::Ready(Err(StreamError::Retired))
+        Poll::Ready(Err(StreamError::Evicted))
     );
     let to_worst: Vec<_> = harness
         .take_frames()

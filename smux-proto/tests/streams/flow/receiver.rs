@@ -126,7 +126,7 @@ fn windows_never_sum_to_more_than_the_budget() {
         harness.peer_sends([syn(id)]);
         note(&mut harness);
     }
-    assert_eq!(harness.session.streams(), 1_000);
+    assert_eq!(harness.session.stream_count(), 1_000);
     assert!(note(&mut harness) <= budget, "what peers were told");
     harness.peer_sends([syn(2_003)]);
     harness.expect_only([fin(2_003), fin(2_003)]);

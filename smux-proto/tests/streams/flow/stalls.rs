@@ -79,9 +79,9 @@ fn the_time_before_a_write_had_to_wait_does_not_count() {
     harness.write(id, &counting(10));
     harness.pump();
     block(&mut harness, id);
-    harness.session.note_time(10 * SECOND);
+    harness.session.advance_time(10 * SECOND);
     assert_eq!(stats(&harness).window_stall_time, Duration::ZERO);
-    harness.session.note_time(12 * SECOND);
+    harness.session.advance_time(12 * SECOND);
     assert_eq!(stats(&harness).window_stall_time, 2 * SECOND);
 }
 
@@ -156,19 +156,19 @@ fn a_pause_of_reading_is_timed_while_it_lasts() {
             .max_stream_buffer(10),
     );
     harness.peer_sends([psh(3, counting(10))]);
-    harness.session.note_time(5 * SECOND);
+    harness.session.advance_time(5 * SECOND);
     assert_eq!(stats(&harness).receive_stall_time, 5 * SECOND);
     harness.read(id);
-    harness.session.note_time(6 * SECOND);
+    harness.session.advance_time(6 * SECOND);
     assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
     // There is room, and that nothing arrives is the peer's doing.
-    harness.session.note_time(3_600 * SECOND);
+    harness.session.advance_time(3_600 * SECOND);
     harness.peer_sends([psh(3, counting(10))]);
     assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
-    harness.session.note_time(3_601 * SECOND);
+    harness.session.advance_time(3_601 * SECOND);
     harness.close(id);
-    harness.session.note_time(3_602 * SECOND);
-    harness.session.note_time(3_609 * SECOND);
+    harness.session.advance_time(3_602 * SECOND);
+    harness.session.advance_time(3_609 * SECOND);
     let stats = stats(&harness);
     assert_eq!(
         (stats.receive_stalls, stats.receive_stall_time),

@@ -20,7 +20,7 @@ fn a_close_sends_what_was_written_then_two_fins() {
             counting(40_000)[32_768..].to_vec(),
         );
         harness.expect_only([syn(3), psh(3, first), psh(3, rest), fin(3), fin(3)]);
-        assert_eq!(harness.session.streams(), 0);
+        assert_eq!(harness.session.stream_count(), 0);
     }
 }
 
@@ -39,7 +39,7 @@ fn a_close_after_the_peers_fin_needs_one_fin_only() {
     harness.peer_sends([fin(3)]);
     harness.close(id);
     harness.expect_only([fin(3)]);
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
 }
 
 #[test]
@@ -64,11 +64,11 @@ fn a_closing_stream_leaves_the_table_with_its_last_frame() {
     let (mut harness, id) = server_with_stream(Version::V1);
     harness.write(id, b"last words");
     harness.close(id);
-    assert_eq!(harness.session.streams(), 1);
+    assert_eq!(harness.session.stream_count(), 1);
     harness.peer_sends([syn(3)]);
     assert_eq!(harness.session.accept(), Poll::Pending);
     harness.expect_only([psh(3, "last words"), fin(3), fin(3)]);
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
     harness.peer_sends([syn(3)]);
     assert_eq!(harness.accept(), id);
 }

@@ -27,7 +27,7 @@ fn after_our_fin_reading_goes_on() {
         assert_eq!(harness.read_end(id), Poll::Ready(Ok(0)));
         harness.close(id);
         harness.expect_nothing();
-        assert_eq!(harness.session.streams(), 0);
+        assert_eq!(harness.session.stream_count(), 0);
     }
 }
 

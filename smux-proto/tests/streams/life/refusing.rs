@@ -35,7 +35,7 @@ fn a_syn_with_an_id_of_ours_is_ignored_and_counted() {
         harness.peer_sends(ids.map(syn));
         assert_eq!(harness.session.accept(), Poll::Pending);
         assert_eq!(harness.session.stats().ignored.own_parity_syn, 4);
-        assert_eq!(harness.session.streams(), 0);
+        assert_eq!(harness.session.stream_count(), 0);
         harness.expect_nothing();
         harness.open();
         assert_eq!(
@@ -91,7 +91,7 @@ fn when_nobody_accepts_all_streams_are_refused() {
     let mut refused = harness.take_frames();
     refused.sort_by_key(|frame| frame.id);
     assert_eq!(refused, [3, 3, 5, 5, 7, 7].map(fin));
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
     assert_eq!(harness.session.stats().receive_buffered, 0);
     assert_eq!(harness.session.accept(), Poll::Pending);
 }
@@ -144,7 +144,7 @@ fn opening_and_ending_in_a_hurry_is_bounded_by_the_backlog() {
     let mut harness = Harness::server(config);
     for id in (3..20_003).step_by(2) {
         harness.peer_sends([syn(id), fin(id)]);
-        assert!(harness.session.streams() <= 100);
+        assert!(harness.session.stream_count() <= 100);
         harness.discard_output();
     }
     assert_eq!(harness.session.stats().streams_refused, 9_900);
@@ -154,7 +154,7 @@ fn opening_and_ending_in_a_hurry_is_bounded_by_the_backlog() {
         harness.close(id);
     }
     harness.take_frames();
-    assert_eq!(harness.session.streams(), 0);
+    assert_eq!(harness.session.stream_count(), 0);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn an_endless_sender_stalls_nobody() {
             harness.peer_sends([psh(3, counting(65_535))]);
         }
         assert_eq!(harness.session.stats().receive_stalls, 0);
-        assert_eq!(harness.session.stats().streams_retired, 0);
+        assert_eq!(harness.session.stats().streams_evicted, 0);
         harness.peer_sends([syn(5), psh(5, "served")]);
         let other = harness.accept();
         assert_eq!(harness.read(other), b"served");
@@ -96,7 +96,7 @@ fn the_peer_is_told_when_the_stream_is_closed() {
         harness.expect_only([psh(3, "still writes"), fin(3)]);
         harness.close(id);
         harness.expect_only([fin(3)]);
-        assert_eq!(harness.session.streams(), 0);
+        assert_eq!(harness.session.stream_count(), 0);
     }
 }
 
@@ -112,7 +112,7 @@ fn the_peers_end_is_still_seen() {
         assert!(stream.peer_finished());
         harness.close(id);
         harness.expect_only([syn(3), fin(3)]);
-        assert_eq!(harness.session.streams(), 0);
+        assert_eq!(harness.session.stream_count(), 0);
     }
 }
 

@@ -91,8 +91,8 @@ impl<W: Wait> HostSession for CoreSession<W> {
         self.end.act(|end| end.session.close_reason().cloned())
     }
 
-    fn streams(&self) -> usize {
-        self.end.act(|end| end.session.streams())
+    fn stream_count(&self) -> usize {
+        self.end.act(|end| end.session.stream_count())
     }
 
     fn stats(&self) -> SessionStats {

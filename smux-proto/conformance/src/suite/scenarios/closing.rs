@@ -69,12 +69,16 @@ pub fn calls_after_close<H: Host>(case: &Case<H>) {
 pub fn no_streams_after_close<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (stream, accepted) = case.stream(&ours, &theirs);
-    assert_eq!((ours.streams(), theirs.streams()), (1, 1));
+    assert_eq!((ours.stream_count(), theirs.stream_count()), (1, 1));
     ours.close();
     theirs.closed();
-    assert_eq!((ours.streams(), theirs.streams()), (1, 1), "they are held");
+    assert_eq!(
+        (ours.stream_count(), theirs.stream_count()),
+        (1, 1),
+        "they are held"
+    );
     drop((stream, accepted));
-    assert_eq!((ours.streams(), theirs.streams()), (0, 0));
+    assert_eq!((ours.stream_count(), theirs.stream_count()), (0, 0));
 }
 
 /// Streams that end while the session is closed hang nobody.
@@ -207,10 +211,10 @@ pub fn streams_outlive_the_session_handle<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
     let waiting = theirs.open().expect("opened");
-    case.until("a stream waits to be accepted", || ours.streams() == 2);
+    case.until("a stream waits to be accepted", || ours.stream_count() == 2);
     let clone = ours.clone();
     drop(ours);
-    assert_eq!(clone.streams(), 2);
+    assert_eq!(clone.stream_count(), 2);
     drop(clone);
     let mut refused = theirs.open().expect("the peer does not know");
     expect_eof(&mut refused);

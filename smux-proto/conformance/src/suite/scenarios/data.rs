@@ -104,7 +104,7 @@ pub fn many_short_streams<H: Host>(case: &Case<H>) {
         },
     );
     case.until("all streams are forgotten", || {
-        ours.streams() + theirs.streams() == 0
+        ours.stream_count() + theirs.stream_count() == 0
     });
 }
 
@@ -264,7 +264,7 @@ pub fn several_accept_at_once<H: Host>(case: &Case<H>) {
         case.until("all are accepted", || {
             accepted.lock().expect("nobody fails here").len() == STREAMS as usize
         });
-        case.until("all have ended", || ours.streams() == 0);
+        case.until("all have ended", || ours.stream_count() == 0);
         theirs.close();
     }));
     case.all(tasks);

@@ -278,7 +278,7 @@ pub fn strict_sender_gets_on<H: Host>(case: &Case<H>) {
 }
 
 /// Version 2: a peer that ignores windows costs its own stream, once the receive buffer is full; the session goes on.
-pub fn flooded_stream_is_retired<H: Host>(case: &Case<H>) {
+pub fn flooded_stream_is_evicted<H: Host>(case: &Case<H>) {
     let config = built(
         case.config()
             .max_stream_buffer(10_000)
@@ -301,8 +301,8 @@ pub fn flooded_stream_is_retired<H: Host>(case: &Case<H>) {
             Err(error) => break error,
         }
     };
-    assert_eq!(stream_error(Err::<(), _>(error)), StreamError::Retired);
-    assert_eq!(ours.stats().streams_retired, 1);
+    assert_eq!(stream_error(Err::<(), _>(error)), StreamError::Evicted);
+    assert_eq!(ours.stats().streams_evicted, 1);
 }
 
 /// Streams that are dropped unread, and data that still arrives for them, cost nothing of the receive buffer.
@@ -322,7 +322,7 @@ pub fn abandoned_streams_cost_nothing<H: Host>(case: &Case<H>) {
     }
     peer.expect_nothing(&ours);
     assert_eq!(ours.stats().receive_buffered, 0);
-    assert_eq!(ours.streams(), 0);
+    assert_eq!(ours.stream_count(), 0);
 }
 
 /// The session reads on although its own output is stuck.

@@ -75,14 +75,14 @@ pub fn ended_streams_are_forgotten<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     for _ in 0..3 {
         let (mut stream, mut accepted) = case.stream(&ours, &theirs);
-        assert_eq!((ours.streams(), theirs.streams()), (1, 1));
+        assert_eq!((ours.stream_count(), theirs.stream_count()), (1, 1));
         stream.finish().expect("finished");
         accepted.finish().expect("finished");
         expect_eof(&mut stream);
         expect_eof(&mut accepted);
         drop((stream, accepted));
         case.until("the stream is forgotten", || {
-            ours.streams() + theirs.streams() == 0
+            ours.stream_count() + theirs.stream_count() == 0
         });
     }
 }
@@ -271,7 +271,7 @@ pub fn split_in_halves<H: Host>(case: &Case<H>) {
     drop(reader);
     drop(accepted);
     case.until("the stream is forgotten", || {
-        ours.streams() + theirs.streams() == 0
+        ours.stream_count() + theirs.stream_count() == 0
     });
 }
 

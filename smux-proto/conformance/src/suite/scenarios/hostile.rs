@@ -159,7 +159,7 @@ pub fn duplicate_syn<H: Host>(case: &Case<H>) {
     peer.send([psh(id, "stream"), fin(id)]);
     let mut stream = ours.accept().expect("accepted");
     assert_eq!(read_all(&mut stream), b"one stream");
-    assert_eq!(ours.streams(), 1);
+    assert_eq!(ours.stream_count(), 1);
     peer.expect_nothing(&ours);
     assert_eq!(ours.stats().ignored.duplicate_syn, 100);
 }
@@ -188,7 +188,7 @@ pub fn frames_for_unknown_streams<H: Host>(case: &Case<H>) {
         peer.send([upd(id, 0, 1000)]);
     }
     peer.expect_nothing(&ours);
-    assert_eq!(ours.streams(), 0);
+    assert_eq!(ours.stream_count(), 0);
     assert_eq!(ours.stats().receive_buffered, 0);
 }
 

@@ -64,7 +64,7 @@ pub fn inbound_limit_refuses<H: Host>(case: &Case<H>) {
     let mut refused = ours.open().expect("opened");
     expect_eof(&mut refused);
     drop((one, refused));
-    case.until("the first stream has ended", || theirs.streams() == 1);
+    case.until("the first stream has ended", || theirs.stream_count() == 1);
     case.round_trip(&ours, &theirs);
     drop(two);
 }
