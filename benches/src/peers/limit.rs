@@ -173,7 +173,7 @@ async fn answer(
 /// Keeps as many requests on their way as `work` has streams, until the deadline.
 async fn ask(mut tcp: TcpStream, work: Work, deadline: Instant) -> Result<Figures> {
     let start = Instant::now();
-    let streams = work.stream_count();
+    let streams = work.streams();
     let mut next = u32::try_from(streams)?;
     let mut asked = vec![start; streams];
     let mut times = Histogram::<u64>::new(3)?;

@@ -1,32 +1,10 @@
 //! How a session ends: drained, closed, aborted, by the peer, by the transport or by its clocks.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{
-    error::{CloseReason, TransportError},
-    session::Session,
-    session::keep_alive::Due,
-    streams::Common,
-    streams::stream_mut,
-    streams::table::Key,
-};
+use crate::error::{CloseReason, TransportError};
 
-/// How far the session is on its way to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Open,
-    /// No new streams; closes when the last has gone, or at this time.
-    Draining(Duration),
-    /// Sends what is queued, until this time.
-    Closing(Duration),
-    /// Everything has left; discards input until the peer's end, or until this time.
-    Shut(Duration),
-    /// The transport takes no more bytes; receives what it still has, until its end or this time.
-    Receiving(Duration),
-    /// The transport is of no more use.
-    Terminated,
-}
+use super::{Session, keep_alive::Due, phase::Phase};
 
 impl Session {
     /// Lets the open streams end and refuses new ones, here and of the peer; then closes the session,
@@ -39,8 +17,8 @@ impl Session {
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
-        self.common.trace.draining(self.table.len());
-        self.common.notify_opener();
+        self.streams.trace.draining(self.streams.table.len());
+        self.streams.notify_opener();
         self.close_if_drained(now);
     }
 
@@ -64,7 +42,7 @@ impl Session {
     }
 
     fn close_limit(&self, now: Duration) -> Duration {
-        now.saturating_add(self.common.config.close_timeout())
+        now.saturating_add(self.streams.config.close_timeout())
     }
 
     /// Ends the session at once: what is queued is dropped, and so is the transport to be.
@@ -102,7 +80,7 @@ impl Session {
                 self.accepting &= self.phase == Phase::Open;
                 self.end(CloseReason::Transport(error));
                 self.phase = Phase::Receiving(self.close_limit(now));
-                self.end_output();
+                self.streams.end_output();
             }
             Phase::Receiving(_) => {}
             Phase::Closing(_) | Phase::Shut(_) | Phase::Terminated => {
@@ -128,24 +106,13 @@ impl Session {
 
     /// Gives unused memory back to the allocator.
     fn trim(&mut self) {
-        self.backlog.shrink_to_fit();
         self.output_idle = true;
-        let Common {
-            segments,
-            scheduler,
-            windows,
-            events,
-            ..
-        } = &mut self.common;
-        segments.trim();
-        scheduler.trim();
-        windows.trim();
-        events.trim();
+        self.streams.trim();
     }
 
     fn handle_liveness(&mut self, now: Duration) {
         let reading = self.wants_input();
-        match self.common.liveness.handle_timeout(now, reading) {
+        match self.liveness.handle_timeout(now, reading) {
             Some(Due::Nop) => self.trim(),
             Some(Due::PeerSilent) => self.terminate(CloseReason::KeepAliveTimeout),
             Some(Due::WriteStuck) => self.terminate(CloseReason::WriteTimeout),
@@ -157,7 +124,7 @@ impl Session {
     ///
     /// Any other call may change it.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let liveness = self.common.liveness.next_timeout(self.wants_input());
+        let liveness = self.liveness.next_timeout(self.wants_input());
         match self.phase {
             Phase::Open => liveness,
             Phase::Draining(limit) => liveness.into_iter().chain([limit]).min(),
@@ -179,51 +146,36 @@ impl Session {
 
     /// Whether the session has ended, for whatever reason: opening and writing fail from then on.
     pub fn is_closed(&self) -> bool {
-        self.common.reason.is_some()
+        self.streams.reason.is_some()
     }
 
     /// Why the session ended, the same for every caller from then on. After a [write error](Self::handle_write_error) data
     /// may still arrive.
     pub fn close_reason(&self) -> Option<&CloseReason> {
-        self.common.reason.as_ref()
+        self.streams.reason.as_ref()
     }
 
     /// Ends a drain whose last stream has gone.
     pub(crate) fn close_if_drained(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Draining(_)) && self.table.len() == 0 {
+        if matches!(self.phase, Phase::Draining(_)) && self.streams.table.len() == 0 {
             self.close(now);
         }
     }
 
     /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
     fn end(&mut self, reason: CloseReason) {
-        if self.common.reason.is_none() {
-            self.common.trace.ended(&reason, self.table.len());
-            self.common.reason = Some(reason);
-            self.common.events.closed();
+        if self.streams.reason.is_none() {
+            self.streams.trace.ended(&reason, self.streams.table.len());
+            self.streams.reason = Some(reason);
+            self.streams.events.closed();
         }
     }
 
     /// Takes no more input, and tells those who waited for it.
     fn end_input(&mut self) {
-        if !self.common.input_over {
-            self.common.input_over = true;
-            self.common.events.closed();
-            self.decoder.discard();
-            self.common.arriving = None;
-        }
-    }
-
-    /// Sends nothing any more.
-    fn end_output(&mut self) {
-        self.common.scheduler.clear();
-        let keys: Vec<Key> = self.table.keys().collect();
-        for key in keys {
-            let stream = &mut self.table[key];
-            self.common.cut_off(stream);
-            // A flush may have begun after the session's end was told.
-            self.common.notify_writer(key, stream);
-            stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
+        if !self.streams.input_over {
+            self.streams.end_input();
+            self.streams.events.closed();
         }
     }
 
@@ -235,7 +187,7 @@ impl Session {
         self.end(reason);
         self.end_input();
         self.phase = Phase::Terminated;
-        self.end_output();
-        self.common.segments.trim();
+        self.streams.end_output();
+        self.streams.segments.trim();
     }
 }

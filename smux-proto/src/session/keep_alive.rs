@@ -9,7 +9,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What the clocks of a session say is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(super) enum Due {
     Nop,
     /// The peer was silent although this side was reading.
     PeerSilent,
@@ -19,7 +19,7 @@ pub(crate) enum Due {
 
 /// The three clocks of a session's life: one for each direction, and one for a write or a flush under way.
 #[derive(Debug)]
-pub(crate) struct Liveness {
+pub(super) struct Liveness {
     keep_alive: Option<KeepAlive>,
     /// When a byte last arrived, or reading last began again after a pause of ours.
     heard: Duration,
@@ -35,7 +35,7 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    pub(crate) const fn new(keep_alive: Option<KeepAlive>, now: Duration) -> Self {
+    pub(super) const fn new(keep_alive: Option<KeepAlive>, now: Duration) -> Self {
         Self {
             keep_alive,
             heard: now,
@@ -48,18 +48,18 @@ impl Liveness {
     }
 
     /// Any byte is a sign of life, also one inside a frame.
-    pub(crate) const fn heard(&mut self, now: Duration) {
+    pub(super) const fn heard(&mut self, now: Duration) {
         self.heard = now;
         self.paused = false;
     }
 
     /// This side stops reading for a while.
-    pub(crate) const fn pause(&mut self) {
+    pub(super) const fn pause(&mut self) {
         self.paused = true;
     }
 
     /// Compares what is left of the batch being written with what was left before.
-    pub(crate) const fn wrote(&mut self, now: Duration, remaining: usize) {
+    pub(super) const fn wrote(&mut self, now: Duration, remaining: usize) {
         if let Some((before, _)) = self.writing
             && remaining < before
         {
@@ -73,21 +73,21 @@ impl Liveness {
     }
 
     /// So many bytes are to be written now; more of them are no progress.
-    pub(crate) fn writing(&mut self, now: Duration, bytes: usize) {
+    pub(super) fn writing(&mut self, now: Duration, bytes: usize) {
         let since = self.writing.map_or(now, |(_, since)| since);
         self.writing = Some((bytes, since));
         self.nop_due = false;
     }
 
     /// The transport begins to pass on what it has taken. That it had taken something was progress.
-    pub(crate) fn flush_begins(&mut self, now: Duration) {
+    pub(super) fn flush_begins(&mut self, now: Duration) {
         if self.flushing.is_none() {
             self.flushing = Some(now);
             self.progressed(now);
         }
     }
 
-    pub(crate) fn flush_ends(&mut self, now: Duration) {
+    pub(super) fn flush_ends(&mut self, now: Duration) {
         if self.flushing.take().is_some() {
             self.progressed(now);
         }
@@ -97,16 +97,16 @@ impl Liveness {
         self.writing = self.writing.map(|(bytes, _)| (bytes, now));
     }
 
-    pub(crate) const fn is_writing(&self) -> bool {
+    pub(super) const fn is_writing(&self) -> bool {
         self.writing.is_some()
     }
 
-    pub(crate) const fn nop_due(&self) -> bool {
+    pub(super) const fn nop_due(&self) -> bool {
         self.nop_due
     }
 
     /// What is due at `now`. A NOP becomes due once, until a batch goes out.
-    pub(crate) fn handle_timeout(&mut self, now: Duration, reading: bool) -> Option<Due> {
+    pub(super) fn handle_timeout(&mut self, now: Duration, reading: bool) -> Option<Due> {
         let (due, at) = self.next(reading)?;
         if now < at {
             return None;
@@ -139,7 +139,7 @@ impl Liveness {
         true
     }
 
-    pub(crate) fn next_timeout(&self, reading: bool) -> Option<Duration> {
+    pub(super) fn next_timeout(&self, reading: bool) -> Option<Duration> {
         self.next(reading).map(|(_, at)| at)
     }
 

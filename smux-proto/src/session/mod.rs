@@ -1,33 +1,23 @@
 //! The session: every part put together.
 
-pub(crate) mod closing;
-pub(crate) mod input;
-pub(crate) mod keep_alive;
+mod closing;
+mod input;
+mod keep_alive;
 mod output;
+mod phase;
 
-use alloc::{collections::VecDeque, vec::Vec};
 use core::{task::Poll, time::Duration};
 
 use crate::{
-    buffer::segments::Segments,
     config::Config,
     error::{CloseReason, OpenError},
-    session::closing::Phase,
-    session::input::Decoder,
-    session::keep_alive::Liveness,
     stats::SessionStats,
-    streams::Common,
-    streams::events::{Event, Events},
-    streams::receive_budget::Budget,
-    streams::receive_windows::Windows,
-    streams::scheduler::Scheduler,
-    streams::stalls::Stalls,
-    streams::stream::Flag,
-    streams::stream_mut::{self, StreamMut},
-    streams::table::{Key, Table},
-    trace::Trace,
-    wire::{Side, StreamId, Version},
+    streams::{Event, StreamMut, Streams, table::Key},
+    wire::{Decoder, Side, StreamId, Version},
 };
+
+use keep_alive::Liveness;
+use phase::Phase;
 
 /// Many streams over one connection, as plain data: no I/O, no clock, no lock.
 ///
@@ -47,21 +37,19 @@ use crate::{
 /// the caller's choice; if it ever goes back, no time has passed.
 #[derive(Debug)]
 pub struct Session {
-    pub(crate) table: Table,
-    pub(crate) common: Common,
-    pub(crate) decoder: Decoder,
-    /// Streams of the peer that nobody has accepted yet.
-    pub(crate) backlog: VecDeque<Key>,
-    pub(crate) accepting: bool,
-    pub(crate) phase: Phase,
-    pub(crate) glitches: u32,
-    /// Streams that went beyond their window.
-    pub(crate) overrunners: Vec<Key>,
+    streams: Streams,
+    decoder: Decoder,
+    /// The stream that takes the payload of the frame that is arriving.
+    receiver: Option<Key>,
+    accepting: bool,
+    phase: Phase,
+    liveness: Liveness,
+    glitches: u32,
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
     now: Duration,
     /// Nothing has left for a keep-alive interval, so the batch need not keep its memory.
-    pub(crate) output_idle: bool,
+    output_idle: bool,
 }
 
 impl Session {
@@ -83,13 +71,12 @@ impl Session {
 
     fn new(config: Config, side: Side, version: Option<Version>, seed: u64, now: Duration) -> Self {
         Self {
-            table: Table::new(seed),
-            decoder: Decoder::new(),
-            backlog: VecDeque::new(),
+            decoder: Decoder::new(version),
+            receiver: None,
             accepting: true,
             phase: Phase::Open,
+            liveness: Liveness::new(config.keep_alive(), now),
             glitches: 0,
-            overrunners: Vec::new(),
             // The reference steps its counter before use: ids 1 and 0 never name a stream.
             next_id: Some(match side {
                 Side::Client => 3,
@@ -97,27 +84,7 @@ impl Session {
             }),
             now,
             output_idle: false,
-            common: Common {
-                side,
-                version,
-                reason: None,
-                input_over: false,
-                segments: Segments::new(),
-                budget: Budget::new(config.max_receive_buffer()),
-                windows: Windows::new(&config),
-                scheduler: Scheduler::default(),
-                events: Events::default(),
-                liveness: Liveness::new(config.keep_alive(), now),
-                stats: SessionStats::default(),
-                stalls: Stalls::default(),
-                trace: Trace::new(side, version),
-                queued: 0,
-                inbound: 0,
-                outbound: 0,
-                open_waits: false,
-                arriving: None,
-                config,
-            },
+            streams: Streams::new(config, side, version, seed),
         }
     }
 
@@ -137,7 +104,7 @@ impl Session {
 
     /// As [`open`](Self::open), with the stream's place.
     pub(crate) fn open_at(&mut self) -> Poll<Result<(StreamId, Key), OpenError>> {
-        if let Some(reason) = &self.common.reason {
+        if let Some(reason) = &self.streams.reason {
             return Poll::Ready(Err(OpenError::Closed(reason.clone())));
         }
         if matches!(self.phase, Phase::Draining(_)) {
@@ -147,22 +114,12 @@ impl Session {
         let Some(id) = self.next_id else {
             return Poll::Ready(Err(OpenError::IdsExhausted));
         };
-        if self.common.version.is_none()
-            || self.common.outbound >= self.common.config.max_outbound_streams()
-            || !self.has_window_room()
-        {
-            self.common.open_waits = true;
-            return Poll::Pending;
-        }
-        self.next_id = id.checked_add(2);
+        let next = id.checked_add(2);
         let id = StreamId::new(id);
-        let key = self.insert(id);
-        let stream = &mut self.table[key];
-        stream.set(Flag::Accepted);
-        stream.set(Flag::OwesSyn);
-        self.common.scheduler.owe_control(key, stream);
-        self.common.stats.streams_opened += 1;
-        self.common.trace.opened(id);
+        let Some(key) = self.streams.open(id) else {
+            return Poll::Pending;
+        };
+        self.next_id = next;
         Poll::Ready(Ok((id, key)))
     }
 
@@ -179,41 +136,30 @@ impl Session {
 
     /// As [`accept`](Self::accept), with the stream's place.
     pub(crate) fn accept_at(&mut self) -> Poll<Result<(StreamId, Key), CloseReason>> {
-        let Some(key) = self.backlog.pop_front() else {
-            return match self.common.end_of_input() {
-                Some(reason) => Poll::Ready(Err(reason.clone())),
-                None => Poll::Pending,
-            };
-        };
-        let stream = &mut self.table[key];
-        stream.set(Flag::Accepted);
-        self.common.stats.streams_accepted += 1;
-        self.common.trace.accepted(stream.id);
-        Poll::Ready(Ok((stream.id, key)))
+        match (self.streams.accept(), self.streams.end_of_input()) {
+            (Some(accepted), _) => Poll::Ready(Ok(accepted)),
+            (None, Some(reason)) => Poll::Ready(Err(reason.clone())),
+            (None, None) => Poll::Pending,
+        }
     }
 
     /// The stream with this id; `None` if it was never opened or accepted here, or was closed.
     pub fn stream(&mut self, id: StreamId) -> Option<StreamMut<'_>> {
-        let key = self.table.find(id)?;
+        let key = self.streams.table.find(id)?;
         self.stream_at(key)
     }
 
     /// As [`stream`](Self::stream), without a search.
     pub(crate) fn stream_at(&mut self, key: Key) -> Option<StreamMut<'_>> {
-        let stream = self.table.get(key)?;
-        (stream.has(Flag::Accepted) && !stream.has(Flag::Closed))
-            .then(|| StreamMut::new(key, &mut self.table, &mut self.common))
+        self.streams
+            .has_handle(key)
+            .then(|| StreamMut::new(key, &mut self.streams))
     }
 
     /// From now on refuses what the peer opens, and closes what waits to be accepted: nobody will.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;
-        while let Some(key) = self.backlog.pop_front() {
-            self.common.stats.streams_refused += 1;
-            let id = self.table[key].id;
-            self.common.trace.refused(id, "nobody accepts");
-            stream_mut::close(key, &mut self.table, &mut self.common);
-        }
+        self.streams.refuse_backlog();
     }
 
     /// The next thing that the application may want to know.
@@ -223,19 +169,19 @@ impl Session {
 
     /// As [`poll_event`](Self::poll_event), with the place of the event's stream.
     pub(crate) fn poll_event_at(&mut self) -> Option<(Event, Option<Key>)> {
-        self.common.events.poll(&mut self.table)
+        self.streams.poll_event()
     }
 
     /// Whether [`poll_event`](Self::poll_event) may have something to tell.
     pub fn has_events(&self) -> bool {
-        self.common.events.may_be_any()
+        self.streams.events.may_be_any()
     }
 
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
     /// the bytes where they are until streams have been read.
     pub fn wants_input(&self) -> bool {
-        self.common.input_over
-            || self.common.budget.is_open(self.common.is_v2())
+        self.streams.input_over
+            || self.streams.budget.is_open(self.streams.is_v2())
             || !self.decoder.is_between_frames()
     }
 
@@ -245,12 +191,12 @@ impl Session {
         match self.phase {
             Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => false,
             Phase::Closing(_) => true,
-            Phase::Draining(_) if self.table.len() == 0 => true,
+            Phase::Draining(_) if self.streams.table.len() == 0 => true,
             Phase::Open | Phase::Draining(_) => {
-                self.common.version.is_some()
-                    && (self.common.liveness.nop_due()
-                        || self.common.liveness.is_writing()
-                        || self.common.scheduler.has_frames())
+                self.streams.version.is_some()
+                    && (self.liveness.nop_due()
+                        || self.liveness.is_writing()
+                        || self.streams.scheduler.has_frames())
             }
         }
     }
@@ -263,67 +209,47 @@ impl Session {
 
     /// Which end this is.
     pub fn side(&self) -> Side {
-        self.common.side
+        self.streams.side
     }
 
     /// The configuration it was made with.
     pub fn config(&self) -> &Config {
-        &self.common.config
+        &self.streams.config
     }
 
     /// The protocol version; `None` as long as it is not detected.
     pub fn version(&self) -> Option<Version> {
-        self.common.version
+        self.streams.version
     }
 
     /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames still to send.
     pub fn stream_count(&self) -> usize {
-        self.table.len()
+        self.streams.table.len()
     }
 
     /// Bytes handed out for writing since the start, headers included.
     pub fn bytes_emitted(&self) -> u64 {
-        self.common.stats.bytes_emitted
+        self.streams.stats.bytes_emitted
     }
 
     /// What the session did so far.
     pub fn stats(&self) -> SessionStats {
-        SessionStats {
-            receive_buffered: self.common.budget.used(),
-            send_queued: self.common.queued,
-            windows_granted: self.common.windows.granted(),
-            ..self.common.stats.clone()
-        }
+        self.streams.stats()
     }
 
     /// Takes note of the time, which never goes back.
     pub(crate) fn advance(&mut self, now: Duration) -> Duration {
         let now = self.now.max(now);
         let time = now - self.now;
-        // No time concerns only those whose wait has just begun.
-        if self.common.reason.is_none() && !(time.is_zero() && self.common.stalls.is_empty()) {
-            self.common.on_time_passed(time);
+        if self.streams.reason.is_none() {
+            self.streams.on_time_passed(time);
+            if self.liveness.is_writing() {
+                self.streams.stats.transport_time += time;
+            }
         }
-        self.common.budget.resume(self.common.is_v2());
+        self.streams.budget.resume(self.streams.is_v2());
         self.now = now;
         now
-    }
-
-    /// Adds a stream to the table, with its window.
-    pub(crate) fn insert(&mut self, id: StreamId) -> Key {
-        let key = self.table.insert(self.common.new_stream(id));
-        self.common.count_stream(id);
-        if self.common.is_v2() {
-            let Common {
-                windows, scheduler, ..
-            } = &mut self.common;
-            windows.join(key, &mut self.table, scheduler);
-        }
-        key
-    }
-
-    pub(crate) fn has_window_room(&self) -> bool {
-        !self.common.is_v2() || self.common.windows.has_room()
     }
 }
 

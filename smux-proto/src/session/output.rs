@@ -6,14 +6,15 @@ use bytes::Buf;
 
 use crate::{
     buffer::Transmit,
-    session::Session,
-    session::closing::Phase,
-    streams::Common,
-    streams::stream::{Flag, Stream},
-    streams::stream_mut,
-    streams::table::Key,
+    streams::{
+        Streams,
+        stream::{Flag, Stream},
+        table::Key,
+    },
     wire::{Command, Header, StreamId, Version},
 };
+
+use super::{Session, phase::Phase};
 
 impl Session {
     /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows) and little is left of it, and tells
@@ -36,14 +37,14 @@ impl Session {
         self.close_if_drained(now);
         out.refill();
         let before = out.remaining();
-        if let Some(version) = self.common.version {
+        if let Some(version) = self.streams.version {
             self.fill(version, out);
         }
         let added = out.remaining() - before;
-        self.common.stats.bytes_emitted += added as u64;
+        self.streams.stats.bytes_emitted += added as u64;
         if added > 0 {
-            out.set_more_follows(self.common.scheduler.has_frames());
-            self.common.liveness.writing(now, out.remaining());
+            out.set_more_follows(self.streams.scheduler.has_frames());
+            self.liveness.writing(now, out.remaining());
         } else if before > 0 {
             out.set_more_follows(false);
         } else if let Phase::Closing(limit) = self.phase {
@@ -56,9 +57,9 @@ impl Session {
     pub(crate) fn note_written(&mut self, now: Duration, out: &mut Transmit) -> Duration {
         let now = self.advance(now);
         for buffer in out.spent() {
-            self.common.segments.recycle(buffer);
+            self.streams.segments.recycle(buffer);
         }
-        self.common.liveness.wrote(now, out.remaining());
+        self.liveness.wrote(now, out.remaining());
         now
     }
 
@@ -68,50 +69,49 @@ impl Session {
     /// Only transports that buffer need this.
     pub fn handle_flush_begin(&mut self, now: Duration) {
         let now = self.advance(now);
-        self.common.liveness.flush_begins(now);
+        self.liveness.flush_begins(now);
     }
 
     /// The flush of the transport has ended. Without one that has begun it does nothing.
     pub fn handle_flush_end(&mut self, now: Duration) {
         let now = self.advance(now);
-        self.common.liveness.flush_ends(now);
+        self.liveness.flush_ends(now);
     }
 
     fn fill(&mut self, version: Version, out: &mut Transmit) {
         let mut writer = Writer {
             version,
-            start: self.common.stats.bytes_emitted - out.remaining() as u64,
+            start: self.streams.stats.bytes_emitted - out.remaining() as u64,
             out,
         };
         if matches!(self.phase, Phase::Shut(_)) {
             return;
         }
-        if self.common.liveness.nop_due() {
-            writer.bare(Command::Nop, StreamId::new(0), &mut self.common);
+        if self.liveness.nop_due() {
+            writer.bare(Command::Nop, StreamId::new(0), &mut self.streams);
         }
         self.fill_control(&mut writer);
         self.fill_data(&mut writer);
-        self.notify_blocked();
+        self.streams.notify_blocked();
     }
 
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
         // A share of the batch: then data has its turn.
         let share = writer.out.remaining() + (writer.out.batch_size() / 4).max(1);
         while writer.out.remaining() < share
-            && let Some(key) = self.common.scheduler.next_control(&mut self.table)
+            && let Some(key) = self.streams.scheduler.next_control(&mut self.streams.table)
         {
-            let stream = &mut self.table[key];
-            writer.owed_control(stream, &mut self.common);
-            self.common.notify_if_sent(key, stream);
-            stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
+            writer.owed_control(key, &mut self.streams);
+            self.streams.notify_if_sent(key);
+            self.streams.remove_if_done(key);
         }
         // A refused stream is a closed one: see `Stream::owed_fins`.
-        let fins = 1 + usize::from(self.common.config.half_close());
+        let fins = 1 + usize::from(self.streams.config.half_close());
         while writer.out.remaining() < share
-            && let Some(id) = self.common.scheduler.next_refusal()
+            && let Some(id) = self.streams.scheduler.next_refusal()
         {
             for _ in 0..fins {
-                writer.bare(Command::Fin, id, &mut self.common);
+                writer.bare(Command::Fin, id, &mut self.streams);
             }
         }
     }
@@ -120,46 +120,27 @@ impl Session {
         // One turn at least: however small the batch, control frames cannot fill it for ever.
         let mut turns = 0;
         while (turns == 0 || writer.out.remaining() < writer.out.batch_size())
-            && let Some(key) = self.common.scheduler.next_data(&mut self.table)
+            && let Some(key) = self.streams.scheduler.next_data(&mut self.streams.table)
         {
             turns += 1;
-            let stream = &mut self.table[key];
             // A SYN leaves before the rest of its stream, even if the control lane is long.
-            if stream.has(Flag::OwesSyn) {
-                writer.owed_control(stream, &mut self.common);
+            if self.streams.table[key].has(Flag::OwesSyn) {
+                writer.owed_control(key, &mut self.streams);
             }
-            writer.data(stream, &mut self.common);
+            writer.data(key, &mut self.streams);
             self.after_turn(key);
         }
     }
 
-    /// Puts a stream back in the ring if it has more to send, and wakes its writer if it has room.
+    /// Queues a stream again if it has more to send, and tells its writer of room.
     fn after_turn(&mut self, key: Key) {
-        let (stream, common) = (&mut self.table[key], &mut self.common);
+        let stream = &mut self.streams.table[key];
         if !stream.send.queue.is_empty() {
-            common.scheduler.owe_data(key, stream);
+            self.streams.scheduler.owe_data(key, stream);
         }
-        common.notify_if_sent(key, stream);
-        common.notify_writer_with_room(key, stream);
-        stream_mut::remove_if_done(key, &mut self.table, &mut self.common);
-    }
-
-    /// Wakes writers that wait for room in the session's queue, as many as the room may serve.
-    fn notify_blocked(&mut self) {
-        let mut room = self
-            .common
-            .config
-            .max_session_send_queue()
-            .saturating_sub(self.common.queued);
-        while room > 0
-            && let Some(key) = self.common.scheduler.next_blocked(&mut self.table)
-        {
-            let (stream, common) = (&mut self.table[key], &mut self.common);
-            common.notify_writer(key, stream);
-            if common.queued > 0 {
-                room = room.saturating_sub(common.config.max_stream_send_queue());
-            }
-        }
+        self.streams.notify_if_sent(key);
+        self.streams.notify_writer_with_room(key);
+        self.streams.remove_if_done(key);
     }
 }
 
@@ -172,8 +153,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn header(&mut self, command: Command, id: StreamId, length: u16, common: &mut Common) {
-        common.stats.frames_sent.count(command);
+    fn header(&mut self, command: Command, id: StreamId, length: u16, streams: &mut Streams) {
+        streams.stats.frames_sent.count(command);
         self.out.header(Header {
             version: self.version,
             command,
@@ -182,58 +163,65 @@ impl Writer<'_> {
         });
     }
 
-    fn bare(&mut self, command: Command, id: StreamId, common: &mut Common) {
-        self.header(command, id, 0, common);
+    fn bare(&mut self, command: Command, id: StreamId, streams: &mut Streams) {
+        self.header(command, id, 0, streams);
     }
 
     /// SYN and UPD, whichever the stream owes.
-    fn owed_control(&mut self, stream: &mut Stream, common: &mut Common) {
-        if stream.clear(Flag::OwesSyn) {
-            self.bare(Command::Syn, stream.id, common);
-            self.mark(stream);
+    fn owed_control(&mut self, key: Key, streams: &mut Streams) {
+        let id = streams.table[key].id;
+        if streams.table[key].clear(Flag::OwesSyn) {
+            self.bare(Command::Syn, id, streams);
+            self.note_offset(&mut streams.table[key]);
         }
-        if stream.clear(Flag::OwesUpd) {
-            self.header(Command::Upd, stream.id, 8, common);
-            let update = stream.recv.announce(common.partial(stream.id));
-            self.out.update(update);
+        if streams.table[key].clear(Flag::OwesUpd) {
+            self.header(Command::Upd, id, 8, streams);
+            let partial = streams.partial(key);
+            self.out.update(streams.table[key].recv.announce(partial));
         }
     }
 
     /// One frame of data, and what FINs are owed once there is no more.
-    fn data(&mut self, stream: &mut Stream, common: &mut Common) {
+    fn data(&mut self, key: Key, streams: &mut Streams) {
         let before = self.out.remaining();
-        let length = stream.send.queue.len().min(common.config.max_frame_size());
+        let id = streams.table[key].id;
+        let length = streams.table[key]
+            .send
+            .queue
+            .len()
+            .min(streams.config.max_frame_size());
         if let Ok(length) = u16::try_from(length)
             && length > 0
         {
-            self.header(Command::Psh, stream.id, length, common);
-            self.payload(stream, length.into(), common);
+            self.header(Command::Psh, id, length, streams);
+            self.payload(key, length.into(), streams);
         }
-        if stream.send.queue.is_empty() {
-            for _ in 0..stream.owed_fins(common.config.half_close()) {
-                self.bare(Command::Fin, stream.id, common);
-                stream.sent_fin();
+        if streams.table[key].send.queue.is_empty() {
+            for _ in 0..streams.table[key].owed_fins(streams.config.half_close()) {
+                self.bare(Command::Fin, id, streams);
+                streams.table[key].sent_fin();
             }
         }
         if self.out.remaining() > before {
-            self.mark(stream);
+            self.note_offset(&mut streams.table[key]);
         }
     }
 
     /// Notes how far the output has come with this stream's SYN, data or FIN.
-    fn mark(&self, stream: &mut Stream) {
+    fn note_offset(&self, stream: &mut Stream) {
         stream.send.flush_offset = self.start + self.out.remaining() as u64;
     }
 
-    fn payload(&mut self, stream: &mut Stream, length: usize, common: &mut Common) {
+    fn payload(&mut self, key: Key, length: usize, streams: &mut Streams) {
+        let queue = &mut streams.table[key].send.queue;
         let mut left = length;
         while left > 0
-            && let Some(segment) = common.segments.split_front(&mut stream.send.queue, left)
+            && let Some(segment) = streams.segments.split_front(queue, left)
         {
             left -= segment.as_slice().len();
             self.out.payload(segment);
         }
-        common.queued -= length;
-        common.stats.payload_sent += length as u64;
+        streams.queued -= length;
+        streams.stats.payload_sent += length as u64;
     }
 }

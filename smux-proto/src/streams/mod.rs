@@ -1,4 +1,4 @@
-//! What all streams of a session share.
+//! The streams of a session: the table, and what its streams share.
 
 pub(crate) mod events;
 pub(crate) mod receive_budget;
@@ -8,64 +8,235 @@ pub(crate) mod scheduler;
 pub(crate) mod send;
 pub(crate) mod stalls;
 pub(crate) mod stream;
-pub(crate) mod stream_mut;
+mod stream_mut;
 mod stream_queue;
 pub(crate) mod table;
 
 pub use events::Event;
 pub use stream_mut::StreamMut;
 
+use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
 
 use crate::{
     buffer::segments::{SEGMENT, Segments},
     config::{Config, INITIAL_WINDOW},
     error::CloseReason,
-    session::keep_alive::Liveness,
-    stats::SessionStats,
-    stats::StallCause,
-    streams::events::Events,
-    streams::receive_budget::Budget,
-    streams::receive_windows::Windows,
-    streams::recv::Recv,
-    streams::scheduler::Scheduler,
-    streams::stalls::Stalls,
-    streams::stream::{Flag, Stream},
-    streams::table::{Key, Table},
+    stats::{SessionStats, StallCause},
     trace::Trace,
     wire::{Side, StreamId, Version},
 };
 
+use events::Events;
+use receive_budget::Budget;
+use receive_windows::Windows;
+use scheduler::Scheduler;
+use stalls::Stalls;
+use stream::{Flag, Stream};
+use table::{Key, Table};
+
+/// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
-pub(crate) struct Common {
+pub(crate) struct Streams {
+    pub(crate) table: Table,
     pub(crate) config: Config,
     pub(crate) side: Side,
     /// `None` until an accepting side has detected it.
     pub(crate) version: Option<Version>,
+    /// Why the session ended.
     pub(crate) reason: Option<CloseReason>,
     /// Nothing is received any more; then there is a reason.
     pub(crate) input_over: bool,
     pub(crate) segments: Segments,
     pub(crate) budget: Budget,
-    pub(crate) windows: Windows,
+    windows: Windows,
     pub(crate) scheduler: Scheduler,
     pub(crate) events: Events,
-    pub(crate) liveness: Liveness,
     pub(crate) stats: SessionStats,
-    pub(crate) stalls: Stalls,
+    stalls: Stalls,
     pub(crate) trace: Trace,
+    /// Streams of the peer that wait to be accepted, in order.
+    pub(crate) backlog: VecDeque<Key>,
+    /// Streams that went beyond their window.
+    overrunners: Vec<Key>,
     /// Bytes in all send queues.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
     pub(crate) inbound: usize,
-    pub(crate) outbound: usize,
+    outbound: usize,
     /// Opening was pending.
-    pub(crate) open_waits: bool,
+    open_waits: bool,
     /// The stream whose frame is arriving, and how much of the frame's payload has arrived.
-    pub(crate) arriving: Option<(StreamId, u64)>,
+    arriving: Option<(Key, u64)>,
 }
 
-impl Common {
+impl Streams {
+    pub(crate) fn new(config: Config, side: Side, version: Option<Version>, seed: u64) -> Self {
+        Self {
+            table: Table::new(seed),
+            side,
+            version,
+            reason: None,
+            input_over: false,
+            segments: Segments::new(),
+            budget: Budget::new(config.max_receive_buffer()),
+            windows: Windows::new(&config),
+            scheduler: Scheduler::default(),
+            events: Events::default(),
+            stats: SessionStats::default(),
+            stalls: Stalls::default(),
+            trace: Trace::new(side, version),
+            backlog: VecDeque::new(),
+            overrunners: Vec::new(),
+            queued: 0,
+            inbound: 0,
+            outbound: 0,
+            open_waits: false,
+            arriving: None,
+            config,
+        }
+    }
+
+    /// Gives unused memory back to the allocator.
+    pub(crate) fn trim(&mut self) {
+        self.backlog.shrink_to_fit();
+        self.segments.trim();
+        self.scheduler.trim();
+        self.windows.trim();
+        self.events.trim();
+    }
+
+    /// Adds a stream that the application opens, if the limits allow one more; its SYN is owed.
+    pub(crate) fn open(&mut self, id: StreamId) -> Option<Key> {
+        if self.version.is_none()
+            || self.outbound >= self.config.max_outbound_streams()
+            || !self.has_window_room()
+        {
+            self.open_waits = true;
+            return None;
+        }
+        let key = self.insert(id);
+        let stream = &mut self.table[key];
+        stream.set(Flag::Accepted);
+        stream.set(Flag::OwesSyn);
+        self.scheduler.owe_control(key, stream);
+        self.stats.streams_opened += 1;
+        self.trace.opened(id);
+        Some(key)
+    }
+
+    /// Adds a stream that the peer opens, to wait in the backlog.
+    pub(crate) fn open_inbound(&mut self, id: StreamId) {
+        let key = self.insert(id);
+        self.backlog.push_back(key);
+        self.events.acceptable();
+    }
+
+    /// Takes the stream that has waited longest in the backlog.
+    pub(crate) fn accept(&mut self) -> Option<(StreamId, Key)> {
+        let key = self.backlog.pop_front()?;
+        let stream = &mut self.table[key];
+        stream.set(Flag::Accepted);
+        self.stats.streams_accepted += 1;
+        self.trace.accepted(stream.id);
+        Some((stream.id, key))
+    }
+
+    /// Closes every stream of the backlog.
+    pub(crate) fn refuse_backlog(&mut self) {
+        while let Some(key) = self.backlog.pop_front() {
+            self.stats.streams_refused += 1;
+            let id = self.table[key].id;
+            self.trace.refused(id, "nobody accepts");
+            self.close(key);
+        }
+    }
+
+    /// Whether the application has this stream: it was opened or accepted, and not closed.
+    pub(crate) fn has_handle(&self, key: Key) -> bool {
+        self.table
+            .get(key)
+            .is_some_and(|stream| stream.has(Flag::Accepted) && !stream.has(Flag::Closed))
+    }
+
+    /// Notes the version that the first frame has decided.
+    pub(crate) fn detected(&mut self, version: Version) {
+        self.version = Some(version);
+        self.trace.version(version);
+        self.notify_opener();
+    }
+
+    /// Adds a stream to the table, with its window.
+    fn insert(&mut self, id: StreamId) -> Key {
+        let window = self.config.initial_send_window().min(INITIAL_WINDOW);
+        let key = self.table.insert(Stream::new(id, window));
+        if self.side.owns(id) {
+            self.outbound += 1;
+        } else {
+            self.inbound += 1;
+        }
+        if self.is_v2() {
+            self.windows.join(key, &mut self.table, &mut self.scheduler);
+        }
+        key
+    }
+
+    pub(crate) fn has_window_room(&self) -> bool {
+        !self.is_v2() || self.windows.has_room()
+    }
+
+    /// Ends a stream for the application, also one that was never accepted.
+    pub(crate) fn close(&mut self, key: Key) {
+        self.release_window(key);
+        self.discard_received(key);
+        self.end_write_stall(key);
+        let stream = &mut self.table[key];
+        stream.set(Flag::Closed);
+        if self.reason.is_none() {
+            stream.set(Flag::Finished);
+        }
+        self.scheduler.owe_data(key, stream);
+        self.remove_if_done(key);
+    }
+
+    /// Forgets a stream for which nothing remains to be done.
+    pub(crate) fn remove_if_done(&mut self, key: Key) {
+        if !self.table[key].is_done(self.config.half_close()) {
+            return;
+        }
+        let Some(stream) = self.table.remove(key) else {
+            return;
+        };
+        if self.side.owns(stream.id) {
+            self.outbound -= 1;
+        } else {
+            self.inbound -= 1;
+        }
+        self.notify_opener();
+        self.trace.gone(stream.id);
+        self.scheduler.forget(&stream, &self.table);
+        if stream.has(Flag::InEvents) {
+            self.events.forget(&self.table);
+        }
+    }
+
+    /// Drops everything that was to be sent, and tells the writers.
+    pub(crate) fn end_output(&mut self) {
+        self.scheduler.clear();
+        let keys: Vec<Key> = self.table.keys().collect();
+        for key in keys {
+            self.cut_off(key);
+            // A flush may have begun after the session's end was told.
+            self.notify_writer(key);
+            self.remove_if_done(key);
+        }
+    }
+
+    /// The next event, and where its stream stands if it is one of a stream.
+    pub(crate) fn poll_event(&mut self) -> Option<(Event, Option<Key>)> {
+        self.events.poll(&mut self.table)
+    }
+
     pub(crate) fn is_v2(&self) -> bool {
         self.version == Some(Version::V2)
     }
@@ -73,10 +244,6 @@ impl Common {
     /// Why nothing is received any more.
     pub(crate) fn end_of_input(&self) -> Option<&CloseReason> {
         self.reason.as_ref().filter(|_| self.input_over)
-    }
-
-    pub(crate) fn new_stream(&self, id: StreamId) -> Stream {
-        Stream::new(id, self.config.initial_send_window().min(INITIAL_WINDOW))
     }
 
     /// The largest segment of send queues: a frame's worth, so that frames are whole segments.
@@ -88,52 +255,152 @@ impl Common {
     }
 
     /// How much of the arriving frame, if it is this stream's, cannot be acknowledged yet.
-    pub(crate) fn partial(&self, id: StreamId) -> u64 {
+    pub(crate) fn partial(&self, key: Key) -> u64 {
         match self.arriving {
-            Some((arriving, bytes)) if arriving == id => bytes,
+            Some((arriving, bytes)) if arriving == key => bytes,
             _ => 0,
         }
     }
 
+    /// Begins a frame of data for a stream.
+    pub(crate) const fn begin_data(&mut self, key: Key) {
+        self.arriving = Some((key, 0));
+    }
+
+    /// Queues payload for its stream as it arrives; drops it if the stream takes none.
+    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8]) {
+        if let Some((_, arrived)) = &mut self.arriving {
+            *arrived += data.len() as u64;
+        }
+        let taker = to.and_then(|key| Some((key, self.table.get_mut(key)?)));
+        let Some((key, stream)) = taker.filter(|(_, stream)| stream.takes_data()) else {
+            self.stats.payload_discarded += data.len() as u64;
+            return;
+        };
+        let was_empty = stream.recv.queue.is_empty();
+        self.segments.push(&mut stream.recv.queue, data, SEGMENT);
+        self.budget.charge(data.len());
+        stream.recv.received += data.len() as u64;
+        if was_empty | stream.clear(Flag::ReadWaits) {
+            self.events.raise(key, stream, Flag::EventReadable);
+        }
+    }
+
+    /// Completes a frame of data: what was read of it meanwhile can be acknowledged now.
+    pub(crate) fn end_of_data(&mut self, key: Key) {
+        self.arriving = None;
+        if !self.is_v2() || self.table.get(key).is_none() {
+            return;
+        }
+        self.update_window(key);
+        let stream = &mut self.table[key];
+        if stream.takes_data() && stream.recv.overrun() > 0 {
+            self.stats.window_overruns += 1;
+            if !stream.has(Flag::Overran) {
+                stream.set(Flag::Overran);
+                self.note_overrunner(key);
+            }
+        }
+        if !self.budget.is_open(true) {
+            self.evict_worst();
+        }
+    }
+
+    /// Takes no more input, in the middle of a frame or not.
+    pub(crate) const fn end_input(&mut self) {
+        self.input_over = true;
+        self.arriving = None;
+    }
+
+    fn note_overrunner(&mut self, key: Key) {
+        self.overrunners.push(key);
+        // Most of so many have gone.
+        if self.overrunners.len() > 32 + 2 * self.table.len() {
+            let table = &self.table;
+            self.overrunners.retain(|&key| table.get(key).is_some());
+        }
+    }
+
+    /// With the budget empty, ends the stream that holds most beyond its window, if there is one.
+    fn evict_worst(&mut self) {
+        let excess = |stream: &Stream| {
+            let unread = stream.recv.queue.len() as u64;
+            stream.recv.overrun().min(unread)
+        };
+        let table = &mut self.table;
+        self.overrunners.retain(|&key| {
+            let Some(stream) = table.get_mut(key) else {
+                return false;
+            };
+            // One that was read may overrun again, and is then noted again.
+            excess(stream) > 0 || !stream.clear(Flag::Overran)
+        });
+        let overrunners = self.overrunners.iter().copied();
+        let Some(key) = overrunners.max_by_key(|&key| table.get(key).map(excess)) else {
+            return;
+        };
+        self.stats.streams_evicted += 1;
+        self.release_window(key);
+        self.trace.evicted(self.table[key].id);
+        self.discard_received(key);
+        self.discard_queued(key);
+        let stream = &mut self.table[key];
+        stream.set(Flag::Evicted);
+        if self.reason.is_none() {
+            stream.set(Flag::Finished);
+        }
+        stream.clear(Flag::ReadWaits);
+        self.scheduler.owe_data(key, stream);
+        self.events.raise(key, stream, Flag::EventReadable);
+        self.notify_writer(key);
+    }
+
+    /// The peer finished a stream: it sends no more data on it.
+    pub(crate) fn on_peer_finished(&mut self, key: Key) {
+        self.end_window(key);
+        let stream = &mut self.table[key];
+        stream.set(Flag::PeerFinished);
+        self.trace.finished(stream.id);
+        self.events.raise(key, stream, Flag::EventFinished);
+        // Without half-close our own FIN may have waited for this.
+        self.scheduler.owe_data(key, stream);
+    }
+
+    /// The peer reads a stream no more: what is queued is of no use.
+    pub(crate) fn on_peer_stopped(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        stream.set(Flag::Stopped);
+        self.trace.stopped(stream.id);
+        self.discard_queued(key);
+        self.notify_writer(key);
+        self.events
+            .raise(key, &mut self.table[key], Flag::EventStopped);
+    }
+
     /// Drops what a stream has received and returns its tokens.
-    pub(crate) fn discard_received(&mut self, stream: &mut Stream) {
-        let bytes = self.segments.clear(&mut stream.recv.queue);
+    fn discard_received(&mut self, key: Key) {
+        let bytes = self.segments.clear(&mut self.table[key].recv.queue);
         self.budget.refund(bytes);
         self.stats.payload_discarded += bytes as u64;
     }
 
     /// Drops what a stream has to send.
-    pub(crate) fn discard_queued(&mut self, stream: &mut Stream) {
-        let bytes = self.segments.clear(&mut stream.send.queue);
+    fn discard_queued(&mut self, key: Key) {
+        let send = &mut self.table[key].send;
+        let bytes = self.segments.clear(&mut send.queue);
         self.queued -= bytes;
-        stream.send.dropped += bytes as u64;
-        stream.send.cut_off |= bytes > 0;
+        send.dropped += bytes as u64;
+        send.cut_off |= bytes > 0;
     }
 
-    /// Nothing of this stream will be sent any more.
-    pub(crate) fn cut_off(&mut self, stream: &mut Stream) {
+    /// Sends nothing more of a stream.
+    fn cut_off(&mut self, key: Key) {
+        let stream = &mut self.table[key];
         stream.send.cut_off |= !stream.is_sent(self.config.half_close());
-        self.discard_queued(stream);
         for flag in [Flag::Finished, Flag::OwesSyn, Flag::OwesUpd] {
             stream.clear(flag);
         }
-    }
-
-    pub(crate) fn count_stream(&mut self, id: StreamId) {
-        if self.side.owns(id) {
-            self.outbound += 1;
-        } else {
-            self.inbound += 1;
-        }
-    }
-
-    pub(crate) fn uncount_stream(&mut self, id: StreamId) {
-        if self.side.owns(id) {
-            self.outbound -= 1;
-        } else {
-            self.inbound -= 1;
-        }
-        self.notify_opener();
+        self.discard_queued(key);
     }
 
     pub(crate) const fn notify_opener(&mut self) {
@@ -143,7 +410,7 @@ impl Common {
     }
 
     /// Bytes that may be written to a stream now.
-    pub(crate) fn room(&self, stream: &Stream) -> usize {
+    fn room(&self, stream: &Stream) -> usize {
         let own = self
             .config
             .max_stream_send_queue()
@@ -161,14 +428,16 @@ impl Common {
     }
 
     /// Notes why a write has to wait.
-    pub(crate) fn write_waits(&mut self, key: Key, stream: &mut Stream) {
+    fn write_waits(&mut self, key: Key) {
+        let is_v2 = self.is_v2();
+        let stream = &mut self.table[key];
         if self.queued >= self.config.max_session_send_queue() {
             self.scheduler.block(key, stream);
         }
         if stream.write_stall.is_some() {
             return;
         }
-        let cause = if self.is_v2() && stream.send.credit() == 0 {
+        let cause = if is_v2 && stream.send.credit() == 0 {
             StallCause::PeerWindow
         } else if self.queued >= self.config.max_session_send_queue() {
             StallCause::SessionQueue
@@ -180,9 +449,9 @@ impl Common {
         self.trace.write_waits(stream.id, cause);
     }
 
-    /// Nobody waits to write to a stream any more. Tells whether somebody did.
-    pub(crate) fn end_write_stall(&mut self, stream: &mut Stream) -> bool {
-        let cause = stream.write_stall.take();
+    /// Ends the wait of a stream's writer. Returns whether there was one.
+    fn end_write_stall(&mut self, key: Key) -> bool {
+        let cause = self.table[key].write_stall.take();
         if let Some(cause) = cause {
             self.stalls.end(cause, &mut self.stats);
         }
@@ -196,115 +465,149 @@ impl Common {
         }
     }
 
-    /// What waits has waited so much longer.
+    /// Counts passed time for what waits.
     pub(crate) fn on_time_passed(&mut self, time: Duration) {
+        // No time concerns only those whose wait has just begun.
+        if time.is_zero() && self.stalls.is_empty() {
+            return;
+        }
         self.stalls.on_time_passed(time, &mut self.stats);
         if self.budget.is_stalled() {
             self.stats.receive_stall_time += time;
         }
-        if self.liveness.is_writing() {
-            self.stats.transport_time += time;
-        }
     }
 
-    /// Wakes a writer that can go on. Otherwise what it waits for will come here again: the peer's update,
-    /// the stream's next turn, or room in the session's queue.
-    pub(crate) fn notify_writer_with_room(&mut self, key: Key, stream: &mut Stream) {
+    /// Raises an event for a writer that can go on. Every other way to room comes here again: the
+    /// peer's update, the stream's next turn, or room in the session's queue.
+    pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
         let half = self.config.max_stream_send_queue() / 2;
+        let is_v2 = self.is_v2();
+        let stream = &mut self.table[key];
         if stream.write_stall.is_none()
             || stream.send.queue.len() > half
-            || (self.is_v2() && stream.send.credit() == 0)
+            || (is_v2 && stream.send.credit() == 0)
         {
             return;
         }
-        // Whoever has waited longer for the session's queue goes first: a stream that has just made room
+        // The longest waiter for the session's queue goes first: a stream that has just made room
         // by its turn would take it again and again.
         if self.queued >= self.config.max_session_send_queue() || self.scheduler.has_blocked() {
             self.scheduler.block(key, stream);
         } else {
-            self.notify_writer(key, stream);
+            self.notify_writer(key);
         }
     }
 
-    /// Wakes whoever waits for all of a stream to leave, if it has.
-    pub(crate) fn notify_if_sent(&mut self, key: Key, stream: &mut Stream) {
+    /// Raises an event for a waiter for all of a stream to leave, if it has.
+    pub(crate) fn notify_if_sent(&mut self, key: Key) {
+        let stream = &self.table[key];
         if stream.has(Flag::SentWaits) && stream.is_sent(self.config.half_close()) {
-            self.notify_writer(key, stream);
+            self.notify_writer(key);
         }
     }
 
-    /// Wakes whoever waits to write to a stream.
-    pub(crate) fn notify_writer(&mut self, key: Key, stream: &mut Stream) {
-        let write = self.end_write_stall(stream);
+    /// Raises an event for a waiter for room, or for all of a stream to leave.
+    pub(crate) fn notify_writer(&mut self, key: Key) {
+        let write = self.end_write_stall(key);
+        let stream = &mut self.table[key];
         let sent = stream.clear(Flag::SentWaits);
         if write || sent {
             self.events.raise(key, stream, Flag::EventWritable);
         }
     }
 
-    /// Notes that a read took bytes, and tells the peer in time.
-    pub(crate) fn consumed(&mut self, key: Key, bytes: usize, table: &mut Table) {
-        self.on_read(&mut table[key].recv, bytes);
-        self.update_window(key, table);
+    /// Raises events for writers that wait for room in the session's queue, as many as it may serve.
+    pub(crate) fn notify_blocked(&mut self) {
+        let mut room = self
+            .config
+            .max_session_send_queue()
+            .saturating_sub(self.queued);
+        while room > 0
+            && let Some(key) = self.scheduler.next_blocked(&mut self.table)
+        {
+            self.notify_writer(key);
+            if self.queued > 0 {
+                room = room.saturating_sub(self.config.max_stream_send_queue());
+            }
+        }
     }
 
-    /// Accounts for bytes that a read took. [`update_window`](Self::update_window) is to follow.
-    pub(crate) const fn on_read(&mut self, recv: &mut Recv, bytes: usize) {
+    /// Notes that a read took bytes, and tells the peer in time.
+    fn on_read(&mut self, key: Key, bytes: usize) {
         self.budget.refund(bytes);
-        recv.read += bytes as u64;
+        self.table[key].recv.read += bytes as u64;
+        self.update_window(key);
     }
 
     /// Renews a stream's window if the peer should hear of what was read.
-    pub(crate) fn update_window(&mut self, key: Key, table: &mut Table) {
-        let stream = &mut table[key];
-        let partial = self.partial(stream.id);
+    fn update_window(&mut self, key: Key) {
+        let partial = self.partial(key);
+        let stream = &mut self.table[key];
         let settled = self.windows.settle(stream);
         if stream.has(Flag::PeerFinished) {
-            self.end_window(key, table);
-        } else if stream.has(Flag::InHungry) {
+            self.end_window(key);
+        } else if stream.has(Flag::InStarved) {
             // An update would only repeat that there is no window.
-            self.windows.feed(table, &mut self.scheduler);
+            self.grant_waiting();
         } else if stream.has(Flag::InWindows)
             && !stream.has(Flag::OwesUpd)
             && stream.recv.update_due(partial)
         {
-            self.windows.renew(key, table, &mut self.scheduler);
-            let stream = &mut table[key];
+            self.windows
+                .renew(key, &mut self.table, &mut self.scheduler);
+            let stream = &mut self.table[key];
             stream.set(Flag::OwesUpd);
             self.scheduler.owe_control(key, stream);
-            self.windows.feed(table, &mut self.scheduler);
+            self.grant_waiting();
         } else if stream.has(Flag::InWindows) {
-            self.windows.share(key, table, &mut self.scheduler);
+            self.windows
+                .share(key, &mut self.table, &mut self.scheduler);
         }
         if settled {
-            self.windows.feed(table, &mut self.scheduler);
+            self.grant_waiting();
         }
     }
 
-    /// The peer sends no more on a stream. What it has sent needs its share until it is read.
-    pub(crate) fn end_window(&mut self, key: Key, table: &mut Table) {
-        let stream = &mut table[key];
+    /// Grants freed budget to starved streams.
+    fn grant_waiting(&mut self) {
+        self.windows
+            .grant_waiting(&mut self.table, &mut self.scheduler);
+    }
+
+    /// Ends the window of a stream that the peer has finished. Unread data keeps its budget.
+    fn end_window(&mut self, key: Key) {
+        let stream = &mut self.table[key];
         stream.clear(Flag::OwesUpd);
         if stream.recv.queue.is_empty() {
-            self.release_window(key, table);
+            self.release_window(key);
         } else {
             self.windows.end(stream);
-            self.windows.feed(table, &mut self.scheduler);
+            self.grant_waiting();
         }
     }
 
-    /// Nothing will be received or read on a stream: its window is free for others.
-    pub(crate) fn release_window(&mut self, key: Key, table: &mut Table) {
-        let stream = &mut table[key];
+    /// Frees the window of a stream on which nothing more will be received or read.
+    fn release_window(&mut self, key: Key) {
+        let stream = &mut self.table[key];
         if !stream.has(Flag::InWindows) {
             return;
         }
-        let hungry = stream.clear(Flag::InHungry);
+        let starved = stream.clear(Flag::InStarved);
         self.windows.leave(stream);
         stream.clear(Flag::OwesUpd);
-        self.windows.forget(hungry, table);
-        self.windows.feed(table, &mut self.scheduler);
+        self.windows.forget(starved, &self.table);
+        self.grant_waiting();
         self.notify_opener();
+    }
+
+    /// Shows the counters, with what is derived from the state.
+    pub(crate) fn stats(&self) -> SessionStats {
+        SessionStats {
+            receive_buffered: self.budget.used(),
+            send_queued: self.queued,
+            windows_granted: self.windows.granted(),
+            ..self.stats.clone()
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Windows {
     /// Streams with a window, those granted longest ago first.
     holders: Ring,
     /// Streams that got no window for now.
-    hungry: Ring,
+    starved: Ring,
     /// The target with which a walk over all holders found nothing to cut.
     nothing_above: Option<usize>,
     count: usize,
@@ -51,7 +51,7 @@ impl Windows {
             floor: config.window_floor(),
             granted: 0,
             holders: Ring::default(),
-            hungry: Ring::default(),
+            starved: Ring::default(),
             nothing_above: None,
             count: 0,
         }
@@ -60,7 +60,7 @@ impl Windows {
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
         self.holders.trim();
-        self.hungry.trim();
+        self.starved.trim();
     }
 
     /// The sum of all windows, and of what is unread beyond them.
@@ -92,21 +92,21 @@ impl Windows {
             self.grant(window, key, stream);
         }
         self.holders.push(key);
-        self.feed(table, scheduler);
+        self.grant_waiting(table, scheduler);
     }
 
     /// Gives what came free to the streams that wait for it.
-    pub(crate) fn feed(&mut self, table: &mut Table, scheduler: &mut Scheduler) {
+    pub(crate) fn grant_waiting(&mut self, table: &mut Table, scheduler: &mut Scheduler) {
         while self.free() >= self.floor
-            && let Some(key) = self.hungry.pop()
+            && let Some(key) = self.starved.pop()
         {
             let target = self.target();
             if let Some(stream) = table.get_mut(key)
-                && stream.clear(Flag::InHungry)
+                && stream.clear(Flag::InStarved)
                 && stream.has(Flag::InWindows)
                 && !stream.has(Flag::PeerFinished)
             {
-                let share = self.take_back(stream);
+                let share = self.reclaim(stream);
                 let window = self.free().min(target);
                 stream.set(Flag::OwesUpd);
                 scheduler.owe_control(key, stream);
@@ -122,7 +122,7 @@ impl Windows {
             return;
         };
         let old = stream.recv.window() as usize;
-        let share = self.take_back(stream);
+        let share = self.reclaim(stream);
         let window = if self.free() >= self.target() {
             self.target()
         } else {
@@ -145,7 +145,7 @@ impl Windows {
     }
 
     /// Takes a stream's window, and what it has unread beyond, and tells how much that was.
-    const fn take_back(&mut self, stream: &mut Stream) -> u32 {
+    const fn reclaim(&mut self, stream: &mut Stream) -> u32 {
         let share = stream.recv.share();
         self.granted -= share as usize;
         stream.recv.grant(0);
@@ -165,8 +165,8 @@ impl Windows {
         self.granted += window;
         stream.recv.grant(width(window));
         if window == 0 {
-            stream.set(Flag::InHungry);
-            self.hungry.push(key);
+            stream.set(Flag::InStarved);
+            self.starved.push(key);
         }
         // A window above what the last fruitless walk looked for makes another worth while.
         if self.nothing_above.is_some_and(|target| window > target) {
@@ -177,13 +177,13 @@ impl Windows {
     /// Gives those who wait what a stream has above its share, once that is read. Its peer is not told of every read.
     pub(crate) fn share(&mut self, key: Key, table: &mut Table, scheduler: &mut Scheduler) {
         let target = self.target();
-        if !self.hungry.is_empty()
+        if !self.starved.is_empty()
             && let Some(stream) = table.get_mut(key)
             && stream.recv.queue.len() <= target
             && self.cut(stream, target)
         {
             scheduler.owe_control(key, stream);
-            self.feed(table, scheduler);
+            self.grant_waiting(table, scheduler);
         }
     }
 
@@ -201,18 +201,18 @@ impl Windows {
     pub(crate) fn leave(&mut self, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             stream.clear(Flag::InWindows);
-            self.take_back(stream);
+            self.reclaim(stream);
             self.count -= 1;
         }
     }
 
     /// A stream that has left may still stand among the holders.
-    pub(crate) fn forget(&mut self, hungry: bool, table: &Table) {
-        if hungry {
-            self.hungry.forget(|key| {
+    pub(crate) fn forget(&mut self, starved: bool, table: &Table) {
+        if starved {
+            self.starved.forget(|key| {
                 table
                     .get(key)
-                    .is_some_and(|stream| stream.has(Flag::InHungry))
+                    .is_some_and(|stream| stream.has(Flag::InStarved))
             });
         }
         self.holders.forget(|key| {

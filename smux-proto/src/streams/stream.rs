@@ -63,7 +63,7 @@ pub(crate) enum Flag {
     InBlocked,
     InEvents,
     InWindows,
-    InHungry,
+    InStarved,
 }
 
 #[derive(Debug)]

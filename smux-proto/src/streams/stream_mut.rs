@@ -5,12 +5,12 @@ use core::task::Poll;
 use bytes::{BufMut, Bytes};
 
 use crate::{
-    buffer::segments::Segment,
+    buffer::segments::{Queue, Segment, Segments},
     error::StreamError,
     stats::StreamStats,
-    streams::Common,
-    streams::stream::{Flag, Stream},
-    streams::table::{Key, Table},
+    streams::Streams,
+    streams::stream::Flag,
+    streams::table::Key,
     wire::StreamId,
 };
 
@@ -22,18 +22,17 @@ use crate::{
 pub struct StreamMut<'a> {
     /// Of a stream that is in the table: found when this was made, and removed only by this.
     key: Key,
-    table: &'a mut Table,
-    common: &'a mut Common,
+    streams: &'a mut Streams,
 }
 
 impl<'a> StreamMut<'a> {
-    pub(crate) const fn new(key: Key, table: &'a mut Table, common: &'a mut Common) -> Self {
-        Self { key, table, common }
+    pub(crate) const fn new(key: Key, streams: &'a mut Streams) -> Self {
+        Self { key, streams }
     }
 
     /// The stream's id.
     pub fn id(&self) -> StreamId {
-        self.table[self.key].id
+        self.streams.table[self.key].id
     }
 
     /// Reads what has arrived, as much as fits. `Ok(0)` is the end of the stream (or [reading was
@@ -61,18 +60,25 @@ impl<'a> StreamMut<'a> {
         if let Some(end) = self.nothing_to_read() {
             return end.map_ok(|()| 0);
         }
-        let recv = &mut self.table[self.key].recv;
+        let Streams {
+            table,
+            segments,
+            budget,
+            ..
+        } = &mut *self.streams;
+        let recv = &mut table[self.key].recv;
         let mut copied = 0;
         while buf.has_remaining_mut() && !recv.queue.is_empty() {
-            let front = self.common.segments.front(&recv.queue);
+            let front = segments.front(&recv.queue);
             let count = front.len().min(buf.remaining_mut());
             // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
             buf.put_slice(&front[..count]);
-            self.common.segments.advance(&mut recv.queue, count);
-            self.common.on_read(recv, count);
+            segments.advance(&mut recv.queue, count);
+            budget.refund(count);
+            recv.read += count as u64;
             copied += count;
         }
-        self.common.update_window(self.key, self.table);
+        self.streams.update_window(self.key);
         Poll::Ready(Ok(copied))
     }
 
@@ -91,13 +97,13 @@ impl<'a> StreamMut<'a> {
         if let Some(end) = self.nothing_to_read() {
             return end.map_ok(|()| Bytes::new());
         }
-        let queue = &mut self.table[self.key].recv.queue;
-        let bytes = match self.common.segments.split_front(queue, max) {
+        let queue = &mut self.streams.table[self.key].recv.queue;
+        let bytes = match self.streams.segments.split_front(queue, max) {
             Some(Segment::Pooled { buffer, start }) => Bytes::from(buffer).slice(start..),
             Some(Segment::Shared(bytes)) => bytes,
             None => Bytes::new(),
         };
-        self.common.consumed(self.key, bytes.len(), self.table);
+        self.streams.on_read(self.key, bytes.len());
         Poll::Ready(Ok(bytes))
     }
 
@@ -110,16 +116,16 @@ impl<'a> StreamMut<'a> {
         if let Some(end) = self.nothing_to_read() {
             return end.map_ok(|()| [].as_slice());
         }
-        let queue = &self.table[self.key].recv.queue;
-        Poll::Ready(Ok(self.common.segments.front(queue)))
+        let queue = &self.streams.table[self.key].recv.queue;
+        Poll::Ready(Ok(self.streams.segments.front(queue)))
     }
 
     /// Takes bytes that [`peek`](Self::peek) has shown; more than it showed counts as all of them.
     pub fn consume(&mut self, count: usize) {
-        let queue = &mut self.table[self.key].recv.queue;
-        let count = count.min(self.common.segments.front(queue).len());
-        self.common.segments.advance(queue, count);
-        self.common.consumed(self.key, count, self.table);
+        let queue = &mut self.streams.table[self.key].recv.queue;
+        let count = count.min(self.streams.segments.front(queue).len());
+        self.streams.segments.advance(queue, count);
+        self.streams.on_read(self.key, count);
     }
 
     /// Queues a copy of as much of `data` as the peer's window and the send queues take, and tells how much.
@@ -132,11 +138,8 @@ impl<'a> StreamMut<'a> {
     /// [`StreamError::Closed`], [`StreamError::Finished`], [`StreamError::Stopped`], [`StreamError::Evicted`],
     /// [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken then.
     pub fn write(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
-        self.write_with(data.len(), |common, stream, count| {
-            let limit = common.send_segment();
-            common
-                .segments
-                .push(&mut stream.send.queue, &data[..count], limit);
+        self.write_with(data.len(), |segments, queue, count, limit| {
+            segments.push(queue, &data[..count], limit);
         })
     }
 
@@ -146,12 +149,8 @@ impl<'a> StreamMut<'a> {
     ///
     /// As [`write`](Self::write).
     pub fn write_bytes(&mut self, data: &mut Bytes) -> Poll<Result<usize, StreamError>> {
-        self.write_with(data.len(), |common, stream, count| {
-            let bytes = data.split_to(count);
-            let limit = common.send_segment();
-            common
-                .segments
-                .push_shared(&mut stream.send.queue, bytes, limit);
+        self.write_with(data.len(), |segments, queue, count, limit| {
+            segments.push_shared(queue, data.split_to(count), limit);
         })
     }
 
@@ -167,13 +166,14 @@ impl<'a> StreamMut<'a> {
     /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] or
     /// [`StreamError::Evicted`] if queued data was dropped for that.
     pub fn poll_sent(&mut self) -> Poll<Result<u64, StreamError>> {
-        let (stream, common) = (&mut self.table[self.key], &*self.common);
-        if !stream.is_sent(common.config.half_close()) {
+        let half_close = self.streams.config.half_close();
+        let stream = &mut self.streams.table[self.key];
+        if !stream.is_sent(half_close) {
             stream.set(Flag::SentWaits);
             return Poll::Pending;
         }
         if stream.send.cut_off {
-            return Poll::Ready(Err(ended(stream, common)));
+            return Poll::Ready(Err(self.ended()));
         }
         Poll::Ready(Ok(stream.send.flush_offset))
     }
@@ -182,15 +182,15 @@ impl<'a> StreamMut<'a> {
     ///
     /// Without [half-close](crate::ConfigBuilder::half_close) the FIN waits for the peer's, or for [`close`](Self::close).
     pub fn finish(&mut self) {
-        let (stream, common) = (&mut self.table[self.key], &mut *self.common);
-        if common.reason.is_some() {
+        let stream = &mut self.streams.table[self.key];
+        if self.streams.reason.is_some() {
             // A FIN that was not asked for before will not leave: a flush must not succeed then.
             stream.send.cut_off |= !(stream.has_sent_fin() || stream.has(Flag::Finished));
         } else if !stream.has(Flag::Finished) {
             stream.set(Flag::Finished);
-            common.scheduler.owe_data(self.key, stream);
+            self.streams.scheduler.owe_data(self.key, stream);
             // A write that was pending has to see that it came too late.
-            common.notify_writer(self.key, stream);
+            self.streams.notify_writer(self.key);
         }
     }
 
@@ -200,12 +200,14 @@ impl<'a> StreamMut<'a> {
     /// The wire has no frame to tell the peer of it before the stream is [closed](Self::close). In version 2 no UPD follows, so
     /// that the peer's writer stops once its window is used up; in version 1 it goes on and its data is skipped.
     pub fn stop_reading(&mut self) {
-        self.common.release_window(self.key, self.table);
-        let (stream, common) = (&mut self.table[self.key], &mut *self.common);
-        common.discard_received(stream);
+        self.streams.release_window(self.key);
+        self.streams.discard_received(self.key);
+        let stream = &mut self.streams.table[self.key];
         stream.set(Flag::ReadStopped);
         if stream.clear(Flag::ReadWaits) {
-            common.events.raise(self.key, stream, Flag::EventReadable);
+            self.streams
+                .events
+                .raise(self.key, stream, Flag::EventReadable);
         }
     }
 
@@ -213,43 +215,43 @@ impl<'a> StreamMut<'a> {
     ///
     /// If the peer has not finished, a second FIN tells it that nobody reads any more.
     pub fn close(self) {
-        self.common.trace.closed(&self.table[self.key]);
-        close(self.key, self.table, self.common);
+        self.streams.trace.closed(&self.streams.table[self.key]);
+        self.streams.close(self.key);
     }
 
     /// Bytes that have arrived and are not read.
     pub fn unread(&self) -> usize {
-        self.table[self.key].recv.queue.len()
+        self.streams.table[self.key].recv.queue.len()
     }
 
     /// Bytes that are written and not handed out for writing.
     pub fn unsent(&self) -> usize {
-        self.table[self.key].send.queue.len()
+        self.streams.table[self.key].send.queue.len()
     }
 
     /// Whether a read would not be pending.
     pub fn is_readable(&self) -> bool {
-        self.table[self.key].is_readable() || self.common.input_over
+        self.streams.table[self.key].is_readable() || self.streams.input_over
     }
 
     /// Whether the peer's FIN has come. What it sent before may still be unread.
     pub fn peer_finished(&self) -> bool {
-        self.table[self.key].has(Flag::PeerFinished)
+        self.streams.table[self.key].has(Flag::PeerFinished)
     }
 
     /// Whether the peer has closed the stream and will not read what is written.
     pub fn is_stopped(&self) -> bool {
-        self.table[self.key].has(Flag::Stopped)
+        self.streams.table[self.key].has(Flag::Stopped)
     }
 
     /// What the stream did so far.
     pub fn stats(&self) -> StreamStats {
-        self.table[self.key].stats(self.common.is_v2())
+        self.streams.table[self.key].stats(self.streams.is_v2())
     }
 
     /// If nothing is there to read: end of stream, the error, or pending.
     fn nothing_to_read(&mut self) -> Option<Poll<Result<(), StreamError>>> {
-        let stream = &mut self.table[self.key];
+        let stream = &mut self.streams.table[self.key];
         if !stream.recv.queue.is_empty() {
             return None;
         }
@@ -257,86 +259,64 @@ impl<'a> StreamMut<'a> {
         let at_end = stream.has(Flag::PeerFinished) && !stream.has(Flag::Evicted);
         Some(if at_end || stream.has(Flag::ReadStopped) {
             Poll::Ready(Ok(()))
-        } else if stream.has(Flag::Evicted) || self.common.input_over {
-            Poll::Ready(Err(ended(stream, self.common)))
+        } else if stream.has(Flag::Evicted) || self.streams.input_over {
+            Poll::Ready(Err(self.ended()))
         } else {
             stream.set(Flag::ReadWaits);
             Poll::Pending
         })
     }
 
+    /// Queues as many of `len` bytes as there is room for.
     fn write_with(
         &mut self,
         len: usize,
-        queue: impl FnOnce(&mut Common, &mut Stream, usize),
+        queue: impl FnOnce(&mut Segments, &mut Queue, usize, usize),
     ) -> Poll<Result<usize, StreamError>> {
         if len == 0 {
             return Poll::Ready(Ok(0));
         }
-        let (stream, common) = (&mut self.table[self.key], &mut *self.common);
-        if let Some(error) = write_error(stream, common) {
+        if let Some(error) = self.write_error() {
             return Poll::Ready(Err(error));
         }
-        let count = len.min(common.room(stream));
+        let count = len.min(self.streams.room(&self.streams.table[self.key]));
         if count == 0 {
-            common.write_waits(self.key, stream);
+            self.streams.write_waits(self.key);
             return Poll::Pending;
         }
-        queue(common, stream, count);
+        let limit = self.streams.send_segment();
+        let stream = &mut self.streams.table[self.key];
+        queue(
+            &mut self.streams.segments,
+            &mut stream.send.queue,
+            count,
+            limit,
+        );
         stream.send.written += count as u64;
-        common.queued += count;
-        common.scheduler.owe_data(self.key, stream);
+        self.streams.queued += count;
+        self.streams.scheduler.owe_data(self.key, stream);
         Poll::Ready(Ok(count))
     }
-}
 
-fn write_error(stream: &Stream, common: &Common) -> Option<StreamError> {
-    if common.reason.is_some() || stream.has(Flag::Evicted) || stream.has(Flag::Stopped) {
-        Some(ended(stream, common))
-    } else if stream.has(Flag::Finished) {
-        Some(StreamError::Finished)
-    } else if stream.send.over_acknowledged {
-        Some(StreamError::AcknowledgedTooMuch)
-    } else {
-        None
+    fn write_error(&self) -> Option<StreamError> {
+        let stream = &self.streams.table[self.key];
+        if self.streams.reason.is_some() || stream.has(Flag::Evicted) || stream.has(Flag::Stopped) {
+            Some(self.ended())
+        } else if stream.has(Flag::Finished) {
+            Some(StreamError::Finished)
+        } else if stream.send.over_acknowledged {
+            Some(StreamError::AcknowledgedTooMuch)
+        } else {
+            None
+        }
     }
-}
 
-/// Why a stream takes or gives no more.
-fn ended(stream: &Stream, common: &Common) -> StreamError {
-    match &common.reason {
-        Some(reason) => StreamError::Closed(reason.clone()),
-        None if stream.has(Flag::Evicted) => StreamError::Evicted,
-        None => StreamError::Stopped,
-    }
-}
-
-/// Ends a stream for the application, also one that was never accepted.
-pub(crate) fn close(key: Key, table: &mut Table, common: &mut Common) {
-    common.release_window(key, table);
-    let stream = &mut table[key];
-    common.discard_received(stream);
-    common.end_write_stall(stream);
-    stream.set(Flag::Closed);
-    if common.reason.is_none() {
-        stream.set(Flag::Finished);
-    }
-    common.scheduler.owe_data(key, stream);
-    remove_if_done(key, table, common);
-}
-
-/// Forgets a stream for which nothing remains to be done.
-pub(crate) fn remove_if_done(key: Key, table: &mut Table, common: &mut Common) {
-    if !table[key].is_done(common.config.half_close()) {
-        return;
-    }
-    let Some(stream) = table.remove(key) else {
-        return;
-    };
-    common.uncount_stream(stream.id);
-    common.trace.gone(stream.id);
-    common.scheduler.forget(&stream, table);
-    if stream.has(Flag::InEvents) {
-        common.events.forget(table);
+    /// Why the stream takes or gives no more.
+    fn ended(&self) -> StreamError {
+        match &self.streams.reason {
+            Some(reason) => StreamError::Closed(reason.clone()),
+            None if self.streams.table[self.key].has(Flag::Evicted) => StreamError::Evicted,
+            None => StreamError::Stopped,
+        }
     }
 }

@@ -1,0 +1,144 @@
+//! From bytes, cut in whatever way, to frames: knows the format and nothing of sessions or streams.
+
+use super::{Command, Header, ProtocolError, StreamId, Version, WindowUpdate};
+
+/// A position in the byte stream. No more than eight bytes are ever held back.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    /// The version that every frame must have; `None` until the first frame decides it.
+    version: Option<Version>,
+    state: State,
+    staged: [u8; 8],
+    staged_len: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Header,
+    /// Bytes of a PSH still to come.
+    Payload(usize),
+    /// The body of an update for this stream.
+    Update(StreamId),
+}
+
+/// What the next bytes are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    /// A frame begins. SYN, FIN, NOP and an empty PSH are complete with it.
+    Header(Header),
+    /// Payload of the PSH that began last.
+    Payload {
+        bytes: &'a [u8],
+        /// The frame ends with these bytes.
+        is_last: bool,
+    },
+    /// The body of the UPD that began last.
+    Update(StreamId, WindowUpdate),
+}
+
+impl Decoder {
+    pub(crate) const fn new(version: Option<Version>) -> Self {
+        Self {
+            version,
+            state: State::Header,
+            staged: [0; 8],
+            staged_len: 0,
+        }
+    }
+
+    /// Whether the next byte begins a frame.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.state == State::Header && self.staged_len == 0
+    }
+
+    /// Takes the next item off `input`; `None` if its bytes have not all arrived, which takes them.
+    pub(crate) fn next<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Item<'a>>, ProtocolError> {
+        match self.state {
+            State::Header => {
+                let Some(bytes) = self.stage(input) else {
+                    return Ok(None);
+                };
+                self.begin_frame(bytes).map(Some)
+            }
+            State::Payload(left) => {
+                let (bytes, later) = input.split_at(left.min(input.len()));
+                *input = later;
+                let is_last = bytes.len() == left;
+                self.state = match is_last {
+                    true => State::Header,
+                    false => State::Payload(left - bytes.len()),
+                };
+                Ok(Some(Item::Payload { bytes, is_last }))
+            }
+            State::Update(id) => Ok(self.stage(input).map(|bytes| {
+                self.state = State::Header;
+                Item::Update(id, WindowUpdate::decode(bytes))
+            })),
+        }
+    }
+
+    /// Judges a header: version, then command, then length, before it has any effect.
+    fn begin_frame<'a>(&mut self, bytes: [u8; 8]) -> Result<Item<'a>, ProtocolError> {
+        let version = self.check_version(bytes[0])?;
+        let header = Header::decode(bytes)?;
+        let Header {
+            command,
+            length,
+            stream_id,
+            ..
+        } = header;
+        if command == Command::Upd && version == Version::V1 {
+            return Err(ProtocolError::UpdateInV1);
+        }
+        let fits = match command {
+            Command::Psh => true,
+            Command::Upd => usize::from(length) == WindowUpdate::SIZE,
+            Command::Syn | Command::Fin | Command::Nop => length == 0,
+        };
+        if !fits {
+            return Err(ProtocolError::Length { command, length });
+        }
+        match command {
+            Command::Psh if length > 0 => self.state = State::Payload(length.into()),
+            Command::Upd => self.state = State::Update(stream_id),
+            Command::Psh | Command::Syn | Command::Fin | Command::Nop => {}
+        }
+        self.version = Some(version);
+        Ok(Item::Header(header))
+    }
+
+    /// The first frame decides, if the version is to be detected; then all must be alike.
+    fn check_version(&self, byte: u8) -> Result<Version, ProtocolError> {
+        let expected = self.version;
+        match Version::from_byte(byte) {
+            Some(version) if expected.is_none_or(|expected| expected == version) => Ok(version),
+            _ => Err(ProtocolError::Version {
+                expected,
+                got: byte,
+            }),
+        }
+    }
+
+    /// Eight bytes, once they are complete.
+    fn stage(&mut self, data: &mut &[u8]) -> Option<[u8; 8]> {
+        if self.staged_len == 0
+            && let Some((eight, rest)) = data.split_first_chunk()
+        {
+            *data = rest;
+            return Some(*eight);
+        }
+        let room = self.staged.len() - self.staged_len;
+        let (now, later) = data.split_at(room.min(data.len()));
+        self.staged[self.staged_len..][..now.len()].copy_from_slice(now);
+        self.staged_len += now.len();
+        *data = later;
+        if self.staged_len < self.staged.len() {
+            return None;
+        }
+        self.staged_len = 0;
+        Some(self.staged)
+    }
+}
