@@ -129,7 +129,8 @@ impl Session {
             self.streams.stats.ignored.unknown_stream += 1;
             return Ok(());
         };
-        let first = !self.streams.table[key].has(Flag::PeerFinished);
+        let stream = &self.streams.table[key];
+        let (first, is_closed) = (!stream.has(Flag::PeerFinished), stream.has(Flag::Closed));
         if first {
             self.streams.on_peer_finished(key);
         }
@@ -140,7 +141,9 @@ impl Session {
             }
             self.streams.on_peer_stopped(key);
         }
-        self.streams.remove_if_done(key);
+        if is_closed {
+            self.streams.remove_if_done(key);
+        }
         Ok(())
     }
 

@@ -379,7 +379,11 @@ impl Streams {
 
     /// Drops what a stream has received and returns its tokens.
     fn discard_received(&mut self, key: Key) {
-        let bytes = self.segments.clear(&mut self.table[key].recv.queue);
+        let queue = &mut self.table[key].recv.queue;
+        if queue.is_empty() {
+            return;
+        }
+        let bytes = self.segments.clear(queue);
         self.budget.refund(bytes);
         self.stats.payload_discarded += bytes as u64;
     }
