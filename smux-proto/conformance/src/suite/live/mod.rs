@@ -116,7 +116,7 @@ impl Releases {
     fn list(self) -> &'static [Release] {
         match self {
             Self::All => &Release::ALL,
-            Self::Newest => &Release::ALL[..1],
+            Self::Newest => &[Release::NEWEST],
         }
     }
 }
