@@ -49,6 +49,7 @@ macro_rules! go_suite {
                 $releases,
                 go_accepts,
                 [
+                    close_in_write,
                     concurrent,
                     echo,
                     fin_first,
@@ -61,6 +62,7 @@ macro_rules! go_suite {
                     no_keep_alive,
                     our_fin_first,
                     peer_abandons,
+                    peer_reads_last,
                     unread,
                     we_abandon,
                     without_half_close,
@@ -81,6 +83,7 @@ macro_rules! go_suite {
                         echo,
                         half_close_go_first,
                         half_close_peer_first,
+                        half_close_read_last,
                         hold,
                         idle,
                         many_short,
