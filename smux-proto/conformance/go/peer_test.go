@@ -69,6 +69,9 @@ func TestModes(t *testing.T) {
 		}
 		length := "700001"
 		if mode == "halfclose-read-last" {
+			if smuxRelease() == "v1.5.57" {
+				continue // it discards what is read last
+			}
 			length = "200001" // within the first window
 		}
 		for _, version := range []string{"1", "2"} {

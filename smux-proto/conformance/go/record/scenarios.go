@@ -25,7 +25,9 @@ type scenario struct {
 	// Several goroutines make requests at once.
 	concurrent bool
 	only       int
-	run        func(*wire) []string
+	// Settings that are not stored.
+	tune func(*smux.Config)
+	run  func(*wire) []string
 }
 
 var scenarios = []*scenario{
@@ -77,6 +79,9 @@ func (s *scenario) start(conn net.Conn, version int) *smux.Session {
 		case "KeepAliveTimeout=10s":
 			config.KeepAliveTimeout = 10 * time.Second
 		}
+	}
+	if s.tune != nil {
+		s.tune(config)
 	}
 	side := smux.Client
 	if s.server {
