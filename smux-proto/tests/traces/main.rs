@@ -20,7 +20,7 @@ use smux_proto::{Config, StreamId, Version};
 #[test]
 fn our_bytes_are_those_of_the_reference_or_the_difference_is_decided() {
     let traces = traces();
-    assert_eq!(traces.len(), 68, "all files are there");
+    assert_eq!(traces.len(), 70, "all files are there");
     for (name, trace) in &traces {
         let actual = replay(trace, config(trace));
         match decided(trace) {

@@ -96,7 +96,7 @@ impl GoPeer {
     }
 }
 
-/// Reads `OK mode smux=v1.5.57 streams=3 finished=3`.
+/// Reads `OK mode smux=v1.5.58 streams=3 finished=3`.
 fn read_outcome(stdout: &str, release: Release) -> Option<Outcome> {
     let line = stdout.lines().last()?.strip_prefix("OK ")?;
     let value = |key: &str| {

@@ -81,7 +81,7 @@ impl Acceptor {
                 reply_at_eof(pattern, length, &mut stream)?;
                 self.until_released(seed)
             }
-            Op::FinFirst => {
+            Op::FinFirst | Op::ReadLast => {
                 write(pattern, length, &mut stream)?;
                 stream.finish()?;
                 read(pattern, u64::MAX, &mut stream, |receipt| {
@@ -89,6 +89,7 @@ impl Acceptor {
                 })?;
                 Ok(())
             }
+            Op::CloseInWrite => Err(io::Error::other("a write of ours is never behind its FIN")),
             Op::Hold => {
                 self.until_released(seed)?;
                 drain(pattern, length, &mut stream)

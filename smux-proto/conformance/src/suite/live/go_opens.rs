@@ -81,6 +81,11 @@ pub fn half_close_go_first<A: Adapter>(live: &Live<'_, A>) {
     drive(live, Mode::HalfCloseGoFirst, 5, 100_000);
 }
 
+/// The peer reads nothing until both directions have ended, and then has all of it.
+pub fn half_close_read_last<A: Adapter>(live: &Live<'_, A>) {
+    drive(live, Mode::HalfCloseReadLast, 5, 100_000);
+}
+
 /// We end our direction first; the peer goes on writing.
 pub fn half_close_peer_first<A: Adapter>(live: &Live<'_, A>) {
     drive(live, Mode::HalfClosePeerFirst, 5, 50_000);

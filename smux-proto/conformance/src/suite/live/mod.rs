@@ -26,7 +26,7 @@ use crate::go::{GoPeer, Mode, Options, Outcome, Release, Role};
 /// A Go peer ends long before, or it is stuck.
 const LIMIT: Duration = Duration::from_secs(50);
 /// Peers that run at a time: what they wait for is mostly each other.
-const AT_A_TIME: usize = 4;
+const AT_A_TIME: usize = 10;
 
 /// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest` for an adapter that adds no
 /// protocol of its own to what another one has shown with all of them.
@@ -49,6 +49,7 @@ macro_rules! go_suite {
                 $releases,
                 go_accepts,
                 [
+                    close_in_write,
                     concurrent,
                     echo,
                     fin_first,
@@ -61,6 +62,7 @@ macro_rules! go_suite {
                     no_keep_alive,
                     our_fin_first,
                     peer_abandons,
+                    peer_reads_last,
                     unread,
                     we_abandon,
                     without_half_close,
@@ -81,6 +83,7 @@ macro_rules! go_suite {
                         echo,
                         half_close_go_first,
                         half_close_peer_first,
+                        half_close_read_last,
                         hold,
                         idle,
                         many_short,
@@ -116,7 +119,7 @@ impl Releases {
     fn list(self) -> &'static [Release] {
         match self {
             Self::All => &Release::ALL,
-            Self::Newest => &Release::ALL[..1],
+            Self::Newest => &[Release::NEWEST],
         }
     }
 }
