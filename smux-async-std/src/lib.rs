@@ -139,3 +139,8 @@ pub use smux_proto::{
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
 pub use transport::Driver;
+
+/// Makes a test of the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

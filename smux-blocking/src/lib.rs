@@ -92,3 +92,8 @@ pub use smux_proto::{
 pub use stream::Stream;
 pub use transport::{Parts, Socket, Transport};
 pub use wait::TimeoutElapsed;
+
+/// Makes a test of the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

@@ -131,3 +131,8 @@ pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStat
 pub use streams::Event;
 pub use streams::StreamMut;
 pub use wire::{Command, FrameClass, Header, ProtocolError, Side, StreamId, Version, WindowUpdate};
+
+/// Makes a test of the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

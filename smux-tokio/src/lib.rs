@@ -96,10 +96,12 @@ pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
 pub use transport::Driver;
 
-/// Makes the code of the workspace's README a test, and that of the pages of the guide that use tokio.
+/// Makes tests of the code in the READMEs and in the pages of the guide that use tokio.
 #[cfg(doctest)]
 pub mod examples {
     #[doc = include_str!("../../README.md")]
+    pub mod workspace_readme {}
+    #[doc = include_str!("../README.md")]
     pub mod readme {}
     #[doc = include_str!("../../smux-proto/docs/closing.md")]
     pub mod closing {}
