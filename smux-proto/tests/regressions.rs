@@ -1,4 +1,5 @@
-//! Faults that hostile tests, the simulation and the fuzzers have found: one test each, as small as it goes.
+//! Faults that hostile tests, the simulation and the fuzzers have found: one test each, as small as
+//! it goes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -38,7 +39,7 @@ fn told_window(peer: &mut Script, id: u32) -> Option<u32> {
 }
 
 /// The update came while another stream filled the session's send queue. The queue drained later,
-/// but nobody remembered that this writer waited.
+/// but this writer's wait had been forgotten.
 #[test]
 fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
     let queues = config(Version::V2).max_stream_send_queue(100);
@@ -55,7 +56,7 @@ fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
     assert!(peer.events().contains(&Event::Writable(waits)));
 }
 
-/// A SYN leaves by the control lane, where nobody looked whether somebody waited for it.
+/// A SYN leaves by the control lane, which did not look whether a flush waited for it.
 #[test]
 fn a_flush_wakes_when_the_syn_of_an_unwritten_stream_has_left() {
     let mut peer = Script::client(config(Version::V1).build().expect("valid"));
@@ -104,8 +105,8 @@ fn a_finished_stream_that_nobody_reads_keeps_its_share_of_the_budget() {
     assert_eq!(peer.session.stats().receive_stalls, 0);
 }
 
-/// Queues of streams kept an entry for each life of an id that is used again and again, if sweeps came
-/// while it was alive. The peer chooses both.
+/// Queues of streams kept an entry for each life of an id that is used again and again, if sweeps
+/// came while it was alive. The peer chooses both.
 #[test]
 fn an_id_that_is_used_again_leaves_nothing_behind() {
     let mut peer = server(config(Version::V2));
@@ -140,7 +141,8 @@ fn an_id_that_is_used_again_leaves_nothing_behind() {
     );
 }
 
-/// The entry that a stream's last life left in the round robin became a second one of its next life.
+/// The entry that a stream's last life left in the round robin became a second one of its next
+/// life.
 #[test]
 fn an_id_that_is_used_again_gets_one_turn_in_a_round() {
     let mut peer = server(config(Version::V1).max_frame_size(1_000));
@@ -182,7 +184,8 @@ fn a_writer_that_waits_is_woken_when_its_stream_is_finished() {
     );
 }
 
-/// The session's end had been told before the flush began, and what the flush waited for was then dropped.
+/// The session's end had been told before the flush began, and what the flush waited for was then
+/// dropped.
 #[test]
 fn a_flush_of_a_closing_session_wakes_when_what_is_left_is_dropped() {
     let mut peer = server(config(Version::V1));
@@ -207,7 +210,8 @@ fn data(id: u32, length: usize) -> Vec<Frame> {
     data.chunks(50_000).map(|piece| psh(id, piece)).collect()
 }
 
-/// What a retired stream had received was dropped, and then its peer's FIN made that look like its end.
+/// What a retired stream had received was dropped, and then its peer's FIN made that look like its
+/// end.
 #[test]
 fn a_retired_stream_does_not_end_cleanly() {
     let mut peer = server(config(Version::V2).max_receive_buffer(300_000));
@@ -270,8 +274,8 @@ fn finishing_after_the_end_is_no_success() {
     );
 }
 
-/// Of streams that together fill the session's send queue, those whose turn had just made room took it before
-/// those that waited, and a stream with little to send never got any.
+/// Of streams that together fill the session's send queue, those whose turn had just made room took
+/// it before those that waited, and a stream with little to send never got any.
 #[test]
 fn a_full_session_queue_is_shared() {
     const BULK: usize = 70;
@@ -316,7 +320,8 @@ fn a_full_session_queue_is_shared() {
     );
 }
 
-/// A loop that asks whether there is something to send before it polls never reported that a batch had left.
+/// A loop that asks whether there is something to send before it polls never reported that a batch
+/// had left.
 #[test]
 fn a_batch_that_has_left_is_something_to_report() {
     let mut session = Session::client(Config::default(), 1, Duration::ZERO);

@@ -43,7 +43,7 @@ fn attack_25_more_is_acknowledged_than_was_sent() {
     }
 }
 
-/// What waits in our queue has not left: nobody can have read it.
+/// What waits in our queue has not left: the peer cannot have read it.
 #[test]
 fn attack_25_what_is_queued_is_acknowledged() {
     let (mut peer, id, _) = sent(0);
@@ -110,7 +110,7 @@ fn attack_28_the_window_stays_at_0_or_1() {
     assert!(memory.bytes_max <= 4_096, "nothing piles up: {memory:?}");
     assert_eq!(stats(&peer).frames_sent.psh, 1_001);
     assert_serves(&mut peer, other);
-    // Whoever waits can give up: the stream ends at once, and nothing is left of it.
+    // A writer that waits can give up: the stream ends at once, and nothing is left of it.
     peer.close(id);
     peer.expect_only([fin(3), fin(3)]);
 }

@@ -222,8 +222,9 @@ fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
     peer.send([syn(999)]);
 }
 
-/// Two streams whose shares are more than the initial window. The first has all that one stream may have and was sent it, and
-/// `read` of 100 bytes of the second were read, so that its window is to be renewed while there is nothing to renew it from.
+/// Two streams whose shares are more than the initial window. The first has all that one stream may
+/// have and was sent it, and `read` of 100 bytes of the second were read, so that its window is to
+/// be renewed while there is nothing to renew it from.
 fn second_waits_for_first(read: u32) -> (Script, [StreamId; 2]) {
     let config = config(Version::V2)
         .max_receive_buffer((1 << 20) + INITIAL)

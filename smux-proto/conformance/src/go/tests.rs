@@ -60,8 +60,8 @@ fn every_mode_works_with_the_releases_that_can_do_it() {
             .into_iter()
             .filter(|mode| mode.works_with(release))
         {
-            // The opener is the one that listens, and a server in the session. All that it sends fits
-            // one window, as older releases need after a FIN.
+            // The opener is the one that listens, and a server in the session. All that it sends
+            // fits one window, as older releases need after a FIN.
             let options = Options {
                 version: 2,
                 bytes: 300_001,
