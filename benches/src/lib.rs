@@ -34,7 +34,8 @@ impl Pair {
             .to_builder()
             .max_inbound_streams(streams + 1)
             .max_outbound_streams(streams + 1)
-            // So that windows stay large with many streams: small ones cost an update for every few messages.
+            // So that windows stay large with many streams: small ones cost an update for every few
+            // messages.
             .max_receive_buffer(i32::MAX as usize)
             .build()
             .expect("valid limits");
@@ -92,8 +93,8 @@ impl Pair {
         }
     }
 
-    /// `count` messages from the application to the bytes that would be written. Nothing reads them, so this
-    /// is for version 1, which has no windows.
+    /// `count` messages from the application to the bytes that would be written. Nothing reads
+    /// them, so this is for version 1, which has no windows.
     pub fn frames_out(&mut self, count: usize) {
         self.write(count);
         while self.client.poll_transmit(NOW, &mut self.batch) {
@@ -130,7 +131,8 @@ impl Pair {
         while self.client.poll_event().is_some() {}
     }
 
-    /// As [`through`](Self::through), but the application looks at what has arrived where it lies: one copy less.
+    /// As [`through`](Self::through), but the application looks at what has arrived where it lies:
+    /// one copy less.
     pub fn through_in_place(&mut self, count: usize) {
         self.write(count);
         carry(&mut self.client, &mut self.server, &mut self.batch);

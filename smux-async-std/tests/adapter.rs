@@ -1,4 +1,5 @@
-//! What the conformance suite does not ask: TCP, sockets that do not shut, writers that take one slice, drivers.
+//! What the conformance suite does not ask: TCP, sockets that do not shut, writers that take one
+//! slice, drivers.
 
 use std::{
     future::Future,
@@ -42,7 +43,7 @@ fn within<T>(future: impl Future<Output = T>) -> T {
     }))
 }
 
-/// Whoever waits for this limit hangs.
+/// A wait that reaches this limit hangs.
 fn no_close_timeout() -> Config {
     let builder = Config::builder().close_timeout(Duration::from_secs(3600));
     builder.build().expect("valid")

@@ -202,7 +202,8 @@ async fn everyone_gets_the_same_reason_when_the_transport_ends() {
     let acceptor = tokio::spawn(async move { session.accept().await.map(drop) });
     let session = client.clone();
     let closed = tokio::spawn(async move { session.closed().await });
-    // The pipe holds less than what is queued, so all of them wait by the time that some of it has arrived.
+    // The pipe holds less than what is queued, so all of them wait by the time that some of it has
+    // arrived.
     within(b.read_exact(&mut [0; 2000])).await.expect("read");
     // Inside a header.
     b.write_all(&[1, 2, 3]).await.expect("write");
@@ -312,7 +313,7 @@ async fn a_stream_keeps_its_session() {
     let (client, server) = pair(&Config::default());
     let (mut ours, mut theirs) = within(stream(&client, &server)).await;
     drop(client);
-    // Nobody can accept any more: refused.
+    // Without a session handle the stream is refused.
     let mut refused = server.open().await.expect("open");
     assert_eq!(within(refused.read(&mut [0])).await.expect("refused"), 0);
     ours.write_u8(1).await.expect("write");

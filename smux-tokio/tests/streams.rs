@@ -1,4 +1,5 @@
-//! Streams as tokio's traits see them: echo over several transports and runtimes, halves, dropping, cancelling.
+//! Streams as tokio's traits see them: echo over several transports and runtimes, halves, dropping,
+//! cancelling.
 
 mod common;
 

@@ -8,8 +8,8 @@
 //! * [`pattern`]: data whose every byte tells where it belongs.
 //! * [`mod@suite`]: the scenarios that every implementation runs, and what it takes to run them.
 //! * [`trace`]: packet traces and odd inputs recorded with the Go implementation.
-//! * [`world`]: a [pair](mod@pair) with an application at each end, checked against a [`model`] after every
-//!   step; driven by a seed ([`simulation`]) or by a fuzzer ([`fuzz`]).
+//! * [`world`]: a [pair](mod@pair) with an application at each end, checked against a [`model`]
+//!   after every step; driven by a seed ([`simulation`]) or by a fuzzer ([`fuzz`]).
 //!
 //! Everything here is for tests: what is not as it should be panics with a message.
 

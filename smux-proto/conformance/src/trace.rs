@@ -147,7 +147,8 @@ pub struct InputVector {
     /// Whether the end of the transport follows.
     #[serde(rename = "then_peer_closes_its_sending_side")]
     pub eof: bool,
-    /// The result of each call, by call, by Go release: `pending`, `ok:N` (a stream's number or a count of bytes), or an error.
+    /// The result of each call, by call, by Go release: `pending`, `ok:N` (a stream's number or a
+    /// count of bytes), or an error.
     pub observed: BTreeMap<String, BTreeMap<String, String>>,
 }
 

@@ -109,7 +109,8 @@ fn read_all_but(session: &mut Session, id: StreamId, left: usize, piece: usize) 
     }
 }
 
-/// A session with a thousand streams to which a pattern was done, and what it holds for that beyond the streams.
+/// A session with a thousand streams to which a pattern was done, and what it holds for that beyond
+/// the streams.
 fn after(pattern: fn(&mut Session, &[StreamId]), idle: bool) -> (usize, usize) {
     let interval = Duration::from_secs(10);
     let alive = many_streams(Version::V1).keep_alive_interval(interval);
@@ -191,8 +192,8 @@ fn worst_case(config: &Config) -> usize {
     2 * (received + queued) + 640 * streams + 8 * config.max_owed_refusals() + (2 << 20)
 }
 
-/// As many streams as there may be, data in all of them, every queue full, refusals owed, nothing leaves, nobody
-/// reads, nobody looks at events.
+/// As many streams as there may be, data in all of them, every queue full, refusals owed; nothing
+/// leaves, and neither data nor events are read.
 #[test]
 fn a_session_at_all_its_limits_holds_no_more_than_its_formula() {
     for version in BOTH {

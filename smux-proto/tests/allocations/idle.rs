@@ -87,7 +87,8 @@ fn a_million_opens_and_closes_leave_the_memory_where_it_began() {
     assert_eq!(held(&memory), 0, "{memory:?}");
 }
 
-/// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive interval.
+/// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive
+/// interval.
 #[test]
 fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
     for version in BOTH {

@@ -13,8 +13,8 @@ use crate::{
     server_with_stream, stats, wire,
 };
 
-/// An overrun is charged and counted, since honest peers overrun too. Only a stream that overran is given
-/// up, and only when the budget is used up.
+/// An overrun is charged and counted, since honest peers overrun too. Only a stream that overran is
+/// given up, and only when the budget is used up.
 #[test]
 fn attack_16_the_peer_ignores_its_window() {
     let budget = 1 << 20;

@@ -39,7 +39,8 @@ fn attack_09_many_streams_are_opened_and_nobody_accepts() {
     }
 }
 
-/// Opened and ended at once: until the application takes them, they fill the backlog and nothing else.
+/// Opened and ended at once: until the application takes them, they fill the backlog and nothing
+/// else.
 #[test]
 fn attack_10_streams_are_opened_and_ended_in_a_hurry() {
     for version in BOTH {
@@ -197,7 +198,7 @@ fn order(ids: &[u32], seed: u64) -> String {
         .to_owned()
 }
 
-/// Whoever knows where ids stand in one table knows nothing about another: the hash is seeded.
+/// Where ids stand in one table tells nothing about another: the hash is seeded.
 #[test]
 fn attack_49_ids_that_would_collide_in_another_session() {
     let patterns: [fn(u32) -> u32; 4] = [

@@ -112,7 +112,8 @@ fn attack_40_durations_are_huge_and_clocks_jump() {
     }
 }
 
-/// A clock that goes back stands still; one that jumps ahead, as after a suspend, leaves the peer a moment to be heard.
+/// A clock that goes back stands still; one that jumps ahead, as after a suspend, leaves the peer a
+/// moment to be heard.
 #[test]
 fn attack_40_the_clock_steps() {
     let (mut harness, id) = server_with_stream(keeping_alive(Version::V1));

@@ -27,8 +27,8 @@ fn written(wire: &Wire, stream: u32) -> Vec<Command> {
     commands
 }
 
-/// The stream's frames stand behind updates of thousands of others when the session closes: they leave all the same,
-/// and the flush says so once the transport is flushed, not before.
+/// The stream's frames stand behind updates of thousands of others when the session closes: they
+/// leave all the same, and the flush says so once the transport is flushed, not before.
 #[test]
 fn a_flush_behind_many_updates_outlasts_a_close() {
     let (session, mut driver, wire) = server(Config::v2());

@@ -20,7 +20,7 @@ use crate::wire::{Count, Wire, now, run, server};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Neither a write that begins to wait nor whoever asks for the counters waits for the driver.
+/// Neither a write that begins to wait nor a look at the counters waits for the driver.
 #[test]
 fn waits_are_timed_while_nothing_moves() {
     let seconds = Arc::new(AtomicU64::new(0));

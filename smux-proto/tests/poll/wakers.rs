@@ -1,4 +1,4 @@
-//! Who is woken, and that nobody is missed.
+//! Which task is woken, and that none is missed.
 
 use std::{
     pin::pin,

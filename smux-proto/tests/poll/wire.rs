@@ -123,7 +123,7 @@ impl TransportWrite for Wire {
 }
 
 impl Transport for Wire {
-    /// Wakes nobody: whoever sets the time runs the driver.
+    /// Wakes no task: the test that sets the time runs the driver.
     fn poll_sleep(&mut self, _: &mut Context<'_>, until: Duration) -> Poll<()> {
         self.ends(|ends| match ends.now >= until {
             true => Poll::Ready(()),

@@ -1,8 +1,8 @@
 //! Packet traces of Go sessions, taken again with ours: the bytes must be the same.
 //!
 //! Each scenario does to our session what was done to the Go session. Where we differ, we do so by
-//! decision; [`decided::decided`] has the list, each entry with its reason and with the frames that are
-//! expected instead. An entry that no longer makes a difference fails.
+//! decision; [`decided::decided`] has the list, each entry with its reason and with the frames that
+//! are expected instead. An entry that no longer makes a difference fails.
 
 mod decided;
 mod scenarios;

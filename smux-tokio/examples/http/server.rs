@@ -25,9 +25,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listener::Streams;
 
-/// How long the answers of sessions may take to leave once the server was told to stop. What is still open then is cut.
+/// How long the answers of sessions may take to leave once the server was told to stop. What is
+/// still open then is cut.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
-/// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
+/// After an error of `accept`, which is most often the lack of file descriptors: some may be free
+/// again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Says which request an answer is for.
@@ -94,8 +96,8 @@ async fn echo(
     ([(NUMBER, number.to_string())], body)
 }
 
-/// Any number of TCP connections, each of which carries a session with any number of streams. One that goes wrong concerns no
-/// other.
+/// Any number of TCP connections, each of which carries a session with any number of streams. One
+/// that goes wrong concerns no other.
 async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
     let mut sessions = JoinSet::new();
     loop {
@@ -131,7 +133,8 @@ fn report(served: Result<Result<()>, JoinError>) {
     }
 }
 
-/// Serves a session until it ends, or after `stop` until the last answer has left. Cuts it if dropped.
+/// Serves a session until it ends, or after `stop` until the last answer has left. Cuts it if
+/// dropped.
 async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> Result<()> {
     tcp.set_nodelay(true)?;
     let addresses = (Some(tcp.local_addr()?), Some(tcp.peer_addr()?));
@@ -147,7 +150,8 @@ async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> 
     let serve = axum::serve(Streams::new(session), app)
         .with_graceful_shutdown(stopped)
         .into_future();
-    // Serving drops the last handle of the session. That closes when the last answer has left, and its driver ends.
+    // Serving drops the last handle of the session. That closes when the last answer has left, and
+    // its driver ends.
     let (served, _) = tokio::join!(serve, driver);
     Ok(served?)
 }

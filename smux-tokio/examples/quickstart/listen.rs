@@ -10,7 +10,8 @@ use crate::protocol::{Carries, Request, config};
 use crate::report::Progress;
 use crate::work;
 
-/// Serves connections for ever. With `once`: until the first smux session has ended, or a connection failed.
+/// Serves connections for ever. With `once`: until the first smux session has ended, or a
+/// connection failed.
 pub(crate) async fn run(listener: TcpListener, once: bool) -> Result<()> {
     // Dropped with this future: nothing keeps running behind the caller's back.
     let mut connections = JoinSet::new();

@@ -52,7 +52,7 @@ pub fn run<H: Host>(host: fn() -> H, version: Version, scenario: fn(&Case<H>)) {
                     side,
                 });
             });
-            // Nobody waits any more if it took too long.
+            // The receiver is gone if it took too long.
             let _ = ended.send(result);
         });
         let limit = if full_size() { 60 * LIMIT } else { LIMIT };
@@ -87,7 +87,7 @@ impl<H: Host> Case<H> {
         if full_size() { full } else { small }
     }
 
-    /// The preset of the version, without keep-alive: whoever waits in vain is not saved by a timer.
+    /// The preset of the version, without keep-alive: no timer ends a wait that is in vain.
     pub fn config(&self) -> ConfigBuilder {
         let preset = match self.version {
             Version::V1 => Config::default(),

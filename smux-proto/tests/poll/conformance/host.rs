@@ -1,4 +1,4 @@
-//! The poll layer with blocking calls, in virtual time. Whoever is not woken is not polled.
+//! The poll layer with blocking calls, in virtual time. A task that is not woken is not polled.
 
 use std::{
     future::poll_fn,

@@ -76,7 +76,8 @@ pub fn idle<A: Adapter>(live: &Live<'_, A>) {
     drive_with(live, Mode::Idle, &options);
 }
 
-/// The peer ends its direction first; we lose nothing of what it sent, and our answer arrives whole.
+/// The peer ends its direction first; we lose nothing of what it sent, and our answer arrives
+/// whole.
 pub fn half_close_go_first<A: Adapter>(live: &Live<'_, A>) {
     drive(live, Mode::HalfCloseGoFirst, 5, 100_000);
 }

@@ -1,7 +1,8 @@
 //! Scenarios with a live Go peer at the other end of a TCP connection.
 //!
-//! [`go_suite!`](crate::go_suite!) expands to one test per scenario; each runs with the releases that it is told, in both
-//! versions and with both roles. Without a Go toolchain they are skipped, see [`GoPeer::available`].
+//! [`go_suite!`](crate::go_suite!) expands to one test per scenario; each runs with the releases
+//! that it is told, in both versions and with both roles. Without a Go toolchain they are skipped,
+//! see [`GoPeer::available`].
 
 mod acceptor;
 pub mod go_accepts;
@@ -28,8 +29,8 @@ const LIMIT: Duration = Duration::from_secs(50);
 /// Peers that run at a time: what they wait for is mostly each other.
 const AT_A_TIME: usize = 10;
 
-/// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest` for an adapter that adds no
-/// protocol of its own to what another one has shown with all of them.
+/// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest`
+/// for an adapter that adds no protocol of its own to what another one has shown with all of them.
 ///
 /// ```
 /// use smux_conformance::suite::core::CoreOverTcp;
@@ -137,7 +138,8 @@ pub struct Live<'a, A> {
     pub side: Side,
 }
 
-/// Runs a scenario with each release, in each version, with each role; a few of them at the same time.
+/// Runs a scenario with each release, in each version, with each role; a few of them at the same
+/// time.
 ///
 /// # Panics
 ///

@@ -28,7 +28,8 @@ fn with_keep_alive<H: Host>(case: &Case<H>) -> Config {
     )
 }
 
-/// A peer that says nothing is given up; who waits gets that reason. Until then it is sent keep-alives.
+/// A peer that says nothing is given up; who waits gets that reason. Until then it is sent
+/// keep-alives.
 pub fn silent_peer_is_given_up<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     let id = peer.fresh_id();
@@ -76,7 +77,8 @@ pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
     assert_eq!(read_exactly(&mut accepted, 12), b"good morning");
 }
 
-/// A peer whose keep-alive is switched off lives as long as it says something; here it answers each keep-alive.
+/// A peer whose keep-alive is switched off lives as long as it says something; here it answers each
+/// keep-alive.
 pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     for _ in 0..12 {

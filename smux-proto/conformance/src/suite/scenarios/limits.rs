@@ -106,7 +106,7 @@ pub fn outbound_limit_waits<H: Host>(case: &Case<H>) {
 pub fn owed_refusals_are_bounded<H: Host>(case: &Case<H>) {
     let config = case.config().max_inbound_streams(0).max_owed_refusals(10);
     let (ours, mut peer) = case.narrow_peer(built(config));
-    // The session reads on although nobody reads its answers: else this would block for ever.
+    // The session reads on although its answers are not read: else this would block for ever.
     loop {
         let streams: Vec<_> = (0..1000)
             .map(|_| syn(peer.fresh_id()).encode(case.version))
