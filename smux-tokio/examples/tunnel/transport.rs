@@ -76,23 +76,24 @@ impl Connector {
                 Session::client(tls, config).with_addresses(Some(local), Some(peer))
             }
             Self::Kcp(args) => {
-                let (kcp, server) = first_to_answer(args, server, version).await?;
+                let addresses = lookup_host(server).await?;
+                let (kcp, server) = first_to_answer(args, addresses, version).await?;
                 Session::client(kcp, config).with_addresses(None, Some(server))
             }
         })
     }
 }
 
-/// Over UDP only an answer tells that somebody is there: the addresses of `server` are tried one
-/// after the other, each beside those before it.
-async fn first_to_answer(
+/// Over UDP only an answer tells that a server is there: the addresses are tried one after the
+/// other, each beside those before it.
+pub(crate) async fn first_to_answer(
     args: &KcpArgs,
-    server: &str,
+    addresses: impl Iterator<Item = SocketAddr>,
     version: Version,
 ) -> Result<(kcp::Stream, SocketAddr)> {
     let mut attempts = JoinSet::new();
     let mut start = Instant::now();
-    for address in lookup_host(server).await? {
+    for address in addresses {
         let args = args.clone();
         attempts.spawn(async move {
             tokio::time::sleep_until(start).await;

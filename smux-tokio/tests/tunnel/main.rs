@@ -36,8 +36,13 @@ mod common;
 
 mod arguments;
 mod closing;
+#[allow(dead_code, reason = "a part of it is used here")]
 mod ends;
+mod gone;
 mod kcptun;
+mod no_half_close;
 mod pumping;
+mod reaching;
+mod strangers;
 mod target;
 mod transports;
