@@ -60,17 +60,20 @@
 //! | `statistics.rs`, `terminal.rs` | counters; log entries and the live line |
 //! | `shutdown.rs` | Ctrl-C |
 
+mod arrivals;
 mod backoff;
 mod cli;
 mod client;
+mod hello;
 mod kcp;
-mod kcp_none;
 mod pool;
 mod pump;
 mod server;
 mod shutdown;
+mod socket;
 mod statistics;
 mod terminal;
+mod throttle;
 mod tls;
 mod transport;
 
