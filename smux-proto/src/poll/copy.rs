@@ -9,14 +9,11 @@ use std::{
 
 use bytes::{BufMut, Bytes};
 
-use super::stream_handle::StreamHandle;
+use super::{
+    pacing::{COPY, STEPS},
+    stream_handle::StreamHandle,
+};
 use crate::StreamError;
-
-/// Bytes that [`StreamHandle::copy_to`] offers a writer at a time.
-const COPY: usize = 16 * 1024;
-
-/// Steps of a copy per poll, then it lets other tasks run: some hundred microseconds of work.
-const STEPS: usize = 32;
 
 impl StreamHandle {
     /// As [`poll_read`](Self::poll_read), into the buffers one after the other.

@@ -41,14 +41,18 @@
 
 mod addresses;
 mod copy;
+mod dispatch;
 mod driver;
 #[cfg(test)]
 mod interleavings;
+mod pacing;
 mod pump;
+mod pumps;
 mod read_pump;
 mod session_handle;
 mod shared;
 mod split;
+mod state;
 mod stream_handle;
 mod sync;
 mod timer_pump;
@@ -58,7 +62,7 @@ mod write_pump;
 
 pub use addresses::Addresses;
 pub use driver::{Driver, connect};
-pub use pump::Pumps;
+pub use pumps::Pumps;
 pub use read_pump::ReadPump;
 pub use session_handle::{Incoming, SessionHandle};
 pub use split::{ReadHandle, ReuniteError, WriteHandle};

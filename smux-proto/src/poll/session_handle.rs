@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    shared::{Shared, State, Waiting},
+    shared::Shared,
+    state::{State, Waiting},
     stream_handle::StreamHandle,
     wakers::WaitQueue,
 };
@@ -67,7 +68,7 @@ impl SessionHandle {
     /// [`close_timeout`](Config::close_timeout). Reading and writing fail from now on, except that what has arrived can be read.
     pub fn start_close(&self) {
         let now = self.shared.now();
-        self.shared.with(|state| state.session.close(now));
+        self.shared.act(|state| state.session.close(now));
     }
 
     /// [`start_close`](Self::start_close), then waits for the end. It goes on if the future is dropped.
@@ -80,7 +81,7 @@ impl SessionHandle {
     /// Refuses new streams in both directions, lets those that are open end, then closes. After `limit` it closes anyway.
     pub fn start_drain(&self, limit: Duration) {
         let now = self.shared.now();
-        self.shared.with(|state| state.session.drain(now, limit));
+        self.shared.act(|state| state.session.drain(now, limit));
     }
 
     /// [`start_drain`](Self::start_drain), then waits for the end. It goes on if the future is dropped.
@@ -91,7 +92,7 @@ impl SessionHandle {
 
     /// Ends the session at once. What is queued is lost.
     pub fn abort(&self) {
-        self.shared.with(|state| state.session.abort());
+        self.shared.act(|state| state.session.abort());
     }
 
     /// Waits until the session has ended and its transport is dropped.
@@ -119,7 +120,7 @@ impl SessionHandle {
     /// A copy of the session's counters, as of now.
     pub fn stats(&self) -> SessionStats {
         let now = self.shared.now();
-        self.shared.with(|state| {
+        self.shared.act(|state| {
             state.session.note_time(now);
             state.session.stats()
         })
@@ -143,7 +144,7 @@ impl SessionHandle {
 
 impl Clone for SessionHandle {
     fn clone(&self) -> Self {
-        self.shared.with(State::add_session_handle);
+        self.shared.act(State::add_session_handle);
         Self {
             shared: Arc::clone(&self.shared),
         }
@@ -152,9 +153,9 @@ impl Clone for SessionHandle {
 
 impl Drop for SessionHandle {
     fn drop(&mut self) {
-        if self.shared.with(State::drop_session_handle) {
+        if self.shared.act(State::drop_session_handle) {
             let now = self.shared.now();
-            self.shared.with(|state| state.session.close(now));
+            self.shared.act(|state| state.session.close(now));
         }
     }
 }
@@ -226,7 +227,7 @@ impl Waiter {
             queue,
             place,
         } = self;
-        shared.poll_streams(cx, act, |state, waker: &Waker| {
+        shared.poll_on_streams(cx, act, |state, waker: &Waker| {
             queue(&mut state.waiting).register(place, waker)
         })
     }
@@ -237,7 +238,7 @@ impl Drop for Waiter {
         if let Some(place) = self.place {
             let waker = self
                 .shared
-                .with(|state| (self.queue)(&mut state.waiting).leave(place));
+                .act(|state| (self.queue)(&mut state.waiting).leave(place));
             drop(waker);
         }
     }

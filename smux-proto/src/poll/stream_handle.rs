@@ -9,11 +9,7 @@ use std::{
 
 use bytes::{BufMut, Bytes};
 
-use super::{
-    shared::Shared,
-    split::{self, ReadHandle, WriteHandle},
-    wakers::Interest,
-};
+use super::{shared::Shared, wakers::Interest};
 use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
@@ -127,7 +123,7 @@ impl StreamHandle {
     /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let key = self.key;
-        self.shared.poll_streams(
+        self.shared.poll_on_streams(
             cx,
             |state| {
                 let mark = ready!(state.with_stream(key, |stream| stream.poll_sent()))?;
@@ -160,7 +156,7 @@ impl StreamHandle {
     /// If the session ends before.
     pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let key = self.key;
-        self.shared.poll_streams(
+        self.shared.poll_on_streams(
             cx,
             |state| state.poll_stopped(key),
             |state, waker| state.blocked.register(key, Interest::Stop, waker),
@@ -182,11 +178,6 @@ impl StreamHandle {
         self.act(|stream| stream.stats()).unwrap_or_default()
     }
 
-    /// Two parts for two owners. See [`WriteHandle`] for what dropping one does.
-    pub fn into_split(self) -> (ReadHandle, WriteHandle) {
-        split::split(self)
-    }
-
     fn poll<R>(
         &self,
         cx: &mut Context<'_>,
@@ -194,7 +185,7 @@ impl StreamHandle {
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let key = self.key;
-        let poll = self.shared.poll_streams(
+        let poll = self.shared.poll_on_streams(
             cx,
             |state| state.with_stream(key, act),
             |state, waker| state.blocked.register(key, interest, waker),
@@ -208,7 +199,7 @@ impl StreamHandle {
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
         self.shared
-            .with_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
+            .act_on_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
     }
 }
 
@@ -235,7 +226,7 @@ fn write_slices(
 
 impl Drop for StreamHandle {
     fn drop(&mut self) {
-        let (unused, wakers) = self.shared.with_streams(|state| {
+        let (unused, wakers) = self.shared.act_on_streams(|state| {
             if let Some(stream) = state.session.stream_at(self.key) {
                 stream.close();
             }
@@ -245,7 +236,7 @@ impl Drop for StreamHandle {
         drop(wakers);
         if unused {
             let now = self.shared.now();
-            self.shared.with(|state| state.session.close(now));
+            self.shared.act(|state| state.session.close(now));
         }
     }
 }

@@ -6,11 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    pump::{Pump, ROUNDS},
-    shared::State,
-    wakers::replace,
-};
+use super::{pacing::ROUNDS, pump::Pump, state::State, wakers::replace};
 use crate::CloseReason;
 
 /// Keeps the session's deadlines.
@@ -59,7 +55,7 @@ impl TimerPump {
     /// runtime may report late that a sleep has ended.
     fn next(&mut self, cx: &Context<'_>) -> Deadline {
         let now = self.pump.now();
-        let (deadline, replaced) = self.pump.shared.with_streams(|state| {
+        let (deadline, replaced) = self.pump.shared.act_on_streams(|state| {
             let State { session, pumps, .. } = state;
             let mut deadline = session.poll_timeout();
             if deadline.is_some_and(|due| due <= now) {

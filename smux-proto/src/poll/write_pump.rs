@@ -11,31 +11,13 @@ use std::{
 use bytes::Buf;
 
 use super::{
-    pump::{BUFFER, Pump, ROUNDS, miscounted},
-    shared::State,
+    pacing::{BUFFER, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
+    pump::{Pump, miscounted},
+    state::State,
     transport::TransportWrite,
     wakers::replace,
 };
 use crate::Transmit;
-
-/// Slices per vectored write, many full frames or some hundred small ones that lie together.
-const SLICES: usize = 64;
-
-/// Where writes end while more follows. A kernel copies what it is given into pages; after a write that ends inside of one,
-/// every later copy is out of step with them, and on loopback TCP bulk data moves at half to two thirds of the speed.
-const PAGE: u64 = 4 << 10;
-
-/// The least that a batch holds, if there is so much. A kernel cuts what it is given into packets of a little less than 64 KiB,
-/// headers included, even on its way to an offloading network card: writes of 64 KiB are one packet and a tiny one, which costs
-/// as much. Whole pages just below it move bulk data up to 1.4 times as fast, on loopback TCP. Its multiples up to
-/// [`LARGEST_BATCH`] leave no tiny packet either.
-const SMALLEST_BATCH: usize = 60 << 10;
-
-/// The most that a batch holds: four times as much for one write and one wake-up of the peer.
-const LARGEST_BATCH: usize = 4 * SMALLEST_BATCH;
-
-/// A write that takes longer has waited for a slow transport.
-const SLOW: Duration = Duration::from_millis(1);
 
 /// Moves output from the session to the transport.
 pub struct WritePump {
@@ -179,13 +161,13 @@ impl WritePump {
         let batch = &mut self.batch;
         self.pump
             .shared
-            .with(|state| state.session.note_written(now, batch));
+            .act(|state| state.session.note_written(now, batch));
     }
 
     /// The reading side may still have something, so this is not the session's end yet.
     fn fail(&self, error: io::Error) {
         let now = self.pump.now();
-        self.pump.shared.with(|state| {
+        self.pump.shared.act(|state| {
             state.session.handle_write_error(now, error.into());
             state.flushes.end();
         });
@@ -193,7 +175,7 @@ impl WritePump {
 
     fn flushed(&self, mark: u64) {
         let now = self.pump.now();
-        self.pump.shared.with(|state| {
+        self.pump.shared.act(|state| {
             state.session.handle_flush_end(now);
             state.flushes.set_flushed(mark);
         });
