@@ -43,6 +43,9 @@ pub(super) const SLOW: Duration = Duration::from_millis(1);
 /// Bytes that a copy offers its writer at a time. Chosen, not tuned: they fit the first-level cache.
 pub(super) const COPY: usize = 16 * 1024;
 
+/// Bytes that a read copies through its stack at first: small messages fit, and cost no more to clear.
+pub(super) const FEW: usize = 1024;
+
 /// Steps of a copy per poll, then other tasks run. Chosen, not tuned: some hundred microseconds.
 pub(super) const STEPS: usize = 32;
 

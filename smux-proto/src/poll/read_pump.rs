@@ -11,9 +11,10 @@ use std::{
 use super::{
     pacing::{BUFFER, Pace, ROUNDS},
     pump::{Pump, miscounted},
+    state::State,
     transport::TransportRead,
-    wakers::replace,
 };
+use crate::TransportError;
 
 /// Moves input from the transport to the session.
 pub struct ReadPump {
@@ -89,8 +90,10 @@ impl ReadPump {
     }
 
     fn fail(&self, error: io::Error) {
+        // Also the error that the session has no use for is formatted and dropped without the lock.
+        let error = TransportError::from(error);
         let shared = &self.pump.shared;
-        shared.act(|state| state.session.handle_transport_error(error.into()));
+        shared.act(|state| state.session.handle_transport_error(error.clone()));
     }
 
     /// Gives the session what it has room for. Pending until it wants more; `false` if others should run first.
@@ -99,36 +102,48 @@ impl ReadPump {
         let now = self.pump.now();
         let Self { pace, unread, .. } = self;
         let mut consumed = 0;
-        let mut done = false;
-        let wanted = shared.poll(
-            cx,
-            |state| {
-                let Some(piece) = pace.next(state.streams_woken) else {
-                    return Poll::Ready(false);
-                };
-                let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
-                if !unread.is_empty() {
-                    // An error is the session's close reason, and all that follows is discarded.
-                    consumed = state
-                        .session
-                        .handle_input(now, unread)
-                        .unwrap_or(unread.len());
-                }
-                done = state.session.is_terminated();
-                if done || state.session.wants_input() {
-                    Poll::Ready(true)
-                } else {
-                    Poll::Pending
-                }
-            },
-            |state, waker| replace(&mut state.pumps.read, waker),
-        );
+        let wanted = shared.act(|state| {
+            let piece = pace.next(state.streams_woken)?;
+            let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
+            if !unread.is_empty() {
+                // An error is the session's close reason, and all that follows is discarded.
+                consumed = state
+                    .session
+                    .handle_input(now, unread)
+                    .unwrap_or(unread.len());
+            }
+            Some(wants_input(state))
+        });
         self.unread.start += consumed;
-        self.pump.done = done;
-        if wanted != Poll::Ready(false) {
-            self.stalled = wanted.is_pending();
+        let Some(mut wanted) = wanted else {
+            return Poll::Ready(false);
+        };
+        if wanted.is_pending() {
+            wanted = shared.poll(cx, wants_input, |state, waker| {
+                waker.place(&mut state.pumps.read);
+            });
         }
-        wanted
+        self.stalled = wanted.is_pending();
+        self.pump.done |= wanted == Poll::Ready(Wanted::Ended);
+        wanted.map(|_| true)
+    }
+}
+
+/// Whether the session takes input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    More,
+    /// Nothing is of use any more.
+    Ended,
+}
+
+fn wants_input(state: &mut State) -> Poll<Wanted> {
+    if state.session.is_terminated() {
+        Poll::Ready(Wanted::Ended)
+    } else if state.session.wants_input() {
+        Poll::Ready(Wanted::More)
+    } else {
+        Poll::Pending
     }
 }
 

@@ -1,18 +1,18 @@
 //! The application's handle on a session.
 
 use std::{
+    cell::RefCell,
     fmt,
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use super::{
     shared::Shared,
-    state::{State, Waiting},
+    state::{Queue, State},
     stream_handle::StreamHandle,
-    wakers::WaitQueue,
 };
 use crate::{CloseReason, Config, OpenError, SessionStats, Side, Version};
 
@@ -32,33 +32,31 @@ impl SessionHandle {
     }
 
     /// Opens a stream. It waits only while the limit of outbound streams is reached, or until a server that detects
-    /// the version knows it. The peer learns of the stream with the next batch.
+    /// the version knows it. The peer learns of the stream with the next batch. Of several tasks that wait, the one that
+    /// came first opens first. A future that was polled keeps its turn, so poll it on or drop it.
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up all ids.
     pub async fn open(&self) -> Result<StreamHandle, OpenError> {
-        let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.open);
-        poll_fn(|cx| {
-            let opened = waiter.poll(cx, State::open);
-            opened.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
-        })
-        .await
+        let mut waiter = Waiter::new(&self.shared, Queue::Open);
+        poll_fn(|cx| waiter.poll_open(cx)).await
     }
 
-    /// Accepts the next stream that the peer opened.
+    /// Accepts the next stream that the peer opened. Of several tasks that wait, the one that came first gets it. A future
+    /// that was polled keeps its turn, so poll it on or drop it.
     ///
     /// # Errors
     /// Once the session has ended and the streams that arrived before are accepted. If only writing to the transport fails, that is
     /// when the peer's end has been read, or after [`close_timeout`](Config::close_timeout).
     pub async fn accept(&self) -> Result<StreamHandle, CloseReason> {
-        let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.accept);
-        poll_fn(|cx| poll_accept(&mut waiter, cx)).await
+        let mut waiter = Waiter::new(&self.shared, Queue::Accept);
+        poll_fn(|cx| waiter.poll_accept(cx)).await
     }
 
     /// All streams that the peer opens, one after the other.
     pub fn incoming(&self) -> Incoming {
         Incoming {
-            waiter: Waiter::new(&self.shared, |waiting| &mut waiting.accept),
+            waiter: Waiter::new(&self.shared, Queue::Accept),
             session: self.clone(),
         }
     }
@@ -97,8 +95,8 @@ impl SessionHandle {
 
     /// Waits until the session has ended and its transport is dropped.
     pub async fn closed(&self) -> CloseReason {
-        let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.finished);
-        poll_fn(|cx| waiter.poll(cx, |state| state.finished())).await
+        let mut waiter = Waiter::new(&self.shared, Queue::End);
+        poll_fn(|cx| waiter.poll_end(cx)).await
     }
 
     /// Whether the session has ended or is closing: nothing can be opened or written any more.
@@ -162,19 +160,16 @@ impl Drop for SessionHandle {
 
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("SessionHandle");
-        self.shared.view(|state| {
-            debug
-                .field("side", &state.session.side())
-                .field("streams", &state.session.streams())
-                .field("close_reason", &state.session.close_reason());
-        });
-        debug.finish_non_exhaustive()
+        f.debug_struct("SessionHandle")
+            .field("side", &self.side())
+            .field("streams", &self.streams())
+            .field("close_reason", &self.close_reason())
+            .finish_non_exhaustive()
     }
 }
 
 /// The streams that the peer opens, for adapters to make a `Stream` of. It is a session handle: streams are accepted
-/// while it lives.
+/// while it lives. While it waits it keeps its turn, as [`SessionHandle::accept`] does.
 #[derive(Debug)]
 pub struct Incoming {
     waiter: Waiter,
@@ -184,7 +179,7 @@ pub struct Incoming {
 impl Incoming {
     /// Accepts the next stream. Errors as [`SessionHandle::accept`].
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<StreamHandle, CloseReason>> {
-        poll_accept(&mut self.waiter, cx)
+        self.waiter.poll_accept(cx)
     }
 
     /// The session whose streams these are.
@@ -193,23 +188,15 @@ impl Incoming {
     }
 }
 
-fn poll_accept(
-    waiter: &mut Waiter,
-    cx: &mut Context<'_>,
-) -> Poll<Result<StreamHandle, CloseReason>> {
-    let accepted = waiter.poll(cx, State::accept);
-    accepted.map_ok(|(id, key)| StreamHandle::new(&waiter.shared, id, key))
-}
-
 /// One task's place in a queue, given up when dropped.
 struct Waiter {
     shared: Arc<Shared>,
-    queue: fn(&mut Waiting) -> &mut WaitQueue,
+    queue: Queue,
     place: Option<usize>,
 }
 
 impl Waiter {
-    fn new(shared: &Arc<Shared>, queue: fn(&mut Waiting) -> &mut WaitQueue) -> Self {
+    fn new(shared: &Arc<Shared>, queue: Queue) -> Self {
         Self {
             shared: Arc::clone(shared),
             queue,
@@ -217,29 +204,46 @@ impl Waiter {
         }
     }
 
-    fn poll<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        act: impl FnOnce(&mut State) -> Poll<R>,
-    ) -> Poll<R> {
+    fn poll<R>(&mut self, cx: &Context<'_>, mut act: impl FnMut(&mut State) -> Poll<R>) -> Poll<R> {
         let Self {
             shared,
             queue,
             place,
         } = self;
-        shared.poll_on_streams(cx, act, |state, waker: &Waker| {
-            queue(&mut state.waiting).register(place, waker)
-        })
+        let place = RefCell::new(place);
+        let mut gone = None;
+        let poll = shared.poll_on_streams(
+            cx,
+            |state| state.poll_turn(*queue, &mut place.borrow_mut(), &mut gone, &mut act),
+            |state, waker| state.wait_for_turn(*queue, &mut place.borrow_mut(), waker),
+        );
+        drop(gone);
+        poll
+    }
+
+    fn poll_open(&mut self, cx: &Context<'_>) -> Poll<Result<StreamHandle, OpenError>> {
+        let opened = self.poll(cx, State::open);
+        opened.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
+    }
+
+    fn poll_accept(&mut self, cx: &Context<'_>) -> Poll<Result<StreamHandle, CloseReason>> {
+        let accepted = self.poll(cx, State::accept);
+        accepted.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
+    }
+
+    fn poll_end(&mut self, cx: &Context<'_>) -> Poll<CloseReason> {
+        self.poll(cx, |state| state.finished())
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            let waker = self
+            let queue = self.queue;
+            let gone = self
                 .shared
-                .act(|state| (self.queue)(&mut state.waiting).leave(place));
-            drop(waker);
+                .act_on_streams(|state| state.leave(queue, place));
+            drop(gone);
         }
     }
 }

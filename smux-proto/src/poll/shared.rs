@@ -3,7 +3,7 @@
 use std::{
     mem::take,
     sync::PoisonError,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use super::{
     state::State,
     sync::{Mutex, MutexGuard},
     transport::Clock,
-    wakers::WakeList,
+    wakers::{Aftermath, Spare},
 };
 use crate::Session;
 
@@ -33,15 +33,15 @@ impl Shared {
         self.clock.now()
     }
 
-    /// Tells the session the time, after a call that told none. It only counts, which concerns nobody.
+    /// Tells the session the time, after a call that told none. It only counts, which wakes no task.
     pub(super) fn note_time(&self) {
         let now = self.now();
         self.lock().session.note_time(now);
     }
 
-    /// Locks, runs `act`, collects whom its effects concern, unlocks, wakes them.
+    /// Locks, runs `act`, collects what its effects leave to do, unlocks, does that.
     ///
-    /// Wakers that `act` takes out of the state must leave it in its result, so that they are dropped without the lock.
+    /// Whatever `act` takes out of the state it must leave in its result, to be dropped without the lock.
     pub(super) fn act<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         self.act_on_streams(|state| {
             state.deadline_moved = true;
@@ -49,7 +49,7 @@ impl Shared {
         })
     }
 
-    /// As [`act`](Self::act) for `act`s that only open, accept, use and close streams, which concerns nobody most of the time.
+    /// As [`act`](Self::act) for `act`s that only open, accept, use and close streams, which wake no task most of the time.
     ///
     /// They bring no deadline forward, but that of a peer's silence when they make room in a full receive buffer; then
     /// the read pump is woken, and looks at deadlines itself. The timer pump, whose concern they are, calls it too.
@@ -58,8 +58,8 @@ impl Shared {
         let paused = !state.session.wants_input();
         let result = act(&mut state);
         let goes_on = paused && state.session.wants_input();
-        if state.has_wakeups() {
-            self.wake(state);
+        if state.has_aftermath() {
+            self.settle(state);
         } else {
             drop(state);
         }
@@ -71,12 +71,12 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn wake<'a>(&'a self, mut state: MutexGuard<'a, State>) {
-        let mut wakes = WakeList::default();
+    fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        let mut aftermath = Aftermath::default();
         loop {
-            let more = state.collect(&mut wakes);
+            let more = state.collect(&mut aftermath);
             drop(state);
-            wakes.wake_all();
+            aftermath.run();
             if !more {
                 return;
             }
@@ -84,62 +84,62 @@ impl Shared {
         }
     }
 
-    /// As [`act`](Self::act) for `act`s that may have to wait: if pending, `place` stores the task's waker in the state.
+    /// As [`act`](Self::act) for `act`s that may have to wait: if pending, `place` puts the task's waker into the state.
+    ///
+    /// Both may run twice: a waker is cloned without the lock, after the first time.
     pub(super) fn poll<R>(
         &self,
-        cx: &mut Context<'_>,
-        act: impl FnOnce(&mut State) -> Poll<R>,
-        place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
+        cx: &Context<'_>,
+        mut act: impl FnMut(&mut State) -> Poll<R>,
+        place: impl FnMut(&mut State, &mut Spare<'_>),
     ) -> Poll<R> {
-        let mut replaced = None;
-        let poll = self.act(|state| or_wait(state, cx, act, place, &mut replaced));
-        drop(replaced);
-        poll
+        let act = |state: &mut State| {
+            state.deadline_moved = true;
+            act(state)
+        };
+        self.poll_on_streams(cx, act, place)
     }
 
     /// As [`poll`](Self::poll), for `act`s as of [`act_on_streams`](Self::act_on_streams).
     pub(super) fn poll_on_streams<R>(
         &self,
-        cx: &mut Context<'_>,
-        act: impl FnOnce(&mut State) -> Poll<R>,
-        place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
+        cx: &Context<'_>,
+        mut act: impl FnMut(&mut State) -> Poll<R>,
+        mut place: impl FnMut(&mut State, &mut Spare<'_>),
     ) -> Poll<R> {
-        let mut replaced = None;
-        let poll = self.act_on_streams(|state| or_wait(state, cx, act, place, &mut replaced));
-        drop(replaced);
-        poll
+        let mut spare = Spare::of(cx.waker());
+        loop {
+            let poll = self.act_on_streams(|state| {
+                let poll = act(state);
+                if poll.is_pending() {
+                    place(state, &mut spare);
+                }
+                poll
+            });
+            if poll.is_ready() || !spare.refill() {
+                return poll;
+            }
+        }
     }
 
     /// The pumps need not be woken before they have placed their wakers again. Drop what is returned without the lock.
     #[must_use]
     pub(super) fn take_pump_wakers(&self) -> impl Sized + use<> {
-        take(&mut self.lock().pumps)
+        let mut state = self.lock();
+        let blocked = state.pumps.blocked_write.take();
+        let taken = take(&mut state.pumps);
+        state.pumps.blocked_write = blocked;
+        taken
     }
 
-    /// Reads a fact. Nothing may change, so nobody is woken.
+    /// Reads a fact. Nothing may change, so no task is woken.
     pub(super) fn view<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.lock())
     }
 
-    /// Code of others runs under the lock, and may panic there: a caller's buffer, the clone of a waker, a subscriber of `tracing`.
-    /// The session goes on with what such a call left. After a buffer that is consistent: what it took is accounted for. After a
-    /// subscriber, the call that it was told of may be half done.
+    /// No code of others runs under the lock, except the subscriber of `tracing`, which may panic there. The session goes
+    /// on with what such a call left, which may be half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The waker that the new one replaces is to be dropped without the lock.
-fn or_wait<R>(
-    state: &mut State,
-    cx: &Context<'_>,
-    act: impl FnOnce(&mut State) -> Poll<R>,
-    place: impl FnOnce(&mut State, &Waker) -> Option<Waker>,
-    replaced: &mut Option<Waker>,
-) -> Poll<R> {
-    let poll = act(state);
-    if poll.is_pending() {
-        *replaced = place(state, cx.waker());
-    }
-    poll
 }

@@ -3,9 +3,14 @@
 use std::{
     task::{Poll, Waker},
     time::Duration,
+    vec::Vec,
 };
 
-use super::wakers::{BlockedStreams, FlushQueue, WaitQueue};
+use super::{
+    flush_queue::FlushQueue,
+    wait_queue::WaitQueue,
+    wakers::{BlockedStreams, Spare},
+};
 use crate::{
     CloseReason, OpenError, Session, StreamError, StreamId, StreamMut, streams::table::Key,
 };
@@ -21,7 +26,7 @@ pub(super) struct State {
     /// Streams that the application holds, each until its last part is dropped.
     stream_handles: usize,
     live_pumps: u8,
-    /// The session or its driver has ended and not everybody knows.
+    /// The session or its driver has ended, which is not broadcast yet.
     pub(super) wake_everyone: bool,
     /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
     pub(super) deadline_moved: bool,
@@ -30,12 +35,26 @@ pub(super) struct State {
     pub(super) streams_woken: u64,
 }
 
+/// What a task can wait for of the session as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    Open,
+    Accept,
+    End,
+}
+
 /// Tasks that wait for the session as a whole.
 #[derive(Default)]
 pub(super) struct Waiting {
-    pub(super) open: WaitQueue,
-    pub(super) accept: WaitQueue,
-    pub(super) finished: WaitQueue,
+    queues: [WaitQueue; 3],
+    /// Wakers of tasks whose turn it is since another had its own.
+    pub(super) called: Vec<Waker>,
+}
+
+impl Waiting {
+    pub(super) fn queue(&mut self, queue: Queue) -> &mut WaitQueue {
+        &mut self.queues[queue as usize]
+    }
 }
 
 /// A pump has its waker here only while it wants to be woken.
@@ -43,13 +62,16 @@ pub(super) struct Waiting {
 pub(super) struct PumpWakers {
     pub(super) read: Option<Waker>,
     pub(super) write: Option<Waker>,
+    /// The write pump's while its transport takes no bytes: only a flush concerns it then.
+    pub(super) blocked_write: Option<Waker>,
     pub(super) timer: Option<Waker>,
     /// The deadline for which the timer pump sleeps.
     pub(super) armed: Option<Duration>,
 }
 
 impl State {
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(mut session: Session) -> Self {
+        session.keep_released();
         Self {
             session,
             blocked: BlockedStreams::default(),
@@ -66,7 +88,7 @@ impl State {
     }
 
     /// Acts on the stream of a live handle. The session keeps the stream until its handle closes it.
-    pub(super) fn with_stream<R>(
+    pub(super) fn act_on_stream<R>(
         &mut self,
         key: Key,
         act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
@@ -79,7 +101,7 @@ impl State {
 
     pub(super) fn poll_stopped(&mut self, key: Key) -> Poll<Result<(), StreamError>> {
         let stopped = |stream: &mut StreamMut<'_>| Poll::Ready(Ok(stream.is_stopped()));
-        match self.with_stream(key, stopped) {
+        match self.act_on_stream(key, stopped) {
             Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
             _ if self.session.is_closed() => Poll::Ready(Err(StreamError::Closed(self.reason()))),
             _ => Poll::Pending,
@@ -91,11 +113,75 @@ impl State {
         if mark <= self.flushes.flushed() {
             return Poll::Ready(Ok(()));
         }
-        if self.flushes.has_ended() || self.finished().is_ready() {
+        if self.flushes.has_ended() {
             return Poll::Ready(Err(StreamError::Closed(self.reason())));
         }
         self.flushes.wait(mark, key);
         Poll::Pending
+    }
+
+    /// Acts when it is the turn of the task in `place`, which it gives up then.
+    pub(super) fn poll_turn<R>(
+        &mut self,
+        queue: Queue,
+        place: &mut Option<usize>,
+        gone: &mut Option<Waker>,
+        act: impl FnOnce(&mut Self) -> Poll<R>,
+    ) -> Poll<R> {
+        if !self.waiting.queue(queue).is_turn_of(*place) && !self.has_ended_for(queue) {
+            return Poll::Pending;
+        }
+        let poll = act(self);
+        if poll.is_ready()
+            && let Some(place) = place.take()
+        {
+            *gone = self.leave(queue, place);
+        } else if poll.is_ready() {
+            self.call_next(queue);
+        }
+        poll
+    }
+
+    pub(super) fn wait_for_turn(
+        &mut self,
+        queue: Queue,
+        place: &mut Option<usize>,
+        waker: &mut Spare<'_>,
+    ) {
+        self.waiting.queue(queue).register(place, waker);
+    }
+
+    /// Gives up a place in a queue; the turn passes to the next. Drop what is returned without the lock.
+    #[must_use]
+    pub(super) fn leave(&mut self, queue: Queue, place: usize) -> Option<Waker> {
+        let gone = self.waiting.queue(queue).leave(place);
+        self.call_next(queue);
+        gone
+    }
+
+    fn call_next(&mut self, queue: Queue) {
+        if self.waiting.queue(queue).is_empty() {
+            return;
+        }
+        let is_ready = match queue {
+            Queue::Open => self.session.poll_openable(),
+            Queue::Accept => self.session.is_acceptable(),
+            // All are woken at once.
+            Queue::End => false,
+        };
+        if is_ready {
+            let next = self.waiting.queue(queue).call_next();
+            self.waiting.called.extend(next);
+        }
+    }
+
+    /// Whether every task in the queue gets an answer, so that none needs a turn.
+    fn has_ended_for(&self, queue: Queue) -> bool {
+        match queue {
+            Queue::Open => self.session.is_closed(),
+            Queue::Accept => self.session.is_input_over(),
+            Queue::End => true,
+        }
     }
 
     /// Opens a stream for a handle.
@@ -156,11 +242,21 @@ impl State {
         self.session_handles == 0 && self.stream_handles == 0
     }
 
-    /// `done`: this pump has nothing left to do, whatever the session still does.
-    pub(super) fn drop_pump(&mut self, done: bool) {
+    /// Nothing is written or flushed any more. `done`: because there is no need.
+    pub(super) fn end_writing(&mut self, done: bool) {
+        self.abort_unless(done);
+        self.flushes.end();
+    }
+
+    fn abort_unless(&mut self, done: bool) {
         if !done && !self.session.is_terminated() {
             self.session.abort();
         }
+    }
+
+    /// `done`: this pump has nothing left to do, whatever the session still does.
+    pub(super) fn drop_pump(&mut self, done: bool) {
+        self.abort_unless(done);
         self.live_pumps -= 1;
         self.wake_everyone |= self.live_pumps == 0;
     }

@@ -15,9 +15,8 @@ use super::{
     pump::{Pump, miscounted},
     state::State,
     transport::TransportWrite,
-    wakers::replace,
 };
-use crate::Transmit;
+use crate::{Transmit, TransportError};
 
 /// Moves output from the session to the transport.
 pub struct WritePump {
@@ -28,6 +27,8 @@ pub struct WritePump {
     gathered: Vec<u8>,
     /// How much of the session's output the transport has taken.
     written: u64,
+    /// The waker for flushes while a write is blocked is in its place.
+    flushes_wake: bool,
 }
 
 /// What is to be done with the transport.
@@ -48,6 +49,7 @@ impl WritePump {
             batch,
             gathered: Vec::new(),
             written: 0,
+            flushes_wake: false,
         }
     }
 
@@ -67,24 +69,29 @@ impl WritePump {
                 return Poll::Pending;
             }
             let result = match ready!(self.next(cx)) {
-                Output::Write => ready!(self.write(cx, transport)).map(|count| written += count),
+                Output::Write => match self.write(cx, transport) {
+                    Poll::Ready(result) => result.map(|count| written += count),
+                    Poll::Pending => {
+                        ready!(self.wait_for_flush(cx));
+                        continue;
+                    }
+                },
                 Output::Flush(mark) => {
                     let flushed = ready!(transport.poll_flush(cx));
                     flushed.map(|()| self.flushed(mark))
                 }
                 Output::Close => {
                     let closed = ready!(transport.poll_close(cx));
-                    self.pump.done = true;
+                    self.end();
                     closed
                 }
                 Output::Done => {
-                    self.pump.done = true;
+                    self.end();
                     Ok(())
                 }
             };
             if let Err(error) = result {
                 self.fail(error);
-                self.pump.done = true;
             }
         }
         cx.waker().wake_by_ref();
@@ -97,13 +104,35 @@ impl WritePump {
             pump,
             batch,
             written,
+            flushes_wake,
             ..
         } = self;
         let now = pump.now();
-        pump.shared.poll(
+        let next = pump.shared.poll(
             cx,
-            |state| next_output(state, now, batch, written),
-            |state, waker| replace(&mut state.pumps.write, waker),
+            |state| {
+                let blocked = state.pumps.blocked_write.as_ref();
+                *flushes_wake = blocked.is_some_and(|waker| waker.will_wake(cx.waker()));
+                next_output(state, now, batch, written)
+            },
+            |state, waker| waker.place(&mut state.pumps.write),
+        );
+        batch.release();
+        next
+    }
+
+    /// The transport takes no bytes. Ready if it has taken some that a flush waits for.
+    fn wait_for_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.flushes_wake {
+            return Poll::Pending;
+        }
+        self.pump.shared.poll_on_streams(
+            cx,
+            |state| match state.flushes.is_wanted() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            },
+            |state, waker| waker.place(&mut state.pumps.blocked_write),
         )
     }
 
@@ -165,12 +194,19 @@ impl WritePump {
     }
 
     /// The reading side may still have something, so this is not the session's end yet.
-    fn fail(&self, error: io::Error) {
+    fn fail(&mut self, error: io::Error) {
         let now = self.pump.now();
+        let error = TransportError::from(error);
         self.pump.shared.act(|state| {
-            state.session.handle_write_error(now, error.into());
-            state.flushes.end();
+            state.session.handle_write_error(now, error.clone());
         });
+        self.end();
+    }
+
+    /// Nothing is left to write.
+    fn end(&mut self) {
+        self.pump.done = true;
+        self.pump.shared.act(|state| state.end_writing(true));
     }
 
     fn flushed(&self, mark: u64) {
@@ -192,7 +228,8 @@ fn next_output(
         session, flushes, ..
     } = state;
     *written = session.bytes_emitted() - batch.remaining() as u64;
-    let unflushed = *written > flushes.flushed();
+    flushes.set_written(*written);
+    let unflushed = !flushes.is_all_flushed();
     if session.is_terminated() {
         // A thread that reads may see the end first: what was written before it still counts.
         return Poll::Ready(if unflushed {
@@ -202,11 +239,8 @@ fn next_output(
         });
     }
     // A session that always has more to send would never flush otherwise.
-    if unflushed && flushes.is_waited_for() {
-        session.handle_flush_begin(now);
-        return Poll::Ready(Output::Flush(*written));
-    }
-    if session.poll_transmit(now, batch) {
+    let flush = flushes.is_wanted();
+    if !flush && session.poll_transmit(now, batch) {
         return Poll::Ready(Output::Write);
     }
     if unflushed {
@@ -256,6 +290,13 @@ fn gather(into: &mut Vec<u8>, slices: &[IoSlice<'_>]) {
     for slice in slices {
         let room = BUFFER - into.len();
         into.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+}
+
+impl Drop for WritePump {
+    fn drop(&mut self) {
+        let done = self.pump.done;
+        self.pump.shared.act(|state| state.end_writing(done));
     }
 }
 

@@ -147,10 +147,7 @@ impl Session {
         let Some(id) = self.next_id else {
             return Poll::Ready(Err(OpenError::IdsExhausted));
         };
-        if self.common.version.is_none()
-            || self.common.outbound >= self.common.config.max_outbound_streams()
-            || !self.has_window_room()
-        {
+        if self.opening_waits() {
             self.common.open_waits = true;
             return Poll::Pending;
         }
@@ -164,6 +161,35 @@ impl Session {
         self.common.stats.streams_opened += 1;
         self.common.trace.opened(id);
         Poll::Ready(Ok((id, key)))
+    }
+
+    fn opening_waits(&self) -> bool {
+        self.common.version.is_none()
+            || self.common.outbound >= self.common.config.max_outbound_streams()
+            || !self.has_window_room()
+    }
+
+    /// Whether opening would not be pending. If it would, [`Event::Openable`] follows.
+    #[cfg(feature = "poll")]
+    pub(crate) fn poll_openable(&mut self) -> bool {
+        let ready = self.is_closed()
+            || matches!(self.phase, Phase::Draining(_))
+            || self.next_id.is_none()
+            || !self.opening_waits();
+        self.common.open_waits |= !ready;
+        ready
+    }
+
+    /// Whether accepting would not be pending.
+    #[cfg(feature = "poll")]
+    pub(crate) fn is_acceptable(&self) -> bool {
+        !self.backlog.is_empty() || self.is_input_over()
+    }
+
+    /// Whether nothing is received any more.
+    #[cfg(feature = "poll")]
+    pub(crate) fn is_input_over(&self) -> bool {
+        self.common.end_of_input().is_some()
     }
 
     /// Takes the stream of the peer that has waited longest, with whatever has arrived on it.
@@ -229,6 +255,19 @@ impl Session {
     /// Whether [`poll_event`](Self::poll_event) may have something to tell.
     pub fn has_events(&self) -> bool {
         self.common.events.may_be_any()
+    }
+
+    /// From now on keeps bytes of the user that it discards, for
+    /// [`released`](Self::released).
+    #[cfg(feature = "poll")]
+    pub(crate) fn keep_released(&mut self) {
+        self.common.segments.keep_released();
+    }
+
+    /// Bytes of the user that were discarded, to be taken and dropped.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn released(&mut self) -> &mut Vec<bytes::Bytes> {
+        self.common.segments.released()
     }
 
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave

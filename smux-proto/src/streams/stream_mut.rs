@@ -147,11 +147,10 @@ impl<'a> StreamMut<'a> {
     /// As [`write`](Self::write).
     pub fn write_bytes(&mut self, data: &mut Bytes) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |common, stream, count| {
-            let bytes = data.split_to(count);
             let limit = common.send_segment();
             common
                 .segments
-                .push_shared(&mut stream.send.queue, bytes, limit);
+                .push_shared(&mut stream.send.queue, data, count, limit);
         })
     }
 

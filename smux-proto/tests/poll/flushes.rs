@@ -47,7 +47,7 @@ fn a_flush_behind_many_updates_outlasts_a_close() {
     let mut others = Vec::new();
     for _ in 0..UPDATES {
         let stream = now(session.accept()).expect("accept");
-        assert!(stream.poll_read(&mut cx, &mut Vec::new()).is_ready());
+        assert!(stream.poll_read_buf(&mut cx, &mut Vec::new()).is_ready());
         others.push(stream);
     }
     // A batch of updates is under way, and stuck.

@@ -3,6 +3,7 @@
 
 mod driver;
 mod flushes;
+mod reentrancy;
 mod waits;
 mod wakers;
 mod wire;

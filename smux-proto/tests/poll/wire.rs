@@ -48,6 +48,8 @@ pub(crate) struct Ends {
     pub(crate) endless_input: Option<[u8; 8]>,
     pub(crate) flush_hangs: bool,
     pub(crate) closed: bool,
+    pub(crate) read_error: Option<io::Error>,
+    pub(crate) write_error: Option<io::Error>,
     /// Of what the peer sends.
     version: Option<Version>,
     /// The time.
@@ -80,6 +82,9 @@ impl TransportRead for Wire {
     fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.ends(|ends| {
             ends.reads += 1;
+            if let Some(error) = ends.read_error.take() {
+                return Poll::Ready(Err(error));
+            }
             if let Some(frame) = ends.endless_input {
                 buf.chunks_exact_mut(8)
                     .for_each(|chunk| chunk.copy_from_slice(&frame));
@@ -100,6 +105,9 @@ impl TransportRead for Wire {
 impl TransportWrite for Wire {
     fn poll_write(&mut self, _: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.ends(|ends| {
+            if let Some(error) = ends.write_error.take() {
+                return Poll::Ready(Err(error));
+            }
             if !ends.takes_output {
                 return Poll::Pending;
             }
