@@ -4,6 +4,7 @@
 mod driver;
 mod flushes;
 mod reentrancy;
+mod turns;
 mod waits;
 mod wakers;
 mod wire;
