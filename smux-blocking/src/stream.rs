@@ -213,7 +213,7 @@ impl Stream {
 impl Read for &Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Shared { handle, read, .. } = &*self.shared;
-        read.block_on(|cx| handle.poll_read(cx, &mut &mut *buf))
+        read.block_on(|cx| handle.poll_read(cx, buf))
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::{
     task::coop::cooperative,
 };
 
-use crate::stream::{Stream, budgeted, copy};
+use crate::stream::{Stream, budgeted, copy, read};
 
 /// The reading half of a [`Stream`].
 ///
@@ -136,7 +136,7 @@ impl AsyncRead for OwnedReadHalf {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        budgeted(cx, |cx| self.half.stream().poll_read(cx, buf).map_ok(drop))
+        budgeted(cx, |cx| read(self.half.stream(), cx, buf))
     }
 }
 

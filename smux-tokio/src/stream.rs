@@ -138,7 +138,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        budgeted(cx, |cx| self.handle.poll_read(cx, buf).map_ok(drop))
+        budgeted(cx, |cx| read(&self.handle, cx, buf))
     }
 }
 
@@ -183,6 +183,20 @@ pub(crate) fn budgeted<R>(
     let result = ready!(act(cx));
     budget.made_progress();
     Poll::Ready(result.map_err(io::Error::from))
+}
+
+/// Reads straight into memory that is initialised, as most is; other memory is not cleared for it.
+pub(crate) fn read(
+    stream: &StreamHandle,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<Result<(), StreamError>> {
+    if buf.initialized().len() < buf.capacity() {
+        return stream.poll_read_buf(cx, buf).map_ok(drop);
+    }
+    let count = ready!(stream.poll_read(cx, buf.initialize_unfilled()))?;
+    buf.advance(count);
+    Poll::Ready(Ok(()))
 }
 
 pub(crate) async fn copy<W>(stream: &StreamHandle, writer: &mut W) -> io::Result<u64>

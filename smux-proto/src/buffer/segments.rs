@@ -79,6 +79,12 @@ struct Node {
 pub(crate) struct Segments {
     nodes: slab::Slab<Node>,
     pool: BufferPool,
+    /// Bytes of the user that were discarded. Dropping them runs their owner's code, which the
+    /// poll layer must not do under its lock.
+    #[cfg(feature = "poll")]
+    released: Vec<Bytes>,
+    #[cfg(feature = "poll")]
+    keeps_released: bool,
 }
 
 /// Without the data, which is the user's and does not belong in logs.
@@ -96,7 +102,23 @@ impl Segments {
         Self {
             nodes: slab::Slab::new(),
             pool: BufferPool::new(POOL_LIMIT),
+            #[cfg(feature = "poll")]
+            released: Vec::new(),
+            #[cfg(feature = "poll")]
+            keeps_released: false,
         }
+    }
+
+    /// From now on keeps discarded bytes of the user until they are taken.
+    #[cfg(feature = "poll")]
+    pub(crate) fn keep_released(&mut self) {
+        self.keeps_released = true;
+    }
+
+    /// Discarded bytes of the user, for the caller to drop.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn released(&mut self) -> &mut Vec<Bytes> {
+        &mut self.released
     }
 
     /// Appends a copy of `data`. Segments are filled up to `limit` bytes, a fixed number per queue.
@@ -129,14 +151,24 @@ impl Segments {
         queue.len += length(added);
     }
 
-    /// Appends bytes, without a copy unless they are few. `limit` as in [`push`](Self::push).
-    pub(crate) fn push_shared(&mut self, queue: &mut Queue, data: Bytes, limit: usize) {
-        if data.len() < SHARED {
-            self.push(queue, &data, limit);
+    /// Appends the first `count` bytes of `data` and advances it past them; without a copy unless
+    /// they are few. `limit` as in [`push`](Self::push).
+    ///
+    /// No reference to `data` is dropped: its owner may run any code then.
+    pub(crate) fn push_shared(
+        &mut self,
+        queue: &mut Queue,
+        data: &mut Bytes,
+        count: usize,
+        limit: usize,
+    ) {
+        if count < SHARED {
+            self.push(queue, &data[..count], limit);
+            data.advance(count);
             return;
         }
-        queue.len += length(data.len());
-        self.link(queue, Segment::Shared(data));
+        queue.len += length(count);
+        self.link(queue, Segment::Shared(data.split_to(count)));
     }
 
     /// The first segment's bytes; empty if the queue is.
@@ -280,8 +312,22 @@ impl Segments {
     fn drop_front(&mut self, queue: &mut Queue) {
         match self.unlink(queue) {
             Some(Segment::Pooled { buffer, .. }) => self.recycle(buffer),
-            Some(Segment::Shared(_)) | None => {}
+            Some(Segment::Shared(bytes)) => self.release(bytes),
+            None => {}
         }
+    }
+
+    #[cfg(feature = "poll")]
+    fn release(&mut self, bytes: Bytes) {
+        if self.keeps_released {
+            self.released.push(bytes);
+        }
+    }
+
+    #[cfg(not(feature = "poll"))]
+    #[allow(clippy::unused_self, reason = "as with the poll layer")]
+    fn release(&mut self, bytes: Bytes) {
+        drop(bytes);
     }
 }
 

@@ -9,10 +9,12 @@ use std::{
 };
 
 use super::{
-    pump::{BUFFER, Pump, ROUNDS, miscounted},
+    pacing::{BUFFER, Pace, ROUNDS},
+    pump::{Pump, miscounted},
+    state::State,
     transport::TransportRead,
-    wakers::replace,
 };
+use crate::TransportError;
 
 /// Moves input from the transport to the session.
 pub struct ReadPump {
@@ -25,58 +27,6 @@ pub struct ReadPump {
     /// The last read filled the buffer.
     filled: bool,
     pace: Pace,
-}
-
-/// Divides input into pieces that wake about a crowd of tasks each, and lets a crowd run before the next piece.
-///
-/// One read may bring something for hundreds of tasks. Delivered at once, all of them would run before the first
-/// answer leaves, and the peer would sit idle meanwhile; in turns, both ends work at the same time. That more than doubles the
-/// rate of 100 concurrent round trips. Bulk data wakes few, so its pieces are whole reads.
-struct Pace {
-    /// Bytes to deliver under one lock.
-    piece: usize,
-    /// Something was delivered since this last made way, so that it makes progress however many are woken meanwhile. They may have
-    /// run already, when the transport had nothing: then this makes way once more than it has to.
-    delivered: bool,
-    /// The session's count of streams woken, as of the last look.
-    woken: u64,
-}
-
-impl Pace {
-    /// Half of it is enough to let others run; a piece that wakes more is too large.
-    const CROWD: u64 = 32;
-    /// Smaller pieces would cost more in locking than they win.
-    const SMALLEST: usize = 1024;
-
-    fn new() -> Self {
-        Self {
-            piece: BUFFER,
-            delivered: false,
-            woken: 0,
-        }
-    }
-
-    /// Bytes of the next piece; `None` if those whom the last one has woken should run first.
-    fn next(&mut self, woken: u64) -> Option<usize> {
-        let crowd = woken.wrapping_sub(mem::replace(&mut self.woken, woken));
-        if !mem::take(&mut self.delivered) {
-            return self.deliver();
-        }
-        if crowd > Self::CROWD {
-            self.piece = (self.piece / 2).max(Self::SMALLEST);
-        } else if crowd < Self::CROWD / 4 {
-            self.piece = (self.piece * 2).min(BUFFER);
-        }
-        if crowd < Self::CROWD / 2 {
-            return self.deliver();
-        }
-        None
-    }
-
-    fn deliver(&mut self) -> Option<usize> {
-        self.delivered = true;
-        Some(self.piece)
-    }
 }
 
 impl ReadPump {
@@ -126,7 +76,7 @@ impl ReadPump {
         match read {
             Ok(0) => {
                 let now = self.pump.now();
-                shared.with(|state| state.session.handle_eof(now));
+                shared.act(|state| state.session.handle_eof(now));
             }
             Ok(count) if count <= self.buffer.len() => {
                 self.unread = 0..count;
@@ -140,8 +90,10 @@ impl ReadPump {
     }
 
     fn fail(&self, error: io::Error) {
+        // Also the error that the session has no use for is formatted and dropped without the lock.
+        let error = TransportError::from(error);
         let shared = &self.pump.shared;
-        shared.with(|state| state.session.handle_transport_error(error.into()));
+        shared.act(|state| state.session.handle_transport_error(error.clone()));
     }
 
     /// Gives the session what it has room for. Pending until it wants more; `false` if others should run first.
@@ -150,36 +102,48 @@ impl ReadPump {
         let now = self.pump.now();
         let Self { pace, unread, .. } = self;
         let mut consumed = 0;
-        let mut done = false;
-        let wanted = shared.poll(
-            cx,
-            |state| {
-                let Some(piece) = pace.next(state.streams_woken) else {
-                    return Poll::Ready(false);
-                };
-                let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
-                if !unread.is_empty() {
-                    // An error is the session's close reason, and all that follows is discarded.
-                    consumed = state
-                        .session
-                        .handle_input(now, unread)
-                        .unwrap_or(unread.len());
-                }
-                done = state.session.is_terminated();
-                if done || state.session.wants_input() {
-                    Poll::Ready(true)
-                } else {
-                    Poll::Pending
-                }
-            },
-            |state, waker| replace(&mut state.pumps.read, waker),
-        );
+        let wanted = shared.act(|state| {
+            let piece = pace.next(state.streams_woken)?;
+            let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
+            if !unread.is_empty() {
+                // An error is the session's close reason, and all that follows is discarded.
+                consumed = state
+                    .session
+                    .handle_input(now, unread)
+                    .unwrap_or(unread.len());
+            }
+            Some(wants_input(state))
+        });
         self.unread.start += consumed;
-        self.pump.done = done;
-        if wanted != Poll::Ready(false) {
-            self.stalled = wanted.is_pending();
+        let Some(mut wanted) = wanted else {
+            return Poll::Ready(false);
+        };
+        if wanted.is_pending() {
+            wanted = shared.poll(cx, wants_input, |state, waker| {
+                waker.place(&mut state.pumps.read);
+            });
         }
-        wanted
+        self.stalled = wanted.is_pending();
+        self.pump.done |= wanted == Poll::Ready(Wanted::Ended);
+        wanted.map(|_| true)
+    }
+}
+
+/// Whether the session takes input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    More,
+    /// Nothing is of use any more.
+    Ended,
+}
+
+fn wants_input(state: &mut State) -> Poll<Wanted> {
+    if state.session.is_terminated() {
+        Poll::Ready(Wanted::Ended)
+    } else if state.session.wants_input() {
+        Poll::Ready(Wanted::More)
+    } else {
+        Poll::Pending
     }
 }
 

@@ -1,17 +1,18 @@
 //! The application's handle on a session.
 
 use std::{
+    cell::RefCell,
     fmt,
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use super::{
-    shared::{Shared, State, Waiting},
+    shared::Shared,
+    state::{Queue, State},
     stream_handle::StreamHandle,
-    wakers::WaitQueue,
 };
 use crate::{CloseReason, Config, OpenError, SessionStats, Side, Version};
 
@@ -31,33 +32,31 @@ impl SessionHandle {
     }
 
     /// Opens a stream. It waits only while the limit of outbound streams is reached, or until a server that detects
-    /// the version knows it. The peer learns of the stream with the next batch.
+    /// the version knows it. The peer learns of the stream with the next batch. Of several tasks that wait, the one that
+    /// came first opens first. A future that was polled keeps its turn, so poll it on or drop it.
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up all ids.
     pub async fn open(&self) -> Result<StreamHandle, OpenError> {
-        let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.open);
-        poll_fn(|cx| {
-            let opened = waiter.poll(cx, State::open);
-            opened.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
-        })
-        .await
+        let mut waiter = Waiter::new(&self.shared, Queue::Open);
+        poll_fn(|cx| waiter.poll_open(cx)).await
     }
 
-    /// Accepts the next stream that the peer opened.
+    /// Accepts the next stream that the peer opened. Of several tasks that wait, the one that came first gets it. A future
+    /// that was polled keeps its turn, so poll it on or drop it.
     ///
     /// # Errors
     /// Once the session has ended and the streams that arrived before are accepted. If only writing to the transport fails, that is
     /// when the peer's end has been read, or after [`close_timeout`](Config::close_timeout).
     pub async fn accept(&self) -> Result<StreamHandle, CloseReason> {
-        let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.accept);
-        poll_fn(|cx| poll_accept(&mut waiter, cx)).await
+        let mut waiter = Waiter::new(&self.shared, Queue::Accept);
+        poll_fn(|cx| waiter.poll_accept(cx)).await
     }
 
     /// All streams that the peer opens, one after the other.
     pub fn incoming(&self) -> Incoming {
         Incoming {
-            waiter: Waiter::new(&self.shared, |waiting| &mut waiting.accept),
+            waiter: Waiter::new(&self.shared, Queue::Accept),
             session: self.clone(),
         }
     }
@@ -67,7 +66,7 @@ impl SessionHandle {
     /// [`close_timeout`](Config::close_timeout). Reading and writing fail from now on, except that what has arrived can be read.
     pub fn start_close(&self) {
         let now = self.shared.now();
-        self.shared.with(|state| state.session.close(now));
+        self.shared.act(|state| state.session.close(now));
     }
 
     /// [`start_close`](Self::start_close), then waits for the end. It goes on if the future is dropped.
@@ -80,7 +79,7 @@ impl SessionHandle {
     /// Refuses new streams in both directions, lets those that are open end, then closes. After `limit` it closes anyway.
     pub fn start_drain(&self, limit: Duration) {
         let now = self.shared.now();
-        self.shared.with(|state| state.session.drain(now, limit));
+        self.shared.act(|state| state.session.drain(now, limit));
     }
 
     /// [`start_drain`](Self::start_drain), then waits for the end. It goes on if the future is dropped.
@@ -91,13 +90,13 @@ impl SessionHandle {
 
     /// Ends the session at once. What is queued is lost.
     pub fn abort(&self) {
-        self.shared.with(|state| state.session.abort());
+        self.shared.act(|state| state.session.abort());
     }
 
     /// Waits until the session has ended and its transport is dropped.
     pub async fn closed(&self) -> CloseReason {
-        let mut waiter = Waiter::new(&self.shared, |waiting| &mut waiting.finished);
-        poll_fn(|cx| waiter.poll(cx, |state| state.finished())).await
+        let mut waiter = Waiter::new(&self.shared, Queue::End);
+        poll_fn(|cx| waiter.poll_end(cx)).await
     }
 
     /// Whether the session has ended or is closing: nothing can be opened or written any more.
@@ -119,7 +118,7 @@ impl SessionHandle {
     /// A copy of the session's counters, as of now.
     pub fn stats(&self) -> SessionStats {
         let now = self.shared.now();
-        self.shared.with(|state| {
+        self.shared.act(|state| {
             state.session.advance_time(now);
             state.session.stats()
         })
@@ -143,7 +142,7 @@ impl SessionHandle {
 
 impl Clone for SessionHandle {
     fn clone(&self) -> Self {
-        self.shared.with(State::add_session_handle);
+        self.shared.act(State::add_session_handle);
         Self {
             shared: Arc::clone(&self.shared),
         }
@@ -152,28 +151,25 @@ impl Clone for SessionHandle {
 
 impl Drop for SessionHandle {
     fn drop(&mut self) {
-        if self.shared.with(State::drop_session_handle) {
+        if self.shared.act(State::drop_session_handle) {
             let now = self.shared.now();
-            self.shared.with(|state| state.session.close(now));
+            self.shared.act(|state| state.session.close(now));
         }
     }
 }
 
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("SessionHandle");
-        self.shared.view(|state| {
-            debug
-                .field("side", &state.session.side())
-                .field("streams", &state.session.stream_count())
-                .field("close_reason", &state.session.close_reason());
-        });
-        debug.finish_non_exhaustive()
+        f.debug_struct("SessionHandle")
+            .field("side", &self.side())
+            .field("streams", &self.stream_count())
+            .field("close_reason", &self.close_reason())
+            .finish_non_exhaustive()
     }
 }
 
 /// The streams that the peer opens, for adapters to make a `Stream` of. It is a session handle: streams are accepted
-/// while it lives.
+/// while it lives. While it waits it keeps its turn, as [`SessionHandle::accept`] does.
 #[derive(Debug)]
 pub struct Incoming {
     waiter: Waiter,
@@ -183,7 +179,7 @@ pub struct Incoming {
 impl Incoming {
     /// Accepts the next stream. Errors as [`SessionHandle::accept`].
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<StreamHandle, CloseReason>> {
-        poll_accept(&mut self.waiter, cx)
+        self.waiter.poll_accept(cx)
     }
 
     /// The session whose streams these are.
@@ -192,23 +188,15 @@ impl Incoming {
     }
 }
 
-fn poll_accept(
-    waiter: &mut Waiter,
-    cx: &mut Context<'_>,
-) -> Poll<Result<StreamHandle, CloseReason>> {
-    let accepted = waiter.poll(cx, State::accept);
-    accepted.map_ok(|(id, key)| StreamHandle::new(&waiter.shared, id, key))
-}
-
 /// One task's place in a queue, given up when dropped.
 struct Waiter {
     shared: Arc<Shared>,
-    queue: fn(&mut Waiting) -> &mut WaitQueue,
+    queue: Queue,
     place: Option<usize>,
 }
 
 impl Waiter {
-    fn new(shared: &Arc<Shared>, queue: fn(&mut Waiting) -> &mut WaitQueue) -> Self {
+    fn new(shared: &Arc<Shared>, queue: Queue) -> Self {
         Self {
             shared: Arc::clone(shared),
             queue,
@@ -216,29 +204,46 @@ impl Waiter {
         }
     }
 
-    fn poll<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        act: impl FnOnce(&mut State) -> Poll<R>,
-    ) -> Poll<R> {
+    fn poll<R>(&mut self, cx: &Context<'_>, mut act: impl FnMut(&mut State) -> Poll<R>) -> Poll<R> {
         let Self {
             shared,
             queue,
             place,
         } = self;
-        shared.poll_streams(cx, act, |state, waker: &Waker| {
-            queue(&mut state.waiting).register(place, waker)
-        })
+        let place = RefCell::new(place);
+        let mut gone = None;
+        let poll = shared.poll_on_streams(
+            cx,
+            |state| state.poll_turn(*queue, &mut place.borrow_mut(), &mut gone, &mut act),
+            |state, waker| state.wait_for_turn(*queue, &mut place.borrow_mut(), waker),
+        );
+        drop(gone);
+        poll
+    }
+
+    fn poll_open(&mut self, cx: &Context<'_>) -> Poll<Result<StreamHandle, OpenError>> {
+        let opened = self.poll(cx, State::open);
+        opened.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
+    }
+
+    fn poll_accept(&mut self, cx: &Context<'_>) -> Poll<Result<StreamHandle, CloseReason>> {
+        let accepted = self.poll(cx, State::accept);
+        accepted.map_ok(|(id, key)| StreamHandle::new(&self.shared, id, key))
+    }
+
+    fn poll_end(&mut self, cx: &Context<'_>) -> Poll<CloseReason> {
+        self.poll(cx, |state| state.finished())
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            let waker = self
+            let queue = self.queue;
+            let gone = self
                 .shared
-                .with(|state| (self.queue)(&mut state.waiting).leave(place));
-            drop(waker);
+                .act_on_streams(|state| state.leave(queue, place));
+            drop(gone);
         }
     }
 }

@@ -7,13 +7,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
-use super::{
-    shared::Shared,
-    split::{self, ReadHandle, WriteHandle},
-    wakers::Interest,
-};
+use super::{shared::Shared, wakers::Interest};
 use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
@@ -46,18 +42,16 @@ impl StreamHandle {
         self.id
     }
 
-    /// Reads into `buf`. `Ok(0)` is the end of the stream, unless `buf` has no room.
-    ///
-    /// `buf` is filled under the session's lock: it must not use the session.
+    /// Reads into `buf`. `Ok(0)` is the end of the stream, unless `buf` is empty.
     ///
     /// # Errors
     /// Once everything that arrived is read: if the session or the stream ended before the peer had finished.
     pub fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut impl BufMut,
+        buf: &mut [u8],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Read, |stream| stream.read_buf(buf))
+        self.poll(cx, Interest::Read, |stream| stream.read(buf))
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as [`poll_read`](Self::poll_read).
@@ -74,12 +68,12 @@ impl StreamHandle {
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut impl BufMut,
+        buf: &mut [u8],
     ) -> Poll<Result<usize, StreamError>> {
         self.poll(cx, Interest::Read, |stream| {
             stream.peek().map_ok(|unread| {
-                let len = unread.len().min(buf.remaining_mut());
-                buf.put_slice(&unread[..len]);
+                let len = unread.len().min(buf.len());
+                buf[..len].copy_from_slice(&unread[..len]);
                 len
             })
         })
@@ -127,10 +121,10 @@ impl StreamHandle {
     /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let key = self.key;
-        self.shared.poll_streams(
+        self.shared.poll_on_streams(
             cx,
             |state| {
-                let mark = ready!(state.with_stream(key, |stream| stream.poll_sent()))?;
+                let mark = ready!(state.act_on_stream(key, |stream| stream.poll_sent()))?;
                 state.poll_flushed(key, mark)
             },
             |state, waker| state.blocked.register(key, Interest::Write, waker),
@@ -160,7 +154,7 @@ impl StreamHandle {
     /// If the session ends before.
     pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let key = self.key;
-        self.shared.poll_streams(
+        self.shared.poll_on_streams(
             cx,
             |state| state.poll_stopped(key),
             |state, waker| state.blocked.register(key, Interest::Stop, waker),
@@ -182,21 +176,16 @@ impl StreamHandle {
         self.act(|stream| stream.stats()).unwrap_or_default()
     }
 
-    /// Two parts for two owners. See [`WriteHandle`] for what dropping one does.
-    pub fn into_split(self) -> (ReadHandle, WriteHandle) {
-        split::split(self)
-    }
-
     fn poll<R>(
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
-        act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
+        mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let key = self.key;
-        let poll = self.shared.poll_streams(
+        let poll = self.shared.poll_on_streams(
             cx,
-            |state| state.with_stream(key, act),
+            |state| state.act_on_stream(key, &mut act),
             |state, waker| state.blocked.register(key, interest, waker),
         );
         if poll.is_pending() && interest == Interest::Write {
@@ -208,7 +197,7 @@ impl StreamHandle {
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
         self.shared
-            .with_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
+            .act_on_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
     }
 }
 
@@ -235,17 +224,22 @@ fn write_slices(
 
 impl Drop for StreamHandle {
     fn drop(&mut self) {
-        let (unused, wakers) = self.shared.with_streams(|state| {
+        let (unused, stop, wakers) = self.shared.act_on_streams(|state| {
             if let Some(stream) = state.session.stream_at(self.key) {
                 stream.close();
             }
+            let stop = state.blocked.take(self.key, Interest::Stop);
             let wakers = state.blocked.forget(self.key);
-            (state.drop_stream_handle(), wakers)
+            (state.drop_stream_handle(), stop, wakers)
         });
         drop(wakers);
+        // The task that waits for the peer's stop may have no handle.
+        if let Some(stop) = stop {
+            stop.wake();
+        }
         if unused {
             let now = self.shared.now();
-            self.shared.with(|state| state.session.close(now));
+            self.shared.act(|state| state.session.close(now));
         }
     }
 }

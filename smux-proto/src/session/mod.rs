@@ -123,6 +123,27 @@ impl Session {
         Poll::Ready(Ok((id, key)))
     }
 
+    /// Whether opening would not be pending. If it would, [`Event::Openable`] follows.
+    #[cfg(feature = "poll")]
+    pub(crate) fn poll_openable(&mut self) -> bool {
+        self.is_closed()
+            || matches!(self.phase, Phase::Draining(_))
+            || self.next_id.is_none()
+            || self.streams.poll_openable()
+    }
+
+    /// Whether accepting would not be pending.
+    #[cfg(feature = "poll")]
+    pub(crate) fn is_acceptable(&self) -> bool {
+        !self.streams.backlog.is_empty() || self.is_input_over()
+    }
+
+    /// Whether nothing is received any more.
+    #[cfg(feature = "poll")]
+    pub(crate) fn is_input_over(&self) -> bool {
+        self.streams.input_over
+    }
+
     /// Takes the stream of the peer that has waited longest, with whatever has arrived on it.
     ///
     /// Pending until [`Event::Acceptable`].
@@ -175,6 +196,19 @@ impl Session {
     /// Whether [`poll_event`](Self::poll_event) may have something to tell.
     pub fn has_events(&self) -> bool {
         self.streams.events.may_be_any()
+    }
+
+    /// From now on keeps bytes of the user that it discards, for
+    /// [`released`](Self::released).
+    #[cfg(feature = "poll")]
+    pub(crate) fn keep_released(&mut self) {
+        self.streams.segments.keep_released();
+    }
+
+    /// Bytes of the user that were discarded, to be taken and dropped.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn released(&mut self) -> &mut alloc::vec::Vec<bytes::Bytes> {
+        self.streams.segments.released()
     }
 
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave

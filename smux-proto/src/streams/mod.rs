@@ -108,11 +108,7 @@ impl Streams {
 
     /// Adds a stream that the application opens, if the limits allow one more; its SYN is owed.
     pub(crate) fn open(&mut self, id: StreamId) -> Option<Key> {
-        if self.version.is_none()
-            || self.outbound >= self.config.max_outbound_streams()
-            || !self.has_window_room()
-        {
-            self.open_waits = true;
+        if !self.poll_openable() {
             return None;
         }
         let key = self.insert(id);
@@ -123,6 +119,15 @@ impl Streams {
         self.stats.streams_opened += 1;
         self.trace.opened(id);
         Some(key)
+    }
+
+    /// Whether the limits allow one more stream of ours; if not, an event follows when they do.
+    pub(crate) fn poll_openable(&mut self) -> bool {
+        let openable = self.version.is_some()
+            && self.outbound < self.config.max_outbound_streams()
+            && self.has_window_room();
+        self.open_waits |= !openable;
+        openable
     }
 
     /// Adds a stream that the peer opens, to wait in the backlog.

@@ -150,7 +150,7 @@ impl<'a> StreamMut<'a> {
     /// As [`write`](Self::write).
     pub fn write_bytes(&mut self, data: &mut Bytes) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |segments, queue, count, limit| {
-            segments.push_shared(queue, data.split_to(count), limit);
+            segments.push_shared(queue, data, count, limit);
         })
     }
 

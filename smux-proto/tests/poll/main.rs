@@ -4,6 +4,8 @@
 mod conformance;
 mod driver;
 mod flushes;
+mod reentrancy;
+mod turns;
 mod waits;
 mod wakers;
 mod wire;

@@ -117,7 +117,9 @@ impl Opener {
 
 fn least_loaded(links: &[Option<Link>]) -> Option<Link> {
     let usable = links.iter().flatten().filter(|link| link.is_usable());
-    usable.min_by_key(|link| link.session.stream_count()).cloned()
+    usable
+        .min_by_key(|link| link.session.stream_count())
+        .cloned()
 }
 
 struct Keeper {

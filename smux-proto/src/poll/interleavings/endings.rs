@@ -20,7 +20,7 @@ fn waiters(session: &SessionHandle, streams: &[Arc<StreamHandle>; 3]) -> [Waiter
     [
         Box::pin(async move {
             let mut data = Vec::new();
-            reason(poll_fn(|cx| read.poll_read(cx, &mut data)).await)
+            reason(poll_fn(|cx| read.poll_read_buf(cx, &mut data)).await)
         }),
         Box::pin(async move { reason(write_forever(&written).await) }),
         Box::pin(async move { reason(flush_forever(&flushed).await) }),

@@ -23,8 +23,7 @@ async fn accepted(session: &SessionHandle) -> StreamHandle {
 /// Sends `data` and reads to the end, on two tasks. Neither is the first task that waits to read.
 async fn exchange(stream: StreamHandle, data: Vec<u8>) -> Vec<u8> {
     let (read, write) = stream.into_split();
-    let mut peeked = Vec::new();
-    given_up(poll_fn(|cx| read.stream().poll_peek(cx, &mut peeked))).await;
+    given_up(poll_fn(|cx| read.stream().poll_peek(cx, &mut [0]))).await;
     let writer = spawn(async move { write_all(&write, &data).await });
     let reader = spawn(async move { read_to_end(&read).await });
     let written = writer.await.expect("ends without panic");
