@@ -215,7 +215,8 @@ impl<'a> StreamMut<'a> {
     ///
     /// If the peer has not finished, a second FIN tells it that nobody reads any more.
     pub fn close(self) {
-        self.streams.trace.closed(&self.streams.table[self.key]);
+        let (unread, unsent) = (self.unread(), self.unsent());
+        self.streams.trace.closed(self.id(), unread, unsent);
         self.streams.close(self.key);
     }
 

@@ -3,7 +3,6 @@
 use crate::{
     error::CloseReason,
     stats::StallCause,
-    streams::stream::Stream,
     wire::{Side, StreamId, Version},
 };
 
@@ -33,7 +32,7 @@ impl Trace {
 
     pub(crate) const fn evicted(&self, _: StreamId) {}
 
-    pub(crate) const fn closed(&self, _: &Stream) {}
+    pub(crate) const fn closed(&self, _: StreamId, _: usize, _: usize) {}
 
     pub(crate) const fn gone(&mut self, _: StreamId) {}
 

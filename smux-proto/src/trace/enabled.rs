@@ -7,7 +7,6 @@ use tracing::{Level, Span, field};
 use crate::{
     error::CloseReason,
     stats::StallCause,
-    streams::stream::Stream,
     wire::{Side, StreamId, Version},
 };
 
@@ -103,12 +102,11 @@ impl Trace {
         );
     }
 
-    pub(crate) fn closed(&self, stream: &Stream) {
-        let (unread, unsent) = (stream.recv.queue.len(), stream.send.queue.len());
+    pub(crate) fn closed(&self, id: StreamId, unread: usize, unsent: usize) {
         tell!(
             DEBUG,
-            self.stream(stream.id),
-            stream = stream.id.get(),
+            self.stream(id),
+            stream = id.get(),
             unread,
             unsent,
             "stream closed"
