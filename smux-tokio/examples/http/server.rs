@@ -19,7 +19,7 @@ use smux_tokio::{Config, Session};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,11 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
 /// After an error of `accept`, which is most often the lack of file descriptors: some may be free
 /// again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two lines about connections that cannot be accepted.
+const LINES: Duration = Duration::from_secs(10);
+/// Sessions at a time; further clients are turned away. A session that says nothing ends by its keep-alive timeout.
+const MAX_SESSIONS: usize = 1024;
 
 /// Says which request an answer is for.
 pub(crate) const NUMBER: &str = "x-number";
@@ -100,14 +105,23 @@ async fn echo(
 /// that goes wrong concerns no other.
 async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
     let mut sessions = JoinSet::new();
+    let mut told = None::<Instant>;
+    // One line an interval: what causes it, everybody can cause.
+    let mut lack = |what: &str| {
+        if told.is_none_or(|told| told.elapsed() >= LINES) {
+            told = Some(Instant::now());
+            eprintln!("cannot accept a connection: {what}");
+        }
+    };
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
+                Ok(_) if sessions.len() >= MAX_SESSIONS => lack("too many sessions at once"),
                 Ok((tcp, _)) => {
                     sessions.spawn(serve_session(tcp, app.clone(), stop.clone()));
                 }
                 Err(error) => {
-                    eprintln!("cannot accept a connection: {error}");
+                    lack(&error.to_string());
                     sleep(ACCEPT_PAUSE).await;
                 }
             },

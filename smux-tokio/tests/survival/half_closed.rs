@@ -1,14 +1,15 @@
 //! Users that have ended their direction and are gone, at a target that neither reads nor ends.
 
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::within;
 use crate::ends::{End, Tunnel};
 use crate::target::{check_echo, echo};
+use crate::transports::{Transport, with};
 use crate::usage::{alone, leaves_nothing};
-
-const TRANSPORTS: [&str; 2] = ["tcp", "kcp"];
 
 /// All that the target gets, which it does not look at; it keeps them until it is dropped.
 async fn users_that_are_gone(client: &End, target: &TcpListener, count: usize) -> Vec<TcpStream> {
@@ -28,10 +29,12 @@ async fn half_closed_connections_without_a_user_end() {
     let _alone = alone().await;
     let count = crate::size(150, 2_000);
     let most = count.to_string();
-    for transport in TRANSPORTS {
-        let both = ["--transport", transport, "--half-close-timeout", "1"];
-        let server = [both.as_slice(), &["--max-connections", &most]].concat();
-        let tunnel = Tunnel::start(&both, &server).await;
+    for transport in Transport::all() {
+        let limit = ["--half-close-timeout", "1"];
+        let client = with(&transport.client, &limit);
+        let server = with(&transport.server, &limit);
+        let server = [server.as_slice(), &["--max-connections", &most]].concat();
+        let tunnel = Tunnel::start(&client, &server).await;
         let Tunnel {
             client,
             server,
@@ -44,7 +47,7 @@ async fn half_closed_connections_without_a_user_end() {
             let far = users_that_are_gone(client, target, count).await;
             within(async {
                 while server.statistics.totals().open_streams > 0 {
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             })
             .await;

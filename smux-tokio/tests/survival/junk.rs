@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::common::within;
 use crate::ends::End;
 use crate::target::{check_echo, echo};
+use crate::transports::{Transport, with};
 use crate::usage::{alone, leaves_nothing};
 
 /// Datagrams a second.
@@ -123,7 +124,15 @@ async fn junk_datagrams_lock_nobody_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_take_no_session() {
     let _alone = alone().await;
+    let [tcp, tls, _] = Transport::all();
+    for transport in [tcp, tls] {
+        silence_takes_no_session(&transport).await;
+    }
+}
+
+async fn silence_takes_no_session(transport: &Transport) {
     let limits = ["--max-sessions", "1", "--first-frame-timeout", "2"];
+    let limits = with(&transport.server, &limits);
     let server = End::server("127.0.0.1:0", start_echo().await, &limits).await;
     // It gets the only place while they wait for it.
     leaves_nothing(&[&server], async || {
@@ -135,7 +144,7 @@ async fn silent_connections_take_no_session() {
                     .expect("it listens"),
             );
         }
-        let client = End::client(server.address, &[]).await;
+        let client = End::client(server.address, &with(&transport.client, &[])).await;
         for seed in 0..20 {
             within(check_echo(client.address, seed, 10_000))
                 .await

@@ -8,16 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::common::within;
 use crate::ends::{End, connect};
 use crate::link::Link;
+use crate::transports::{Transport, with};
 use crate::usage::{alone, leaves_nothing};
 
-const QUICK: [&str; 6] = [
-    "--keep-alive",
-    "0.1",
-    "--keep-alive-timeout",
-    "0.5",
-    "--max-backoff",
-    "0.2",
-];
+const QUICK: [&str; 4] = ["--keep-alive", "0.1", "--keep-alive-timeout", "0.5"];
 
 /// Connections in each state in which an end can wait for the other.
 async fn in_every_state(client: &End, target: &TcpListener) -> Vec<(TcpStream, TcpStream)> {
@@ -50,18 +44,19 @@ async fn counts(server: &End, sessions: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_link_ends_all_that_it_carried() {
     let _alone = alone().await;
-    for transport in ["tcp", "kcp"] {
-        let both = [["--transport", transport].as_slice(), &QUICK].concat();
+    for transport in Transport::all() {
         let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = target.local_addr().expect("bound");
-        let server_options = [&both[..4], &both[4..6]].concat();
-        let server = [server_options.as_slice(), &["--max-sessions", "1"]].concat();
+        let server = with(&transport.server, &QUICK);
+        let server = [server.as_slice(), &["--max-sessions", "1"]].concat();
         let server = End::server("127.0.0.1:0", address, &server).await;
-        let link = match transport {
-            "tcp" => Link::tcp(server.address).await,
-            _ => Link::udp(server.address).await,
+        let link = if transport.is_udp {
+            Link::udp(server.address).await
+        } else {
+            Link::tcp(server.address).await
         };
-        let client = End::client(link.address, &both).await;
+        let client = [QUICK.as_slice(), &["--max-backoff", "0.2"]].concat();
+        let client = End::client(link.address, &with(&transport.client, &client)).await;
         counts(&server, 1).await;
         leaves_nothing(&[&client, &server], async || {
             let pairs = in_every_state(&client, &target).await;

@@ -38,6 +38,8 @@ mod common;
 #[path = "../tunnel/ends.rs"]
 #[allow(dead_code, reason = "a part of it is used here")]
 mod ends;
+#[path = "../tunnel/folder.rs"]
+mod folder;
 #[path = "../tunnel/target.rs"]
 mod target;
 
@@ -46,6 +48,7 @@ mod junk;
 mod link;
 mod lost;
 mod replaced;
+mod transports;
 mod usage;
 
 /// `full` with `SMUX_CONFORMANCE_FULL=1`, else `short`.

@@ -38,6 +38,7 @@ mod arguments;
 mod closing;
 #[allow(dead_code, reason = "a part of it is used here")]
 mod ends;
+mod folder;
 mod gone;
 mod kcptun;
 mod no_half_close;
