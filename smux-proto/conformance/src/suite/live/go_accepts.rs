@@ -208,9 +208,9 @@ pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer ends its direction first, which only releases with half-close can; we read all of it and then write. Our own end
-/// waits until the peer has read: from its `CloseWrite` on, our FIN would discard what it has
-/// not, except in the newest: see [`peer_reads_last`].
+/// The peer ends its direction first, which only releases with half-close can; we read all of it and
+/// then write. Our own end waits until the peer has read: from its `CloseWrite` on, our FIN would
+/// discard what it has not, except in the newest: see [`peer_reads_last`].
 pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
     if !live.release.has_close_write() {
         return;
@@ -228,7 +228,8 @@ pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer ends its direction first, and reads only once ours has ended too: the newest then still has all of it.
+/// The peer ends its direction first, and reads only once ours has ended too: the newest then still
+/// has all of it.
 pub fn peer_reads_last<A: Adapter>(live: &Live<'_, A>) {
     if !live.release.keeps_unread_data() {
         return;
@@ -247,8 +248,8 @@ pub fn peer_reads_last<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer closes streams while it writes them: what is behind the FIN is ignored, however much it is, and the session
-/// lives. At full size there is more of it than the session takes of useless frames.
+/// The peer closes streams while it writes them: what is behind the FIN is ignored, however much it
+/// is, and the session lives. At full size there is more of it than `max_glitches`.
 pub fn close_in_write<A: Adapter>(live: &Live<'_, A>) {
     const FRAME: u16 = 16;
     const FRAMES: u64 = 4096;
