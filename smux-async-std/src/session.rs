@@ -34,6 +34,28 @@ impl Session {
     ///
     /// `io` must end its writing side in `poll_close`, see [`ShutdownOnClose`](crate::ShutdownOnClose). Over TCP, set
     /// `TCP_NODELAY` first; without it, small messages wait for each other.
+    ///
+    /// ```
+    /// # use smol::net::TcpStream;
+    /// # use smux_async_std::{CloseReason, ShutdownOnClose};
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Config, Session, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let tcp = TcpStream::connect(listener.local_addr()?).await?;
+    /// tcp.set_nodelay(true)?;
+    /// let io = ShutdownOnClose::new(tcp, TcpStream::shutdown);
+    /// let (client, driver) = Session::client_with_driver(io, Config::v2());
+    /// let driving = smol::spawn(driver); // or on an executor of your choice
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # smol::spawn(async move { server.closed().await }).detach();
+    /// client.close().await;
+    /// assert_eq!(driving.await, CloseReason::Local);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn client_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
@@ -75,6 +97,22 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"hello").await?; // SYN and data leave together
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn open(&self) -> Result<Stream, OpenError> {
         let handle = self.handle.open().await?;
         Ok(Stream::new(handle, self.addresses.clone()))
@@ -86,6 +124,26 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended and the streams that arrived before are accepted.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # drop(client.open().await?);
+    /// # client.close().await;
+    /// while let Ok(stream) = server.accept().await {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// println!("the session has ended: {:?}", server.close_reason());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn accept(&self) -> Result<Stream, CloseReason> {
         let handle = self.handle.accept().await?;
         Ok(Stream::new(handle, self.addresses.clone()))
@@ -105,6 +163,25 @@ impl Session {
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
     /// future is dropped.
+    ///
+    /// ```
+    /// # use smux_async_std::CloseReason;
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let peer = smol::spawn(async move { server.closed().await });
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"the last words").await?;
+    /// assert_eq!(client.close().await, CloseReason::Local); // they have left
+    /// # assert_eq!(peer.await, CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn close(&self) -> CloseReason {
         self.handle.close().await
     }
@@ -112,6 +189,31 @@ impl Session {
     /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
     ///
     /// Once polled, it goes on even if the future is dropped.
+    ///
+    /// ```
+    /// # use smux_async_std::CloseReason;
+    /// # use std::time::Duration;
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let stream = client.open().await?;
+    /// # let peer = smol::spawn(async move { server.accept().await });
+    /// let limit = Duration::from_secs(10);
+    /// let draining = smol::spawn({
+    ///     let client = client.clone();
+    ///     async move { client.drain(limit).await }
+    /// });
+    /// drop(stream); // the last one: nothing is left to wait for
+    /// assert_eq!(draining.await, CloseReason::Local);
+    /// # drop(peer);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn drain(&self, limit: Duration) -> CloseReason {
         self.handle.drain(limit).await
     }

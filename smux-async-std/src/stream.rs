@@ -60,6 +60,33 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut length = 0;
+    /// loop {
+    ///     let bytes = stream.read_bytes(64 * 1024).await?;
+    ///     if bytes.is_empty() {
+    ///         break; // the peer has finished
+    ///     }
+    ///     length += bytes.len();
+    /// }
+    /// assert_eq!(length, 5);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(self.handle.read_bytes(max).await?)
     }
@@ -70,6 +97,27 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read, or of `writer`.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut all = Vec::new();
+    /// assert_eq!(stream.copy_to(&mut all).await?, 5);
+    /// assert_eq!(all, b"hello");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -87,6 +135,24 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Bytes, Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from_static(b"hello");
+    /// let taken = stream.write_bytes(&mut data).await?;
+    /// assert_eq!(taken + data.len(), 5); // what was not taken is still in `data`
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(self.handle.write_bytes(data).await?)
     }
@@ -95,11 +161,51 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Bytes, Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from(vec![7; 100_000]);
+    /// stream.write_all_bytes(&mut data).await?;
+    /// assert!(data.is_empty());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(self.handle.write_all_bytes(data).await?)
     }
 
     /// Ends our data behind what is queued. It does not wait until that is sent, as `close` does.
+    ///
+    /// ```
+    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"question").await?;
+    /// stream.finish();
+    /// # let mut served = server.accept().await?;
+    /// # served.write_all(b"answer").await?;
+    /// # served.finish();
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer).await?; // reading goes on
+    /// assert_eq!(answer, "answer");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn finish(&mut self) {
         self.handle.finish();
     }
@@ -109,6 +215,23 @@ impl Stream {
     ///
     /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
     /// up, in version 1 it goes on into nothing.
+    ///
+    /// ```
+    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.stop_reading(); // only sends from here on
+    /// stream.write_all(b"hello").await?;
+    /// assert_eq!(stream.read(&mut [0; 8]).await?, 0);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn stop_reading(&mut self) {
         self.handle.stop_reading();
     }
@@ -117,11 +240,54 @@ impl Stream {
     ///
     /// # Errors
     /// If the session ends before.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// # stream.write_all(b"hello").await?;
+    /// # drop(server.accept().await?);
+    /// stream.stopped().await?; // the peer has dropped its end
+    /// assert!(stream.write_all(b"more").await.is_err());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn stopped(&mut self) -> Result<(), StreamError> {
         self.handle.stopped().await
     }
 
     /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    ///
+    /// ```
+    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let (mut read, mut write) = client.open().await?.into_split();
+    /// # smol::spawn(async move {
+    /// #     let (mut read, mut write) = server.accept().await?.into_split();
+    /// #     read.copy_to(&mut write).await
+    /// # }).detach();
+    /// write.write_all(b"hello").await?;
+    /// drop(write); // ends our data
+    ///
+    /// let mut echo = Vec::new();
+    /// read.read_to_end(&mut echo).await?;
+    /// assert_eq!(echo, b"hello");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.handle.into_split();
         (

@@ -78,6 +78,20 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::Write, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"hello")?; // SYN and data leave together
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(&self) -> Result<Stream, OpenError> {
         let handle = self.shared.other.block_on_future(self.handle.open())?;
         Ok(Stream::new(handle, self.shared.addresses))
@@ -88,6 +102,26 @@ impl Session {
     /// # Errors
     /// The [`CloseReason`] once the session has ended and the streams that arrived before are accepted;
     /// [`TimeoutElapsed`](crate::TimeoutElapsed) after the [accept timeout](Self::set_accept_timeout).
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # drop(client.open()?);
+    /// # let closing = thread::spawn(move || client.close());
+    /// while let Ok(stream) = server.accept() {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// println!("the session has ended: {:?}", server.close_reason());
+    /// # drop(server);
+    /// # closing.join().expect("closed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept(&self) -> io::Result<Stream> {
         let handle = self.shared.accept.block_on_future(self.handle.accept())?;
         Ok(Stream::new(handle, self.shared.addresses))
@@ -99,6 +133,21 @@ impl Session {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is zero.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{net::TcpListener, time::Duration};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// server.set_accept_timeout(Some(Duration::from_millis(10)))?;
+    /// let error = server.accept().expect_err("the peer opens no stream");
+    /// assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_accept_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.shared.accept.set_timeout(timeout)
     }
@@ -109,6 +158,24 @@ impl Session {
     }
 
     /// The streams that the peer opens, one after the other.
+    ///
+    /// ```
+    /// # use std::{net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # drop(client.open()?);
+    /// # let closing = thread::spawn(move || client.close());
+    /// for stream in server.incoming() {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// # drop(server);
+    /// # closing.join().expect("closed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn incoming(&self) -> Incoming {
         Incoming {
             session: self.clone(),
@@ -120,11 +187,49 @@ impl Session {
     /// arrived can still be read.
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before.
+    ///
+    /// ```
+    /// # use smux_blocking::CloseReason;
+    /// # use std::{io::Write, net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # let peer = thread::spawn(move || server.closed());
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"the last words")?;
+    /// assert_eq!(client.close(), CloseReason::Local); // they have left
+    /// # assert_eq!(peer.join().expect("ended"), CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self) -> CloseReason {
         self.shared.other.block_on_future(self.handle.close())
     }
 
     /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    ///
+    /// ```
+    /// # use smux_blocking::CloseReason;
+    /// # use std::{net::TcpListener, thread, time::Duration};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # let stream = client.open()?;
+    /// # let peer = thread::spawn(move || server.closed());
+    /// let draining = thread::spawn({
+    ///     let client = client.clone();
+    ///     move || client.drain(Duration::from_secs(10))
+    /// });
+    /// drop(stream); // the last one: nothing is left to wait for
+    /// assert_eq!(draining.join().expect("drained"), CloseReason::Local);
+    /// # assert_eq!(peer.join().expect("ended"), CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self, limit: Duration) -> CloseReason {
         self.shared.other.block_on_future(self.handle.drain(limit))
     }

@@ -67,6 +67,22 @@ impl Session {
     }
 
     /// As [`client`](Self::client), without a task: nothing happens unless the driver is polled.
+    ///
+    /// ```
+    /// # use smux_tokio::CloseReason;
+    /// # use smux_tokio::{Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (near, far) = tokio::io::duplex(64 * 1024);
+    /// let (client, driver) = Session::client_with_driver(near, Config::v2());
+    /// let driving = tokio::spawn(driver); // or in a task, thread or runtime of your choice
+    /// # let server = Session::server(far, Config::v2());
+    /// # tokio::spawn(async move { server.closed().await });
+    /// client.close().await;
+    /// assert_eq!(driving.await?, CloseReason::Local);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
@@ -140,6 +156,21 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"hello").await?; // SYN and data leave together
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(&self) -> Result<Stream, OpenError> {
         let handle = cooperative(self.handle.open()).await?;
         Ok(Stream::new(handle, self.addresses.clone()))
@@ -151,6 +182,24 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended and the streams that arrived before are accepted.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # drop(client.open().await?);
+    /// # client.close().await;
+    /// while let Ok(stream) = server.accept().await {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// println!("the session has ended: {:?}", server.close_reason());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn accept(&self) -> Result<Stream, CloseReason> {
         let handle = cooperative(self.handle.accept()).await?;
         Ok(Stream::new(handle, self.addresses.clone()))
@@ -170,6 +219,24 @@ impl Session {
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
     /// future is dropped.
+    ///
+    /// ```
+    /// # use smux_tokio::CloseReason;
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let peer = tokio::spawn(async move { server.closed().await });
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"the last words").await?;
+    /// assert_eq!(client.close().await, CloseReason::Local); // they have left
+    /// # assert_eq!(peer.await?, CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&self) -> CloseReason {
         self.handle.close().await
     }
@@ -177,6 +244,29 @@ impl Session {
     /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
     ///
     /// Once polled, it goes on even if the future is dropped.
+    ///
+    /// ```
+    /// # use smux_tokio::CloseReason;
+    /// # use std::time::Duration;
+    /// # use smux_tokio::{Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let stream = client.open().await?;
+    /// # let peer = tokio::spawn(async move { server.accept().await });
+    /// let limit = Duration::from_secs(10);
+    /// let draining = tokio::spawn({
+    ///     let client = client.clone();
+    ///     async move { client.drain(limit).await }
+    /// });
+    /// drop(stream); // the last one: nothing is left to wait for
+    /// assert_eq!(draining.await?, CloseReason::Local);
+    /// # drop(peer);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn drain(&self, limit: Duration) -> CloseReason {
         self.handle.drain(limit).await
     }

@@ -61,6 +61,32 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut length = 0;
+    /// loop {
+    ///     let bytes = stream.read_bytes(64 * 1024).await?;
+    ///     if bytes.is_empty() {
+    ///         break; // the peer has finished
+    ///     }
+    ///     length += bytes.len();
+    /// }
+    /// assert_eq!(length, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(cooperative(self.handle.read_bytes(max)).await?)
     }
@@ -71,6 +97,26 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read, or of `writer`.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut all = Vec::new();
+    /// assert_eq!(stream.copy_to(&mut all).await?, 5);
+    /// assert_eq!(all, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -88,6 +134,22 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Bytes, Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from_static(b"hello");
+    /// let taken = stream.write_bytes(&mut data).await?;
+    /// assert_eq!(taken + data.len(), 5); // what was not taken is still in `data`
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(cooperative(self.handle.write_bytes(data)).await?)
     }
@@ -96,11 +158,48 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Bytes, Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from(vec![7; 100_000]);
+    /// stream.write_all_bytes(&mut data).await?;
+    /// assert!(data.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(cooperative(self.handle.write_all_bytes(data)).await?)
     }
 
     /// Ends our data behind what is queued. It does not wait until that is sent, as `shutdown` does.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"question").await?;
+    /// stream.finish();
+    /// # let mut served = server.accept().await?;
+    /// # served.write_all(b"answer").await?;
+    /// # served.finish();
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer).await?; // reading goes on
+    /// assert_eq!(answer, "answer");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish(&mut self) {
         self.handle.finish();
     }
@@ -110,6 +209,22 @@ impl Stream {
     ///
     /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
     /// up, in version 1 it goes on into nothing.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.stop_reading(); // only sends from here on
+    /// stream.write_all(b"hello").await?;
+    /// assert_eq!(stream.read(&mut [0; 8]).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop_reading(&mut self) {
         self.handle.stop_reading();
     }
@@ -118,11 +233,52 @@ impl Stream {
     ///
     /// # Errors
     /// If the session ends before.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// # stream.write_all(b"hello").await?;
+    /// # drop(server.accept().await?);
+    /// stream.stopped().await?; // the peer has dropped its end
+    /// assert!(stream.write_all(b"more").await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn stopped(&mut self) -> Result<(), StreamError> {
         self.handle.stopped().await
     }
 
     /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let (mut read, mut write) = client.open().await?.into_split();
+    /// # tokio::spawn(async move {
+    /// #     let (mut read, mut write) = server.accept().await?.into_split();
+    /// #     read.copy_to(&mut write).await
+    /// # });
+    /// write.write_all(b"hello").await?;
+    /// drop(write); // ends our data
+    ///
+    /// let mut echo = Vec::new();
+    /// read.read_to_end(&mut echo).await?;
+    /// assert_eq!(echo, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.handle.into_split();
         (
