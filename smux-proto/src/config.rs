@@ -27,9 +27,12 @@ const STREAM_QUEUE: usize = 512 << 10;
 pub struct KeepAlive {
     /// A NOP leaves when nothing else has left for this long.
     pub interval: Duration,
-    /// The session ends when nothing has arrived for this long although it was reading, or, while it is not
-    /// reading because its receive buffer is full, when a pending write or flush has made no progress for this long.
+    /// The session ends when nothing has arrived for this long although it was reading, if the peer
+    /// has sent a NOP before; and when nothing has arrived and a pending write or flush has made no
+    /// progress for this long. Noticed a second late or more, it grants one `interval` of grace.
     pub timeout: Duration,
+    /// Whether silence also counts against a peer that has never sent a NOP.
+    pub required: bool,
 }
 
 /// The validated configuration of a session.
@@ -106,6 +109,7 @@ impl Default for Config {
             keep_alive: Some(KeepAlive {
                 interval: Duration::from_secs(10),
                 timeout: Duration::from_secs(30),
+                required: false,
             }),
             max_frame_size: 32_768,
             max_receive_buffer: 4_194_304,
@@ -287,10 +291,21 @@ impl ConfigBuilder {
         self
     }
 
-    /// A peer that is silent for this long is given up; at least the interval.
+    /// A silent peer is given up after this long, if it has sent keep-alives before; at least the
+    /// interval.
     pub const fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         let mut keep_alive = self.keep_alive();
         keep_alive.timeout = timeout;
+        self.config.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// `true` gives up any peer that is silent for the timeout, as the reference does. Otherwise one
+    /// that has never sent a keep-alive, as those of sing-box, is given up only when it takes no more
+    /// bytes either; `false` unless set.
+    pub const fn keep_alive_required(mut self, required: bool) -> Self {
+        let mut keep_alive = self.keep_alive();
+        keep_alive.required = required;
         self.config.keep_alive = Some(keep_alive);
         self
     }
@@ -387,6 +402,7 @@ impl ConfigBuilder {
             None => KeepAlive {
                 interval: Duration::from_secs(10),
                 timeout: Duration::from_secs(30),
+                required: false,
             },
         }
     }

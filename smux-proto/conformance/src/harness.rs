@@ -197,6 +197,11 @@ impl Harness {
         self.pump();
     }
 
+    /// Lets time pass unseen, as in a suspend: no timer fires.
+    pub fn skip(&mut self, time: Duration) {
+        self.now += time;
+    }
+
     /// The transport takes what it has room for.
     pub fn pump(&mut self) {
         while self.session.poll_transmit(self.now, &mut self.batch) {

@@ -76,9 +76,12 @@ impl Session {
             Command::Syn => self.handle_syn(id),
             Command::Fin => self.handle_fin(id),
             Command::Psh => self.begin_data(id, length.into()),
-            // An update acts with its body. Any byte was a sign of life already, so a NOP says
-            // nothing more.
-            Command::Upd | Command::Nop => Ok(()),
+            Command::Nop => {
+                self.liveness.heard_keep_alive();
+                Ok(())
+            }
+            // It acts with its body.
+            Command::Upd => Ok(()),
         }
     }
 

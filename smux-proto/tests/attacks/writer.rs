@@ -125,7 +125,7 @@ fn attack_34_the_transport_takes_nothing_for_ever() {
     harness.advance(Duration::from_secs(29));
     assert!(!harness.session.is_closed());
     harness.advance(Duration::from_secs(1));
-    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
 }
 
 /// Both write as fast as they can into a connection that holds next to nothing, and read only in turns.

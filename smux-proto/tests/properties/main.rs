@@ -1,6 +1,7 @@
 //! What holds whatever happens: random frames, cuts, calls and connections.
 
 mod calls;
+mod clocks;
 mod cuts;
 mod fuzz_corpus;
 mod simulation;
