@@ -75,7 +75,7 @@ pub struct KeepAlive {
 /// ```text
 /// 2 × (max_receive_buffer + 65 535 + max_session_send_queue)
 ///   + 640 × (max_inbound_streams + max_outbound_streams)
-///   + 8 × max_owed_refusals + 2 MiB
+///   + 16 × max_owed_refusals + 2 MiB
 /// ```
 ///
 /// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
@@ -273,10 +273,12 @@ setters! {
     accept_backlog: usize,
     /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
     max_session_send_queue: usize,
-    /// Refused streams whose refusal has not left, because the peer does not read; beyond it the session ends.
+    /// Streams refused since the transport last took output: beyond it the session ends. At most
+    /// twice as many refusals are held.
     max_owed_refusals: usize,
-    /// Useless frames (SYN that is repeated, refused or of our parity, repeated FIN, empty data, data after
-    /// FIN, stale updates), less the frames of useful data, that a peer may send before the session ends.
+    /// Useless frames (SYN that is repeated or of our parity, a third FIN, empty data, stale updates)
+    /// that a peer may send before the session ends. The count halves every minute, and frames of
+    /// useful data lower it.
     max_glitches: u32,
     /// How long [`Session::close`](crate::Session::close) may take to flush and to see the peer's end.
     close_timeout: Duration,

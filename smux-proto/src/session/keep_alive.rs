@@ -107,19 +107,16 @@ impl Liveness {
         self.paused = true;
     }
 
-    /// Compares what is left of the batch being written with what was left before.
-    pub(super) const fn wrote(&mut self, now: Duration, remaining: usize) {
-        if let Some(before) = self.writing
-            && remaining < before
-        {
+    /// Compares what is left of the batch being written with what was left before. Returns whether
+    /// that is less.
+    pub(super) fn wrote(&mut self, now: Duration, remaining: usize) -> bool {
+        let progressed = self.writing.is_some_and(|before| remaining < before);
+        if progressed {
             self.left = now;
             self.no_progress.restart(now);
-            self.writing = if remaining == 0 {
-                None
-            } else {
-                Some(remaining)
-            };
+            self.writing = (remaining > 0).then_some(remaining);
         }
+        progressed
     }
 
     /// So many bytes are to be written now; more of them are no progress.

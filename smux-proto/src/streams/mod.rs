@@ -181,6 +181,11 @@ impl Streams {
         key
     }
 
+    /// Whether the receive budget lets another frame begin.
+    pub(crate) fn has_receive_budget(&self) -> bool {
+        self.budget.is_open(self.is_v2())
+    }
+
     pub(crate) fn has_window_room(&self) -> bool {
         !self.is_v2() || self.windows.has_room()
     }
