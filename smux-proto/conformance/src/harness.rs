@@ -69,6 +69,11 @@ impl Harness {
         self
     }
 
+    /// The version of the peer's frames.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// The virtual time since the session began.
     pub fn now(&self) -> Duration {
         self.now

@@ -348,7 +348,6 @@ impl Streams {
         self.release_window(key);
         self.trace.evicted(self.table[key].id);
         self.discard_received(key);
-        self.discard_queued(key);
         let stream = &mut self.table[key];
         stream.set(Flag::Evicted);
         if self.reason.is_none() {

@@ -1,5 +1,6 @@
 //! What holds whatever happens: random frames, cuts, calls and connections.
 
+mod accepted;
 mod calls;
 mod clocks;
 mod cuts;
