@@ -19,10 +19,10 @@ pub enum CloseReason {
     Truncated,
     /// The peer broke the protocol or passed a limit.
     Protocol(ProtocolError),
-    /// Nothing was received for the keep-alive timeout.
+    /// Nothing was received for the keep-alive timeout, from a peer that had sent keep-alives before.
     KeepAliveTimeout,
-    /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout, and nothing was
-    /// received in that time since the receive buffer was full.
+    /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout,
+    /// and nothing was received in that time.
     WriteTimeout,
     /// The transport failed. If only writing failed, and the session was not closing, what the peer had sent is still received:
     /// to the end of the input, for `close_timeout` at most, and only until the session is closed here, as also happens when

@@ -118,7 +118,8 @@ async fn close_waits_for_a_silent_peer_only_so_long() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_noticed() {
     let (a, _b) = duplex(64 * 1024);
-    let client = Session::client(a, Config::default());
+    let config = Config::builder().keep_alive_required(true);
+    let client = Session::client(a, config.build().expect("valid"));
     let start = Instant::now();
     assert_eq!(
         within_a_day(client.closed()).await,

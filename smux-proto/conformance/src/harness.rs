@@ -70,6 +70,11 @@ impl Harness {
         self
     }
 
+    /// The version of the peer's frames.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// The virtual time since the session began.
     pub fn now(&self) -> Duration {
         self.now
@@ -197,6 +202,11 @@ impl Harness {
         }
         self.now = end;
         self.pump();
+    }
+
+    /// Lets time pass unseen, as in a suspend: no timer fires.
+    pub fn skip(&mut self, time: Duration) {
+        self.now += time;
     }
 
     /// The transport takes what it has room for.

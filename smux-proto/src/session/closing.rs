@@ -112,11 +112,12 @@ impl Session {
 
     fn handle_liveness(&mut self, now: Duration) {
         let reading = self.wants_input();
-        match self.liveness.handle_timeout(now, reading) {
-            Some(Due::Nop) => self.trim(),
-            Some(Due::PeerSilent) => self.terminate(CloseReason::KeepAliveTimeout),
-            Some(Due::WriteStuck) => self.terminate(CloseReason::WriteTimeout),
-            None => {}
+        while let Some(due) = self.liveness.handle_timeout(now, reading) {
+            match due {
+                Due::Nop => self.trim(),
+                Due::PeerSilent => return self.terminate(CloseReason::KeepAliveTimeout),
+                Due::WriteStuck => return self.terminate(CloseReason::WriteTimeout),
+            }
         }
     }
 

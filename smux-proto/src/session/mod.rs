@@ -1,6 +1,7 @@
 //! The session: every part put together.
 
 mod closing;
+mod glitches;
 mod input;
 mod keep_alive;
 mod output;
@@ -16,6 +17,7 @@ use crate::{
     wire::{Decoder, Side, StreamId, Version},
 };
 
+use glitches::Glitches;
 use keep_alive::Liveness;
 use phase::Phase;
 
@@ -44,7 +46,9 @@ pub struct Session {
     accepting: bool,
     phase: Phase,
     liveness: Liveness,
-    glitches: u32,
+    glitches: Glitches,
+    /// Streams refused since the transport last took output: the peer cannot have read of more.
+    unheard_refusals: usize,
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
     now: Duration,
@@ -76,7 +80,8 @@ impl Session {
             accepting: true,
             phase: Phase::Open,
             liveness: Liveness::new(config.keep_alive(), now),
-            glitches: 0,
+            glitches: Glitches::new(config.max_glitches(), now),
+            unheard_refusals: 0,
             // The reference steps its counter before use: ids 1 and 0 never name a stream.
             next_id: Some(match side {
                 Side::Client => 3,
@@ -212,11 +217,19 @@ impl Session {
     }
 
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
-    /// the bytes where they are until streams have been read.
+    /// the bytes where they are until streams have been read. Also `false` while `max_owed_refusals`
+    /// wait for the next [`poll_transmit`](Self::poll_transmit).
     pub fn wants_input(&self) -> bool {
         self.streams.input_over
-            || self.streams.budget.is_open(self.streams.is_v2())
             || !self.decoder.is_between_frames()
+            || (self.streams.has_receive_budget() && !self.refusals_wait())
+    }
+
+    /// Whether as many refusals are owed as may be, and the peer can have read none of them, since
+    /// none has been handed out for writing.
+    fn refusals_wait(&self) -> bool {
+        let owed = self.streams.scheduler.owed_refusals();
+        owed > 0 && owed >= self.streams.config.max_owed_refusals() && !self.liveness.is_writing()
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to do: frames to hand out, or to be told

@@ -47,6 +47,9 @@ impl Session {
         let added = out.remaining() - before;
         self.streams.stats.bytes_emitted += added as u64;
         if added > 0 {
+            if !self.liveness.is_writing() {
+                self.unheard_refusals = 0;
+            }
             out.set_more_follows(self.streams.scheduler.has_frames());
             self.liveness.writing(now, out.remaining());
         } else if before > 0 {
@@ -63,7 +66,9 @@ impl Session {
         for buffer in out.spent() {
             self.streams.segments.recycle(buffer);
         }
-        self.liveness.wrote(now, out.remaining());
+        if self.liveness.wrote(now, out.remaining()) {
+            self.unheard_refusals = 0;
+        }
         now
     }
 

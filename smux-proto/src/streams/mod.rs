@@ -186,6 +186,11 @@ impl Streams {
         key
     }
 
+    /// Whether the receive budget lets another frame begin.
+    pub(crate) fn has_receive_budget(&self) -> bool {
+        self.budget.is_open(self.is_v2())
+    }
+
     pub(crate) fn has_window_room(&self) -> bool {
         !self.is_v2() || self.windows.has_room()
     }
@@ -348,7 +353,6 @@ impl Streams {
         self.release_window(key);
         self.trace.evicted(self.table[key].id);
         self.discard_received(key);
-        self.discard_queued(key);
         let stream = &mut self.table[key];
         stream.set(Flag::Evicted);
         if self.reason.is_none() {

@@ -38,6 +38,8 @@ pub(crate) enum Flag {
     Finished,
     /// The peer's FIN has come.
     PeerFinished,
+    /// The peer's second FIN has come.
+    PeerClosed,
     /// The peer reads no more.
     Stopped,
     /// The application reads no more: what arrives is dropped.

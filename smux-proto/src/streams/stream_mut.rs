@@ -163,8 +163,8 @@ impl<'a> StreamMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] or
-    /// [`StreamError::Evicted`] if queued data was dropped for that.
+    /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] if queued data
+    /// was dropped for that.
     pub fn poll_sent(&mut self) -> Poll<Result<u64, StreamError>> {
         let half_close = self.streams.config.half_close();
         let stream = &mut self.streams.table[self.key];

@@ -135,3 +135,26 @@ impl IndexMut<Key> for Table {
         &mut self.streams[key.slot as usize]
     }
 }
+
+/// Using up the serial numbers through the public interface would take 2^32 streams.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_finds_the_next_stream_of_its_slot() {
+        let mut table = Table::new(0);
+        table.serial = u32::MAX - 2;
+        let mut before = None;
+        for id in (3..13).step_by(2).map(StreamId::new) {
+            let key = table.insert(Stream::new(id, 0));
+            assert_eq!(table.find(id), Some(key));
+            if let Some(before) = before.replace(key) {
+                assert_eq!(key.slot, before.slot);
+                assert!(table.get(before).is_none(), "{before:?} after {key:?}");
+            }
+            assert!(table.remove(key).is_some());
+        }
+        assert_eq!(table.serial, 2, "past the end");
+    }
+}

@@ -189,7 +189,7 @@ fn worst_case(config: &Config) -> usize {
     let received = config.max_receive_buffer() + 65_535;
     let queued = config.max_session_send_queue();
     let streams = config.max_inbound_streams() + config.max_outbound_streams();
-    2 * (received + queued) + 640 * streams + 8 * config.max_owed_refusals() + (2 << 20)
+    2 * (received + queued) + 640 * streams + 16 * config.max_owed_refusals() + (2 << 20)
 }
 
 /// As many streams as there may be, data in all of them, every queue full, refusals owed; nothing
@@ -243,10 +243,6 @@ fn drive_to_the_limits(session: &mut Session, batch: &mut Transmit, version: Ver
     let inbound = (3..).step_by(2).take(3_000);
     input(session, &wire(version, inbound.map(syn)));
     let mut streams: Vec<_> = (0..3_000).map(|_| accept(session)).collect();
-    input(
-        session,
-        &wire(version, (10_003..).step_by(2).take(2_000).map(syn)),
-    );
     // What came and was read leaves its buffers to the pool, up to what that keeps.
     for id in &streams[..30] {
         input(session, &psh(id.get(), counting(30_000)).encode(version));
@@ -257,6 +253,10 @@ fn drive_to_the_limits(session: &mut Session, batch: &mut Transmit, version: Ver
     streams.extend((0..3_000).map(|_| open(session)));
     // The transport takes nothing of the first batch.
     assert!(session.poll_transmit(START, batch));
+    input(
+        session,
+        &wire(version, (10_003..).step_by(2).take(2_000).map(syn)),
+    );
     // A little more than a power of two is what wastes most.
     for &id in &streams {
         crate::write(session, id, &[7; 129]);

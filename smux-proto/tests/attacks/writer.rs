@@ -55,10 +55,16 @@ fn attack_32_refusals_that_do_not_leave_end_the_session() {
             .max_owed_refusals(100),
     );
     harness.set_transport_room(0);
-    let error =
-        ids(10_000).find_map(|id| harness.peer_sends_bytes(&syn(id).encode(Version::V2)).err());
+    let error = ids(10_000).find_map(|id| {
+        harness.pump();
+        harness.peer_sends_bytes(&syn(id).encode(Version::V2)).err()
+    });
     assert_eq!(error, Some(ProtocolError::TooManyRefusals));
-    assert_eq!(stats(&harness).streams_refused, 101);
+    assert_eq!(
+        stats(&harness).streams_refused,
+        102,
+        "one is in the batch that is stuck"
+    );
 }
 
 /// A write copies its data and returns how much it took: a writer that gives up afterwards can use
@@ -126,7 +132,7 @@ fn attack_34_the_transport_takes_nothing_for_ever() {
     harness.advance(Duration::from_secs(29));
     assert!(!harness.session.is_closed());
     harness.advance(Duration::from_secs(1));
-    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
 }
 
 /// Both write as fast as they can into a connection that holds next to nothing, and read only in

@@ -172,13 +172,17 @@ pub fn idle<A: Adapter>(live: &Live<'_, A>) {
     be_silent(live, &options, config);
 }
 
-/// The same with a peer that sends no keep-alives, which is told to our side.
+/// The same with a peer that sends no keep-alives, of which our side need not be told.
 pub fn no_keep_alive<A: Adapter>(live: &Live<'_, A>) {
     let options = Options {
         keep_alive: KeepAlive::Off,
         ..live.options()
     };
-    be_silent(live, &options, live.config().keep_alive_disabled());
+    let config = live
+        .config()
+        .keep_alive_interval(INTERVAL)
+        .keep_alive_timeout(TIMEOUT);
+    be_silent(live, &options, config);
 }
 
 fn be_silent<A: Adapter>(live: &Live<'_, A>, options: &Options, config: ConfigBuilder) {
