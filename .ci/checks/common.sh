@@ -17,10 +17,11 @@ page_command() {
 }
 
 # Starts a program that first prints where it listens; sets the caller's `pid` and `address`. The limit
-# is for one that is never told to end. Its output stays open.
+# is for one that is never told to end; with --foreground it passes a signal on once, not twice. The
+# program's output stays open.
 start_listener() {
     local output line
-    exec {output}< <(exec timeout 120 "$@")
+    exec {output}< <(exec timeout --foreground 120 "$@")
     pid=$!
     read -r line <&"$output" || fail "$1 printed nothing"
     address=${line#listening on }

@@ -94,5 +94,6 @@ event_loop() {
     local command
     command=$(page_command smux-proto/examples/event_loop/README.md "cargo run -p smux-proto")
     section "the event loop on mio"
-    run timeout 300 bash -c "$command"
+    run cargo build -p smux-proto --features std --example event_loop
+    run timeout 120 bash -c "$command"
 }
