@@ -13,7 +13,7 @@ use crate::protocol::{Carries, Request, config};
 use crate::report::Progress;
 use crate::work;
 
-/// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
+/// After an error of `accept`, most often the lack of file descriptors: some may be free again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// Connections at a time; a measurement has 100 and a session at most.
 const MAX_CONNECTIONS: usize = 512;

@@ -108,8 +108,10 @@ impl Conversation {
         // It was checked; what KCP does not take is a datagram that was lost.
         let _ = state.kcp.input(packet.bytes);
         state.heard = true;
-        state.wake();
         self.touch(&mut state);
+        let due = state.due();
+        drop(state);
+        wake(due);
     }
 
     /// As [`end`](Self::end), if nothing was ever heard of the peer.
@@ -123,14 +125,13 @@ impl Conversation {
     pub(super) fn end(&self, end: End) {
         let mut state = self.lock();
         state.end.get_or_insert(end);
-        for waker in [
+        let all = [
             state.reader.take(),
             state.writer.take(),
             state.closer.take(),
-        ] {
-            waker.map(Waker::wake);
-        }
+        ];
         drop(state);
+        wake(all);
         self.changed.notify_one();
     }
 
@@ -157,9 +158,11 @@ impl Conversation {
         let now = state.now();
         // A datagram that cannot be sent is a lost one.
         let _ = state.kcp.update(now);
-        state.wake();
         // KCP has nothing to do before its next interval, even if it says 0.
         let pause = state.kcp.check(now).max(1);
+        let due = state.due();
+        drop(state);
+        wake(due);
         Some(Duration::from_millis(pause.into()))
     }
 }
@@ -175,16 +178,23 @@ impl State {
         self.kcp.wait_snd() < usize::from(self.kcp.snd_wnd())
     }
 
-    fn wake(&mut self) {
+    /// Takes the wakers of those that need not wait any more. Wake them without the lock.
+    fn due(&mut self) -> [Option<Waker>; 3] {
         let acknowledged = self.kcp.wait_snd() == 0;
-        for waker in [
-            self.kcp.peeksize().is_ok().then(|| self.reader.take()),
-            self.has_room().then(|| self.writer.take()),
-            acknowledged.then(|| self.closer.take()),
-        ] {
-            waker.flatten().map(Waker::wake);
-        }
+        [
+            self.kcp
+                .peeksize()
+                .is_ok()
+                .then(|| self.reader.take())
+                .flatten(),
+            self.has_room().then(|| self.writer.take()).flatten(),
+            acknowledged.then(|| self.closer.take()).flatten(),
+        ]
     }
+}
+
+fn wake(wakers: [Option<Waker>; 3]) {
+    wakers.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Where a conversation's datagrams go.

@@ -17,7 +17,8 @@ use super::stream::Stream;
 use crate::cli::KcpArgs;
 use crate::throttle::Throttle;
 
-/// What the kernel is asked to hold per socket; it gives what the system's limits allow. KCP's windows come in bursts.
+/// What the kernel is asked to hold per socket; it gives what the system's limits allow. KCP's
+/// windows come in bursts.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Larger datagrams than these are cut off, so that they are malformed.
 const DATAGRAM: usize = 2048;
@@ -28,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 type Conversations = HashMap<(SocketAddr, u32), Arc<Conversation>>;
 
-/// Begins a conversation. Nobody at the other end knows of it before something is written.
+/// Begins a conversation. The other end knows of it when something is written.
 pub(crate) async fn connect(args: &KcpArgs, server: SocketAddr) -> io::Result<Stream> {
     let socket = bind(any(server)).await?;
     socket.connect(server).await?;
