@@ -26,6 +26,10 @@ async fn a_session_that_opens_no_more_is_replaced_and_what_it_carries_goes_on() 
         }
     })
     .await;
+    assert_eq!(
+        client.statistics.totals().streams,
+        u64::from(3 * crate::size(30, 3_000_u32)),
+    );
     assert!(!client.logged("replaced").is_empty());
     assert!(client.logged("session lost").is_empty());
 }

@@ -11,8 +11,9 @@ use tokio::net::{ToSocketAddrs, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::conversation::{Conversation, End, Output};
+use super::conversation::{Conversation, End};
 use super::datagram;
+use super::sender::Sender;
 use super::stream::Stream;
 use crate::cli::KcpArgs;
 use crate::throttle::Throttle;
@@ -99,13 +100,8 @@ impl Endpoint {
     }
 
     fn begin(&self, id: u32, peer: Option<SocketAddr>) -> io::Result<Arc<Conversation>> {
-        let output = Output {
-            socket: Arc::clone(&self.socket),
-            peer,
-            crypt: self.args.crypt,
-            datagram: Vec::new(),
-        };
-        Conversation::new(id, &self.args, output)
+        let sender = Sender::new(Arc::clone(&self.socket), peer);
+        Conversation::new(id, &self.args, sender)
     }
 
     /// What comes from `peer` for this conversation reaches it for as long as the entry lives.
@@ -212,8 +208,6 @@ async fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
     let buffers = SockRef::from(&socket);
     buffers.set_recv_buffer_size(SOCKET_BUFFER)?;
     buffers.set_send_buffer_size(SOCKET_BUFFER)?;
-    // From here on sending does not need to wait for the runtime to learn that it can be done.
-    socket.writable().await?;
     Ok(socket)
 }
 
