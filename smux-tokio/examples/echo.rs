@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Serves for ever: an error of `accept` concerns one client, or lasts until descriptors are free again.
+/// Serves for ever: an error of `accept` concerns one client, or lasts until descriptors are free.
 pub(crate) async fn serve(listener: TcpListener) {
     loop {
         let tcp = match listener.accept().await {

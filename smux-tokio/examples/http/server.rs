@@ -34,7 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Between two lines about connections that cannot be accepted.
 const LINES: Duration = Duration::from_secs(10);
-/// Sessions at a time; further clients are turned away. A session that says nothing ends by its keep-alive timeout.
+/// Sessions at a time; further clients are turned away. One whose peer is silent ends by its
+/// keep-alive timeout.
 const MAX_SESSIONS: usize = 1024;
 
 /// Says which request an answer is for.

@@ -1,7 +1,7 @@
 //! The first frame each way.
 //!
-//! A client says at once that it is there, so that the server need not wait for the first stream
-//! to know it from a stranger. The server starts a session when it has seen the head of a frame.
+//! A client sends a frame that does nothing at once, so that the server can tell it from a stranger
+//! before the first stream. The server starts a session when it has seen the head of a frame.
 
 use std::io;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ const NOP: u8 = 3;
 /// How often a frame is looked for that has come in part.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Says that we are there.
+/// Sends a first frame.
 pub(crate) async fn say(to: &mut (impl AsyncWrite + Unpin), version: Version) -> io::Result<()> {
     let version = match version {
         Version::V1 => 1,
@@ -80,7 +80,7 @@ pub(crate) struct Heard<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Heard<T> {
-    /// Says in the client's version that we are there.
+    /// Sends a first frame in the client's version.
     pub(crate) async fn answer(&mut self) -> io::Result<&mut T> {
         send(&mut self.io, self.frame[0]).await?;
         Ok(&mut self.io)

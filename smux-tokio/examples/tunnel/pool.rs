@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::cli::ClientArgs;
-use crate::statistics::Statistics;
+use crate::statistics::{Counted, Statistics};
 use crate::transport::Connector;
 
-/// A session that has lived so long shows that the server can be reached: the next pause is short again.
+/// A session that has lived so long shows that the server is reached: the next pause is short again.
 const LASTING: Duration = Duration::from_secs(10);
 
 /// So many sessions with the server, each connected again when it is lost.
@@ -144,6 +144,7 @@ impl Keeper {
                 session = self.connect(&mut backoff) => session,
                 () = self.closing.cancelled() => break,
             };
+            let counted = self.statistics.count(&session);
             let started = Instant::now();
             match self.serve(slot, &session).await {
                 Served::Lost(reason) => {
@@ -158,7 +159,7 @@ impl Keeper {
                 }
                 Served::Spent => {
                     tracing::info!(slot, "session has carried all that it may: replaced");
-                    spent.spawn(Arc::clone(&self).wind_up(session));
+                    spent.spawn(Arc::clone(&self).wind_up(session, counted));
                 }
                 Served::Closed(reason) => {
                     tracing::info!(slot, %reason, "session ended");
@@ -172,7 +173,6 @@ impl Keeper {
 
     /// Offers the session until it can be used no more.
     async fn serve(&self, slot: usize, session: &Session) -> Served {
-        let _counted = self.statistics.count(session);
         let link = Link {
             session: session.clone(),
             most_streams: self.most_streams,
@@ -190,8 +190,7 @@ impl Keeper {
     }
 
     /// Lets the streams of a session that opens no more end in their own time.
-    async fn wind_up(self: Arc<Self>, session: Session) {
-        let _counted = self.statistics.count(&session);
+    async fn wind_up(self: Arc<Self>, session: Session, _counted: Counted) {
         tokio::select! {
             reason = session.drain(Duration::MAX) => tracing::debug!(%reason, "replaced session ended"),
             () = self.closing.cancelled() => drop(session.close().await),

@@ -42,8 +42,8 @@ pub(crate) enum HalfClose {
     Carry,
     /// The peer cannot take that: the whole stream is closed.
     Close,
-    /// As `Close`, after the answer: until the peer has ended the stream, nothing has come for so long,
-    /// or an answer that had begun before has paused for [`QUIET`].
+    /// As `Close`, after the answer: when the peer has ended the stream, nothing has come for so
+    /// long, or an answer that had begun before has paused for [`QUIET`].
     CloseAfter(Duration),
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum HalfClose {
 enum Cut {
     /// As [`HalfClose::Close`] says.
     Closed,
-    /// As [`QUIET`] says. Nobody knows whether more would have come.
+    /// As [`QUIET`] says. More might have come.
     Quiet,
     Failed(io::Error),
 }
@@ -192,7 +192,8 @@ impl Upward<'_> {
             let read = tokio::select! {
                 biased;
                 stopped = self.stream.stopped() => {
-                    // What has arrived before is still delivered, then reading tells that a session has ended.
+                    // What has arrived before is still delivered. Then reading tells that the
+                    // session has ended.
                     match stopped {
                         Ok(()) => carried.stopped.store(true, Relaxed),
                         Err(_) => carried.lost.store(true, Relaxed),
@@ -256,7 +257,8 @@ impl Upward<'_> {
     }
 }
 
-/// Ready when the connection is reset, or its other end is gone. Reading tells nothing after the end of data.
+/// Ready when the connection is reset, or its other end is gone. After the end of data, reading does
+/// not tell.
 async fn reset(tcp: &ReadHalf<'_>) -> Cut {
     if tcp.ready(Interest::ERROR).await.is_err() {
         pending::<()>().await;

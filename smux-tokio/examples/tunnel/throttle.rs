@@ -1,4 +1,4 @@
-//! Log entries that strangers can cause: one now, then one an interval.
+//! Log entries that peers can cause: one now, then one an interval.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -54,7 +54,7 @@ impl Connector {
         }
     }
 
-    /// Connects to `server`, a `host:port` whose name is looked up each time, and says that we are there.
+    /// Connects to `server`, a `host:port` whose name is looked up each time, and sends a first frame.
     pub(crate) async fn connect(&self, server: &str, config: Config) -> Result<Session> {
         let version = config.version();
         let tcp = async || {
@@ -213,7 +213,7 @@ impl Arrival {
             }
             Link::Kcp(kcp) => {
                 let mut kcp = tokio::time::timeout(FIRST_DATAGRAMS, hello::read(kcp)).await??;
-                // Anybody can send a datagram with any address in it: who acknowledges is at his own.
+                // The address of a datagram can be forged. An acknowledgement shows that it was not.
                 let answered = kcp.answer().await?;
                 tokio::time::timeout(FIRST_DATAGRAMS, answered.acknowledged()).await??;
                 answered.trust();

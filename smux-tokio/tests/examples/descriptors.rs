@@ -15,7 +15,7 @@ use crate::{echo, listen};
 
 const CHILD: &str = "SMUX_FEW_DESCRIPTORS";
 
-/// Whether this is the process with few descriptors. In the other one, runs that and waits for its success.
+/// Whether this is the process with few descriptors. The other one runs that and expects its success.
 fn has_few_descriptors(test: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
@@ -37,7 +37,7 @@ fn has_few_descriptors(test: &str) -> bool {
     false
 }
 
-/// Has a server accept while there are no descriptors, for longer than it pauses. This runs on its thread.
+/// Has a server on this thread accept while there are no descriptors, for longer than it pauses.
 async fn exhaust(server: SocketAddr) {
     let waiting = std::net::TcpStream::connect(server).expect("it listens");
     let mut files = Vec::new();

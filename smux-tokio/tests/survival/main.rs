@@ -1,7 +1,7 @@
-//! What the `tunnel` example survives, and that it is afterwards as it was: descriptors, tasks, memory.
+//! What the `tunnel` example survives. Afterwards its descriptors, tasks and memory are as before.
 //!
-//! These are counted for the whole process, so the tests wait for each other. They are short and use few descriptors;
-//! `SMUX_CONFORMANCE_FULL=1` makes them as large as life, which takes some 10 000 descriptors and minutes.
+//! These are counted for the whole process, so the tests wait for each other. They are short and use
+//! few descriptors. `SMUX_CONFORMANCE_FULL=1` gives them their full size: 10 000 descriptors, minutes.
 
 #[path = "../../examples/tunnel/arrivals.rs"]
 mod arrivals;

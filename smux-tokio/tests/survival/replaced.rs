@@ -7,7 +7,7 @@ use crate::usage::{alone, leaves_nothing};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-/// A session whose ids are used up opens no more. Nobody can wait for 2^31 of them, so it is told a smaller number.
+/// A session whose ids are used up opens no more. 2^31 take days, so it is told a smaller number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_opens_no_more_is_replaced_and_what_it_carries_goes_on() {
     let _alone = alone().await;
@@ -26,6 +26,10 @@ async fn a_session_that_opens_no_more_is_replaced_and_what_it_carries_goes_on() 
         }
     })
     .await;
+    assert_eq!(
+        client.statistics.totals().streams,
+        u64::from(3 * crate::size(30, 3_000_u32)),
+    );
     assert!(!client.logged("replaced").is_empty());
     assert!(client.logged("session lost").is_empty());
 }

@@ -6,8 +6,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ends::End;
 
-/// What the allocator may keep for later.
-const SLACK: u64 = 12 << 20;
+/// What the allocator may keep for later: a small part of what passes through it.
+fn slack() -> u64 {
+    crate::size(12, 48) << 20
+}
+
 /// Generous: nothing waits for it.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -37,7 +40,7 @@ impl Usage {
 
     fn is_within(&self, before: &Self) -> bool {
         self.descriptors <= before.descriptors
-            && self.resident <= before.resident.map(|bytes| bytes + SLACK)
+            && self.resident <= before.resident.map(|bytes| bytes + slack())
             && self.tasks <= before.tasks
     }
 }
@@ -49,7 +52,8 @@ fn resident() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// Runs the same thing three times. What the first has left is what the process needs for it; the others must leave no more.
+/// Runs the same thing three times. The first leaves what the process needs for it; the others must
+/// leave no more.
 pub(crate) async fn leaves_nothing(ends: &[&End], round: impl AsyncFn()) {
     let idle = Usage::of(ends);
     round().await;
@@ -74,7 +78,7 @@ pub(crate) async fn leaves_nothing(ends: &[&End], round: impl AsyncFn()) {
     }
 }
 
-/// Waits until no more is held than `before`; without a figure for memory there, that is not looked at.
+/// Waits until no more is held than `before`. Without a figure for memory there, that is not asked.
 async fn settled(ends: &[&End], before: &Usage) -> Usage {
     let settled = tokio::time::timeout(LIMIT, async {
         loop {

@@ -20,7 +20,7 @@ use crate::common::within;
 use crate::server::Server;
 use crate::statistics::Statistics;
 
-/// What an end logs, at every level.
+/// What an end logs, at the level that `--log` says.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -41,10 +41,10 @@ impl io::Write for Log {
 }
 
 /// Has all threads of a runtime log there.
-fn log_to(log: &Log) -> impl Fn() + Send + Sync + 'static {
+fn log_to(log: &Log, level: LevelFilter) -> impl Fn() + Send + Sync + 'static {
     let log = log.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+        .with_max_level(level)
         .with_ansi(false)
         .with_writer(move || log.clone())
         .finish();
@@ -120,7 +120,7 @@ impl End {
         let log = Log::default();
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            .on_thread_start(log_to(&log))
+            .on_thread_start(log_to(&log, cli.log))
             .enable_all()
             .build()
             .expect("a runtime");

@@ -21,7 +21,8 @@ async fn start_echo() -> SocketAddr {
     address
 }
 
-/// Addresses of one name, of which only the last has a server: nothing, silence, a family that may not even exist here.
+/// Only the last address has a server. Of the others one is silent, one refuses, and one is of a
+/// family that may not exist here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_kcp_all_addresses_of_a_name_are_tried() {
     let server = End::server("127.0.0.1:0", start_echo().await, &KCP).await;
@@ -75,7 +76,7 @@ async fn a_kcp_server_with_other_settings_is_named_as_such_at_both_ends() {
     }
 }
 
-/// Nobody is there: the system says so at once.
+/// The system says so at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_kcp_a_server_that_is_not_there_is_noticed_at_once() {
     let nothing = {

@@ -40,7 +40,8 @@ async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_content_of_datagrams_is_logged_and_one_line_for_many() {
     const SECRET: &str = "a user's password";
-    let server = End::server("127.0.0.1:0", nowhere().await, &["--transport", "kcp"]).await;
+    let options = ["--transport", "kcp", "--log", "trace"];
+    let server = End::server("127.0.0.1:0", nowhere().await, &options).await;
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let mut error_correction = vec![0, 0, 0, 0, 0xf1, 0];
     error_correction.extend(SECRET.repeat(3).bytes());

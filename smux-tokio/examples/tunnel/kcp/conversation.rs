@@ -1,18 +1,17 @@
 //! One KCP conversation: its state, and the task that moves it on in time.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use kcp::Kcp;
-use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::datagram::{self, Packet};
-use crate::cli::{KcpArgs, KcpCrypt, KcpMode};
+use super::sender::{Output, Sender};
+use crate::cli::{KcpArgs, KcpMode};
 
 /// With nothing to send again, KCP has to acknowledge and to tell its window at most. After so long
 /// without any of that its timer stops.
@@ -25,6 +24,7 @@ pub(super) struct Conversation {
     state: Mutex<State>,
     /// Its deadline may have changed, or it has ended.
     changed: Notify,
+    sender: Arc<Sender>,
 }
 
 pub(super) struct State {
@@ -54,8 +54,9 @@ pub(super) enum End {
 }
 
 impl Conversation {
-    pub(super) fn new(id: u32, args: &KcpArgs, output: Output) -> io::Result<Arc<Self>> {
+    pub(super) fn new(id: u32, args: &KcpArgs, sender: Arc<Sender>) -> io::Result<Arc<Self>> {
         let frame = datagram::frame(args.crypt);
+        let output = Output::new(Arc::clone(&sender), args.crypt);
         let mut kcp = Kcp::new_stream(id, output);
         kcp.set_mtu(usize::from(args.mtu) - frame)?;
         // In kcptun's modes; congestion control is off in all of them.
@@ -85,6 +86,7 @@ impl Conversation {
                 heard: false,
             }),
             changed: Notify::new(),
+            sender,
         });
         tokio::spawn(Arc::clone(&conversation).run());
         Ok(conversation)
@@ -97,7 +99,7 @@ impl Conversation {
     /// Something has happened after which KCP may have something to do.
     pub(super) fn touch(&self, state: &mut State) {
         state.active = Instant::now();
-        if std::mem::take(&mut state.dormant) {
+        if std::mem::take(&mut state.dormant) || self.sender.has_waiting() {
             self.changed.notify_one();
         }
     }
@@ -108,8 +110,10 @@ impl Conversation {
         // It was checked; what KCP does not take is a datagram that was lost.
         let _ = state.kcp.input(packet.bytes);
         state.heard = true;
-        state.wake();
         self.touch(&mut state);
+        let due = state.due();
+        drop(state);
+        wake(due);
     }
 
     /// As [`end`](Self::end), if nothing was ever heard of the peer.
@@ -123,14 +127,13 @@ impl Conversation {
     pub(super) fn end(&self, end: End) {
         let mut state = self.lock();
         state.end.get_or_insert(end);
-        for waker in [
+        let all = [
             state.reader.take(),
             state.writer.take(),
             state.closer.take(),
-        ] {
-            waker.map(Waker::wake);
-        }
+        ];
         drop(state);
+        wake(all);
         self.changed.notify_one();
     }
 
@@ -140,6 +143,7 @@ impl Conversation {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.changed.notified() => {}
+                () = self.sender.send_waiting() => {}
             }
         }
     }
@@ -155,11 +159,12 @@ impl Conversation {
             return Some(Duration::MAX);
         }
         let now = state.now();
-        // A datagram that cannot be sent is a lost one.
         let _ = state.kcp.update(now);
-        state.wake();
         // KCP has nothing to do before its next interval, even if it says 0.
         let pause = state.kcp.check(now).max(1);
+        let due = state.due();
+        drop(state);
+        wake(due);
         Some(Duration::from_millis(pause.into()))
     }
 }
@@ -175,39 +180,21 @@ impl State {
         self.kcp.wait_snd() < usize::from(self.kcp.snd_wnd())
     }
 
-    fn wake(&mut self) {
+    /// Takes the wakers of those that need not wait any more. Wake them without the lock.
+    fn due(&mut self) -> [Option<Waker>; 3] {
         let acknowledged = self.kcp.wait_snd() == 0;
-        for waker in [
-            self.kcp.peeksize().is_ok().then(|| self.reader.take()),
-            self.has_room().then(|| self.writer.take()),
-            acknowledged.then(|| self.closer.take()),
-        ] {
-            waker.flatten().map(Waker::wake);
-        }
+        [
+            self.kcp
+                .peeksize()
+                .is_ok()
+                .then(|| self.reader.take())
+                .flatten(),
+            self.has_room().then(|| self.writer.take()).flatten(),
+            acknowledged.then(|| self.closer.take()).flatten(),
+        ]
     }
 }
 
-/// Where a conversation's datagrams go.
-pub(super) struct Output {
-    pub(super) socket: Arc<UdpSocket>,
-    /// `None` if the socket is connected.
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) crypt: KcpCrypt,
-    pub(super) datagram: Vec<u8>,
-}
-
-impl Write for Output {
-    /// A datagram that cannot be sent is a lost one: KCP is made for that.
-    fn write(&mut self, packet: &[u8]) -> io::Result<usize> {
-        datagram::wrap(self.crypt, packet, &mut self.datagram);
-        let _ = match self.peer {
-            Some(peer) => self.socket.try_send_to(&self.datagram, peer),
-            None => self.socket.try_send(&self.datagram),
-        };
-        Ok(packet.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn wake(wakers: [Option<Waker>; 3]) {
+    wakers.into_iter().flatten().for_each(Waker::wake);
 }

@@ -11,13 +11,15 @@ use tokio::net::{ToSocketAddrs, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::conversation::{Conversation, End, Output};
+use super::conversation::{Conversation, End};
 use super::datagram;
+use super::sender::Sender;
 use super::stream::Stream;
 use crate::cli::KcpArgs;
 use crate::throttle::Throttle;
 
-/// What the kernel is asked to hold per socket; it gives what the system's limits allow. KCP's windows come in bursts.
+/// What the kernel is asked to hold per socket; it gives what the system's limits allow. KCP's
+/// windows come in bursts.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Larger datagrams than these are cut off, so that they are malformed.
 const DATAGRAM: usize = 2048;
@@ -28,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 type Conversations = HashMap<(SocketAddr, u32), Arc<Conversation>>;
 
-/// Begins a conversation. Nobody at the other end knows of it before something is written.
+/// Begins a conversation. The other end knows of it when something is written.
 pub(crate) async fn connect(args: &KcpArgs, server: SocketAddr) -> io::Result<Stream> {
     let socket = bind(any(server)).await?;
     socket.connect(server).await?;
@@ -98,13 +100,8 @@ impl Endpoint {
     }
 
     fn begin(&self, id: u32, peer: Option<SocketAddr>) -> io::Result<Arc<Conversation>> {
-        let output = Output {
-            socket: Arc::clone(&self.socket),
-            peer,
-            crypt: self.args.crypt,
-            datagram: Vec::new(),
-        };
-        Conversation::new(id, &self.args, output)
+        let sender = Sender::new(Arc::clone(&self.socket), peer);
+        Conversation::new(id, &self.args, sender)
     }
 
     /// What comes from `peer` for this conversation reaches it for as long as the entry lives.
@@ -211,8 +208,6 @@ async fn bind(address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
     let buffers = SockRef::from(&socket);
     buffers.set_recv_buffer_size(SOCKET_BUFFER)?;
     buffers.set_send_buffer_size(SOCKET_BUFFER)?;
-    // From here on sending does not need to wait for the runtime to learn that it can be done.
-    socket.writable().await?;
     Ok(socket)
 }
 

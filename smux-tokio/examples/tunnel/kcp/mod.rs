@@ -7,11 +7,13 @@
 //! | `datagram.rs` | the frame of a datagram, and telling what is no KCP |
 //! | `endpoint.rs` | a UDP socket and the conversations on it |
 //! | `conversation.rs` | one conversation and its timer |
+//! | `sender.rs` | its datagrams on their way out |
 //! | `stream.rs` | a conversation as a stream of bytes |
 
 mod conversation;
 mod datagram;
 mod endpoint;
+mod sender;
 mod stream;
 
 pub(crate) use endpoint::{Listener, connect};

@@ -34,7 +34,7 @@ impl Stream {
     }
 
     /// Waits until the peer has acknowledged all that was written: then it lives, and its address
-    /// is its own.
+    /// is not forged.
     pub(crate) async fn acknowledged(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_acknowledged(cx)).await
     }
