@@ -129,8 +129,9 @@ pub use bytes::Bytes;
 pub use runtime::async_std;
 #[cfg(feature = "smol")]
 pub use runtime::smol;
-pub use session::{Incoming, Session};
+pub use session::{Incoming, Session, WeakSession};
 pub use shutdown::ShutdownOnClose;
+pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,

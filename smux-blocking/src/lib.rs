@@ -83,7 +83,8 @@ mod transport;
 mod wait;
 
 pub use bytes::Bytes;
-pub use session::{Incoming, Session};
+pub use session::{Incoming, OnClosed, Session, WeakSession};
+pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,

@@ -83,10 +83,12 @@
 mod session;
 mod split;
 mod stream;
+mod tcp;
 mod transport;
 
 pub use bytes::Bytes;
-pub use session::{Incoming, Session};
+pub use session::{Incoming, Session, WeakSession};
+pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
@@ -94,6 +96,7 @@ pub use smux_proto::{
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
+pub use tcp::TcpOptions;
 pub use transport::Driver;
 
 /// Makes the code of the workspace's README a test, and that of the pages of the guide that use tokio.

@@ -8,16 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use smux_proto::{
-    StreamError, StreamId, StreamStats,
-    poll::{Addresses, StreamHandle},
-};
+use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::coop::{cooperative, poll_proceed},
 };
-
-use crate::split::{OwnedReadHalf, OwnedWriteHalf};
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
@@ -29,12 +24,11 @@ use crate::split::{OwnedReadHalf, OwnedWriteHalf};
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
-    addresses: Addresses,
 }
 
 impl Stream {
-    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
-        Self { handle, addresses }
+    pub(crate) fn new(handle: StreamHandle) -> Self {
+        Self { handle }
     }
 
     /// The stream's number, unique within its session.
@@ -49,12 +43,12 @@ impl Stream {
 
     /// The transport's address here, if known.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
@@ -114,21 +108,39 @@ impl Stream {
         self.handle.stop_reading();
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
+    /// keep the stream. Of several that wait, only the one that was polled last is woken.
     ///
     /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.handle.stopped().await
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.handle.stopped()
     }
 
-    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.handle.into_split();
-        (
-            OwnedReadHalf::new(read, self.addresses.clone()),
-            OwnedWriteHalf::new(write, self.addresses),
-        )
+    /// [`read_bytes`](Self::read_bytes) as a poll function.
+    ///
+    /// # Errors
+    /// As of any read.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        budgeted(cx, |cx| self.handle.poll_read_bytes(cx, max))
+    }
+
+    /// [`write_bytes`](Self::write_bytes) as a poll function.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        budgeted(cx, |cx| self.handle.poll_write_bytes(cx, data))
+    }
+
+    pub(crate) fn into_handle(self) -> StreamHandle {
+        self.handle
     }
 }
 
