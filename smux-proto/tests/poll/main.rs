@@ -3,6 +3,7 @@
 
 mod driver;
 mod flushes;
+mod handles;
 mod reentrancy;
 mod turns;
 mod waits;
