@@ -39,7 +39,7 @@ impl Session {
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
-        self.common.trace.draining(self.table.len());
+        self.common.trace.draining(self.streams());
         self.common.wake_opener();
         self.close_if_drained(now);
     }
@@ -190,7 +190,7 @@ impl Session {
 
     /// Ends a drain whose last stream has gone.
     pub(crate) fn close_if_drained(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Draining(_)) && self.table.len() == 0 {
+        if matches!(self.phase, Phase::Draining(_)) && self.streams() == 0 {
             self.close(now);
         }
     }
@@ -198,7 +198,7 @@ impl Session {
     /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
     fn end(&mut self, reason: CloseReason) {
         if self.common.reason.is_none() {
-            self.common.trace.ended(&reason, self.table.len());
+            self.common.trace.ended(&reason, self.streams());
             self.common.reason = Some(reason);
             self.common.events.closed();
         }

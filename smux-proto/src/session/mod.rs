@@ -284,7 +284,7 @@ impl Session {
         match self.phase {
             Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => false,
             Phase::Closing(_) => true,
-            Phase::Draining(_) if self.table.len() == 0 => true,
+            Phase::Draining(_) if self.streams() == 0 => true,
             Phase::Open | Phase::Draining(_) => {
                 self.common.version.is_some()
                     && (self.common.liveness.nop_due()
@@ -316,8 +316,10 @@ impl Session {
     }
 
     /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames still to send.
+    ///
+    /// A stream that both ends have finished and that is read to its end does not count, even if it is not closed here.
     pub fn streams(&self) -> usize {
-        self.table.len()
+        self.common.inbound + self.common.outbound
     }
 
     /// Bytes handed out for writing since the start, headers included.

@@ -73,6 +73,7 @@ impl<'a> StreamMut<'a> {
             copied += count;
         }
         self.common.update_window(self.key, self.table);
+        uncount_if_spent(self.key, self.table, self.common);
         Poll::Ready(Ok(copied))
     }
 
@@ -98,6 +99,7 @@ impl<'a> StreamMut<'a> {
             None => Bytes::new(),
         };
         self.common.consumed(self.key, bytes.len(), self.table);
+        uncount_if_spent(self.key, self.table, self.common);
         Poll::Ready(Ok(bytes))
     }
 
@@ -120,6 +122,7 @@ impl<'a> StreamMut<'a> {
         let count = count.min(self.common.segments.front(queue).len());
         self.common.segments.advance(queue, count);
         self.common.consumed(self.key, count, self.table);
+        uncount_if_spent(self.key, self.table, self.common);
     }
 
     /// Queues a copy of as much of `data` as the peer's window and the send queues take, and tells how much.
@@ -206,6 +209,7 @@ impl<'a> StreamMut<'a> {
         if stream.clear(Flag::ReadWaits) {
             common.events.raise(self.key, stream, Flag::Readable);
         }
+        uncount_if_spent(self.key, self.table, self.common);
     }
 
     /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is dropped.
@@ -324,15 +328,27 @@ pub(crate) fn close(key: Key, table: &mut Table, common: &mut Common) {
     remove_if_over(key, table, common);
 }
 
+/// A stream that is spent holds nothing of its session, so it takes no other's place.
+fn uncount_if_spent(key: Key, table: &mut Table, common: &mut Common) {
+    let stream = &mut table[key];
+    if stream.is_spent(common.config.half_close()) && !stream.has(Flag::Spent) {
+        stream.set(Flag::Spent);
+        common.uncount_stream(stream.id);
+    }
+}
+
 /// Forgets a stream for which nothing remains to be done.
 pub(crate) fn remove_if_over(key: Key, table: &mut Table, common: &mut Common) {
+    uncount_if_spent(key, table, common);
     if !table[key].is_over(common.config.half_close()) {
         return;
     }
     let Some(stream) = table.remove(key) else {
         return;
     };
-    common.uncount_stream(stream.id);
+    if !stream.has(Flag::Spent) {
+        common.uncount_stream(stream.id);
+    }
     common.trace.gone(stream.id);
     common.scheduler.forget(&stream, table);
     if stream.has(Flag::InEvents) {

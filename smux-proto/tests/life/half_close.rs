@@ -114,3 +114,36 @@ fn without_half_close_a_close_is_one_fin() {
     peer.close(id);
     peer.expect_only([fin(3)]);
 }
+
+/// It is not closed here, but neither counted nor in the way of others.
+#[test]
+fn a_stream_that_both_ends_finished_and_that_is_read_is_not_counted() {
+    for version in BOTH {
+        for our_fin_first in [true, false] {
+            let limited = config(version).max_outbound_streams(1).build();
+            let mut peer = Script::client(limited.expect("valid"));
+            let id = peer.open();
+            if our_fin_first {
+                peer.finish(id);
+                peer.expect_only([syn(3), fin(3)]);
+                peer.send([psh(3, "answer"), fin(3)]);
+            } else {
+                peer.expect_only([syn(3)]);
+                peer.send([psh(3, "answer"), fin(3)]);
+                peer.finish(id);
+                peer.expect_only([fin(3)]);
+            }
+            assert_eq!(peer.session.streams(), 1, "not read yet");
+            assert!(peer.session.open().is_pending());
+            assert_eq!(peer.read(id), b"answer");
+            assert_eq!(peer.session.streams(), 0);
+            let next = peer.open();
+            assert_eq!(peer.read_end(id), Poll::Ready(Ok(0)));
+            peer.close(id);
+            assert_eq!(peer.session.streams(), 1);
+            peer.close(next);
+            peer.expect_only([syn(5), fin(5), fin(5)]);
+            assert_eq!(peer.session.streams(), 0);
+        }
+    }
+}
