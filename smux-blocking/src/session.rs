@@ -12,7 +12,7 @@ use std::{
 
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, Version,
-    poll::{SessionHandle, SessionId, WeakSessionHandle},
+    poll::{self, SessionHandle, SessionId, WeakSessionHandle},
 };
 
 use crate::{
@@ -70,7 +70,9 @@ impl Session {
             accept: TimedWaiter::new(),
             addresses: parts.addresses,
         });
+        let (local, peer) = parts.addresses;
         let handle = threads::spawn(side, config, parts)?;
+        let handle = handle.with_addresses(poll::Addresses::new(local, peer));
         Ok(Self { handle, shared })
     }
 

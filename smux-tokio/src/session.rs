@@ -43,6 +43,10 @@ impl Session {
     /// Over TCP, [`connect`](Self::connect) or [`client_tcp`](Self::client_tcp) also set `TCP_NODELAY`; without it,
     /// small messages wait for each other.
     ///
+    /// A shutdown of `io` must end its writing side, or [`close`](Self::close) waits for all of its
+    /// [`close_timeout`](Config::close_timeout). That of a child's standard input does not: see
+    /// [`DropOnShutdown`](crate::DropOnShutdown).
+    ///
     /// # Panics
     /// Outside of a tokio runtime, as [`tokio::spawn`].
     #[track_caller]

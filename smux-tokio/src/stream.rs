@@ -156,6 +156,9 @@ impl AsyncRead for Stream {
 
 /// A write returns once its bytes are queued; a flush once all that is queued is written and the transport flushed;
 /// a shutdown ends our data, then flushes.
+///
+/// After a shutdown, wait for [`Session::close`](crate::Session::close) before the program ends: a connection that is closed with
+/// unread input in the kernel is reset, and the peer loses what it has not read yet.
 impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,

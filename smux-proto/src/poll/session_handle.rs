@@ -51,9 +51,13 @@ impl SessionHandle {
         }
     }
 
-    /// This handle, and the streams and clones made from it, with these addresses of the transport.
+    /// This handle, and the streams and clones made from it, with these addresses of the transport. With feature
+    /// `tracing`, the session's span tells the peer's.
     #[must_use]
     pub fn with_addresses(mut self, addresses: Addresses) -> Self {
+        if let Some(peer) = addresses.peer() {
+            self.shared.view(|state| state.session.trace().peer(peer));
+        }
         self.addresses = addresses;
         self
     }

@@ -49,8 +49,10 @@ impl fmt::Display for SessionId {
 
 impl Shared {
     pub(super) fn new(session: Session, clock: Clock) -> Self {
+        let id = SessionId::next();
+        session.trace().id(id.get());
         Self {
-            id: SessionId::next(),
+            id,
             state: Mutex::new(State::new(session)),
             clock,
         }

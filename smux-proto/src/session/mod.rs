@@ -257,6 +257,12 @@ impl Session {
         self.common.events.may_be_any()
     }
 
+    /// The session's span.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn trace(&self) -> &Trace {
+        &self.common.trace
+    }
+
     /// From now on keeps bytes of the user that it discards, for
     /// [`released`](Self::released).
     #[cfg(feature = "poll")]
