@@ -1,18 +1,16 @@
 //! A stream over `futures-io`.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use futures_io::AsyncWrite;
-use smux_proto::{
-    StreamError, StreamId, StreamStats,
-    poll::{Addresses, StreamHandle},
-};
+use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 
-use crate::{
-    io::copy_to,
-    split::{OwnedReadHalf, OwnedWriteHalf},
-};
+use crate::io::copy_to;
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
@@ -24,12 +22,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
-    addresses: Addresses,
 }
 
 impl Stream {
-    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
-        Self { handle, addresses }
+    pub(crate) fn new(handle: StreamHandle) -> Self {
+        Self { handle }
     }
 
     pub(crate) fn handle(&self) -> &StreamHandle {
@@ -48,12 +45,12 @@ impl Stream {
 
     /// The transport's address here, if known.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
@@ -236,10 +233,11 @@ impl Stream {
         self.handle.stop_reading();
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
+    /// keep the stream. Of several that wait, only the one that was polled last is woken.
     ///
     /// # Errors
-    /// If the session ends before.
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
     ///
     /// # Example
     /// ```
@@ -259,40 +257,35 @@ impl Stream {
     /// # })
     /// # }
     /// ```
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.handle.stopped().await
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.handle.stopped()
     }
 
-    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    /// [`read_bytes`](Self::read_bytes) as a poll function.
     ///
-    /// ```
-    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
-    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
-    /// # fn main() -> std::io::Result<()> {
-    /// # smol::block_on(async {
-    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
-    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
-    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
-    /// let (mut read, mut write) = client.open().await?.into_split();
-    /// # smol::spawn(async move {
-    /// #     let (mut read, mut write) = server.accept().await?.into_split();
-    /// #     read.copy_to(&mut write).await
-    /// # }).detach();
-    /// write.write_all(b"hello").await?;
-    /// drop(write); // ends our data
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        let read = self.handle.poll_read_bytes(cx, max);
+        read.map_err(io::Error::from)
+    }
+
+    /// [`write_bytes`](Self::write_bytes) as a poll function.
     ///
-    /// let mut echo = Vec::new();
-    /// read.read_to_end(&mut echo).await?;
-    /// assert_eq!(echo, b"hello");
-    /// # Ok(())
-    /// # })
-    /// # }
-    /// ```
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.handle.into_split();
-        (
-            OwnedReadHalf::new(read, self.addresses.clone()),
-            OwnedWriteHalf::new(write, self.addresses),
-        )
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.handle.poll_write_bytes(cx, data);
+        written.map_err(io::Error::from)
+    }
+
+    pub(crate) fn into_handle(self) -> StreamHandle {
+        self.handle
     }
 }

@@ -311,7 +311,8 @@ impl Stream {
 
     /// Ends one direction or both, for all clones.
     ///
-    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on.
+    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on. A program that ends right after it may
+    ///   lose the tail: wait for [`Session::close`](crate::Session::close) first.
     /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already; what has arrived and what still
     ///   arrives is discarded. The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
     ///   stops once the window is used up, in version 1 it goes on into nothing.

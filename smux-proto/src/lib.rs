@@ -91,7 +91,7 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | span `session` (side, version), in the span in which it was made; of this level so that it is there around warnings |
+//! | `ERROR` | span `session` (side, version; in the poll layer also id, and peer if its address is known), in the span in which it was made; of this level so that it is there around warnings |
 //! | `WARN` | the session ended by an error, with the reason: once at most |
 //! | `DEBUG` | span `stream` (id), from opening or accepting until nothing is left of it |
 //! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; a stream ended since its peer overran its window; reading paused |

@@ -8,16 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use smux_proto::{
-    StreamError, StreamId, StreamStats,
-    poll::{Addresses, StreamHandle},
-};
+use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::coop::{cooperative, poll_proceed},
 };
-
-use crate::split::{OwnedReadHalf, OwnedWriteHalf};
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
@@ -29,12 +24,11 @@ use crate::split::{OwnedReadHalf, OwnedWriteHalf};
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
-    addresses: Addresses,
 }
 
 impl Stream {
-    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
-        Self { handle, addresses }
+    pub(crate) fn new(handle: StreamHandle) -> Self {
+        Self { handle }
     }
 
     /// The stream's number, unique within its session.
@@ -49,12 +43,12 @@ impl Stream {
 
     /// The transport's address here, if known.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
@@ -229,10 +223,11 @@ impl Stream {
         self.handle.stop_reading();
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
+    /// keep the stream. Of several that wait, only the one that was polled last is woken.
     ///
     /// # Errors
-    /// If the session ends before.
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
     ///
     /// # Example
     /// ```
@@ -251,40 +246,34 @@ impl Stream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.handle.stopped().await
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.handle.stopped()
     }
 
-    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    /// [`read_bytes`](Self::read_bytes) as a poll function.
     ///
-    /// ```
-    /// # use smux_tokio::{Config, Session};
-    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let (near, far) = tokio::io::duplex(64 * 1024);
-    /// # let client = Session::client(near, Config::v2());
-    /// # let server = Session::server(far, Config::v2());
-    /// let (mut read, mut write) = client.open().await?.into_split();
-    /// # tokio::spawn(async move {
-    /// #     let (mut read, mut write) = server.accept().await?.into_split();
-    /// #     read.copy_to(&mut write).await
-    /// # });
-    /// write.write_all(b"hello").await?;
-    /// drop(write); // ends our data
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        budgeted(cx, |cx| self.handle.poll_read_bytes(cx, max))
+    }
+
+    /// [`write_bytes`](Self::write_bytes) as a poll function.
     ///
-    /// let mut echo = Vec::new();
-    /// read.read_to_end(&mut echo).await?;
-    /// assert_eq!(echo, b"hello");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.handle.into_split();
-        (
-            OwnedReadHalf::new(read, self.addresses.clone()),
-            OwnedWriteHalf::new(write, self.addresses),
-        )
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        budgeted(cx, |cx| self.handle.poll_write_bytes(cx, data))
+    }
+
+    pub(crate) fn into_handle(self) -> StreamHandle {
+        self.handle
     }
 }
 
@@ -300,6 +289,9 @@ impl AsyncRead for Stream {
 
 /// A write returns once its bytes are queued; a flush once all that is queued is written and the transport flushed;
 /// a shutdown ends our data, then flushes.
+///
+/// After a shutdown, wait for [`Session::close`](crate::Session::close) before the program ends: a connection that is closed with
+/// unread input in the kernel is reset, and the peer loses what it has not read yet.
 impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,

@@ -119,14 +119,6 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// [`poll_stopped`](Self::poll_stopped) as a future. Cancel-safe.
-    ///
-    /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&self) -> Result<(), StreamError> {
-        poll_fn(|cx| self.poll_stopped(cx)).await
-    }
-
     /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes some of the bytes that it is
     /// given and returns how many; it is called without the session's lock.
     ///

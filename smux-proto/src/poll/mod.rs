@@ -68,7 +68,8 @@ pub use addresses::Addresses;
 pub use driver::{Driver, connect};
 pub use pumps::Pumps;
 pub use read_pump::ReadPump;
-pub use session_handle::{Incoming, SessionHandle};
+pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};
+pub use shared::SessionId;
 pub use split::{ReadHandle, ReuniteError, WriteHandle};
 pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
@@ -79,6 +80,7 @@ pub use write_pump::WritePump;
 const _: () = {
     const fn check<T: Send + Sync + Unpin>() {}
     check::<SessionHandle>();
+    check::<WeakSessionHandle>();
     check::<StreamHandle>();
     check::<ReadHandle>();
     check::<WriteHandle>();

@@ -1,8 +1,12 @@
 //! The state that handles and pumps share, and the one place that locks it and wakes.
 
 use std::{
+    fmt,
     mem::take,
-    sync::PoisonError,
+    sync::{
+        PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,16 +20,46 @@ use super::{
 use crate::Session;
 
 pub(super) struct Shared {
+    id: SessionId,
     state: Mutex<State>,
     clock: Clock,
 }
 
+/// The number of a session, which no other session of this process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u64);
+
+impl SessionId {
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// The number, from 1 on.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Shared {
     pub(super) fn new(session: Session, clock: Clock) -> Self {
+        let id = SessionId::next();
+        session.trace().id(id.get());
         Self {
+            id,
             state: Mutex::new(State::new(session)),
             clock,
         }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.id
     }
 
     /// Call it without the lock: the clock is the embedder's and may have locks of its own.

@@ -100,11 +100,13 @@ impl State {
     }
 
     pub(super) fn poll_stopped(&mut self, key: Key) -> Poll<Result<(), StreamError>> {
-        let stopped = |stream: &mut StreamMut<'_>| Poll::Ready(Ok(stream.is_stopped()));
-        match self.act_on_stream(key, stopped) {
-            Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
+        let stream = self.session.stream_at(key);
+        match stream.map(|stream| stream.is_stopped()) {
+            Some(true) => Poll::Ready(Ok(())),
             _ if self.session.is_closed() => Poll::Ready(Err(StreamError::Closed(self.reason()))),
-            _ => Poll::Pending,
+            Some(false) => Poll::Pending,
+            // A future without a handle has outlived the stream.
+            None => Poll::Ready(Err(StreamError::Finished)),
         }
     }
 
@@ -191,6 +193,18 @@ impl State {
         poll
     }
 
+    /// As [`open`](Self::open), if no task waits for that.
+    pub(super) fn try_open(&mut self) -> Result<Option<(StreamId, Key)>, OpenError> {
+        let is_turn = self.waiting.queue(Queue::Open).is_empty();
+        if !is_turn && !self.has_ended_for(Queue::Open) {
+            return Ok(None);
+        }
+        match self.open() {
+            Poll::Ready(result) => result.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
     /// Accepts a stream for a handle.
     pub(super) fn accept(&mut self) -> Poll<Result<(StreamId, Key), CloseReason>> {
         let poll = self.session.accept_at();
@@ -218,6 +232,13 @@ impl State {
 
     pub(super) fn add_session_handle(&mut self) {
         self.session_handles += 1;
+    }
+
+    /// Adds a handle, unless nothing of the session can be used any more.
+    pub(super) fn revive_session_handle(&mut self) -> bool {
+        let is_used = !self.is_unused();
+        self.session_handles += usize::from(is_used);
+        is_used
     }
 
     /// True: nothing of the session can be used any more, so it is to be closed.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::{Future, poll_fn},
     io::IoSlice,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -9,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{shared::Shared, wakers::Interest};
+use super::{addresses::Addresses, shared::Shared, wakers::Interest};
 use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
@@ -25,16 +26,23 @@ pub struct StreamHandle {
     id: StreamId,
     /// The session keeps the stream until its handle closes it, so this leads to it as long as the handle lives.
     key: Key,
+    addresses: Addresses,
 }
 
 impl StreamHandle {
     /// A handle on a stream that was just opened or accepted, and counted.
-    pub(super) fn new(shared: &Arc<Shared>, id: StreamId, key: Key) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, id: StreamId, key: Key, addresses: Addresses) -> Self {
         Self {
             shared: Arc::clone(shared),
             id,
             key,
+            addresses,
         }
+    }
+
+    /// The addresses of the transport, as far as they are known.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// The stream's number, unique within its session.
@@ -153,12 +161,18 @@ impl StreamHandle {
     /// # Errors
     /// If the session ends before.
     pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        let key = self.key;
-        self.shared.poll_on_streams(
-            cx,
-            |state| state.poll_stopped(key),
-            |state, waker| state.blocked.register(key, Interest::Stop, waker),
-        )
+        poll_stopped(&self.shared, self.key, cx)
+    }
+
+    /// [`poll_stopped`](Self::poll_stopped) as a future that does not keep the stream.
+    ///
+    /// # Errors
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        let (shared, key) = (Arc::clone(&self.shared), self.key);
+        poll_fn(move |cx| poll_stopped(&shared, key, cx))
     }
 
     /// Whether the peer has finished its data. There may still be some to read.
@@ -199,6 +213,14 @@ impl StreamHandle {
         self.shared
             .act_on_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
     }
+}
+
+fn poll_stopped(shared: &Shared, key: Key, cx: &Context<'_>) -> Poll<Result<(), StreamError>> {
+    shared.poll_on_streams(
+        cx,
+        |state| state.poll_stopped(key),
+        |state, waker| state.blocked.register(key, Interest::Stop, waker),
+    )
 }
 
 fn write_slices(

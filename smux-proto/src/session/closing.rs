@@ -17,7 +17,7 @@ impl Session {
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
-        self.streams.trace.draining(self.streams.table.len());
+        self.streams.trace.draining(self.stream_count());
         self.streams.notify_opener();
         self.close_if_drained(now);
     }
@@ -158,7 +158,7 @@ impl Session {
 
     /// Ends a drain whose last stream has gone.
     pub(crate) fn close_if_drained(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Draining(_)) && self.streams.table.len() == 0 {
+        if matches!(self.phase, Phase::Draining(_)) && self.stream_count() == 0 {
             self.close(now);
         }
     }
@@ -166,7 +166,7 @@ impl Session {
     /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
     fn end(&mut self, reason: CloseReason) {
         if self.streams.reason.is_none() {
-            self.streams.trace.ended(&reason, self.streams.table.len());
+            self.streams.trace.ended(&reason, self.stream_count());
             self.streams.reason = Some(reason);
             self.streams.events.closed();
         }

@@ -141,7 +141,7 @@ impl Session {
             return Ok(());
         };
         let stream = &mut self.streams.table[key];
-        let (first, is_closed) = (!stream.has(Flag::PeerFinished), stream.has(Flag::Closed));
+        let first = !stream.has(Flag::PeerFinished);
         if !first && stream.has(Flag::PeerClosed) {
             self.streams.stats.ignored.repeated_fin += 1;
             return self.glitch();
@@ -155,9 +155,7 @@ impl Session {
         if reads_no_more && !self.streams.table[key].has(Flag::Stopped) {
             self.streams.on_peer_stopped(key);
         }
-        if is_closed {
-            self.streams.remove_if_done(key);
-        }
+        self.streams.remove_if_done(key);
         Ok(())
     }
 

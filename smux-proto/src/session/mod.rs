@@ -203,6 +203,12 @@ impl Session {
         self.streams.events.may_be_any()
     }
 
+    /// The session's span.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn trace(&self) -> &crate::trace::Trace {
+        &self.streams.trace
+    }
+
     /// From now on keeps bytes of the user that it discards, for
     /// [`released`](Self::released).
     #[cfg(feature = "poll")]
@@ -238,7 +244,7 @@ impl Session {
         match self.phase {
             Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => false,
             Phase::Closing(_) => true,
-            Phase::Draining(_) if self.streams.table.len() == 0 => true,
+            Phase::Draining(_) if self.stream_count() == 0 => true,
             Phase::Open | Phase::Draining(_) => {
                 self.streams.version.is_some()
                     && (self.liveness.nop_due()
@@ -270,8 +276,11 @@ impl Session {
     }
 
     /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames still to send.
+    ///
+    /// A stream that both ends have finished and that is read to its end does not count, even if
+    /// it is not closed here.
     pub fn stream_count(&self) -> usize {
-        self.streams.table.len()
+        self.streams.count()
     }
 
     /// Bytes handed out for writing since the start, headers included.

@@ -150,10 +150,10 @@ impl Session {
         if !stream.send.queue.is_empty() {
             self.streams.scheduler.owe_data(key, stream);
         }
-        let (sent_waits, write_waits, is_closed) = (
+        let (sent_waits, write_waits, is_finished) = (
             stream.has(Flag::SentWaits),
             stream.write_stall.is_some(),
-            stream.has(Flag::Closed),
+            stream.has(Flag::Finished) || stream.has(Flag::Closed),
         );
         if sent_waits {
             self.streams.notify_if_sent(key);
@@ -161,7 +161,7 @@ impl Session {
         if write_waits {
             self.streams.notify_writer_with_room(key);
         }
-        if is_closed {
+        if is_finished {
             self.streams.remove_if_done(key);
         }
     }

@@ -209,20 +209,42 @@ impl Streams {
         self.remove_if_done(key);
     }
 
-    /// Forgets a stream for which nothing remains to be done.
+    /// The streams that count against the limits.
+    pub(crate) const fn count(&self) -> usize {
+        self.inbound + self.outbound
+    }
+
+    fn uncount(&mut self, id: StreamId) {
+        if self.side.owns(id) {
+            self.outbound -= 1;
+        } else {
+            self.inbound -= 1;
+        }
+        self.notify_opener();
+    }
+
+    /// A stream that is spent holds nothing of its session, so it takes no other's place.
+    fn uncount_if_spent(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        if stream.is_spent(self.config.half_close()) && !stream.has(Flag::Spent) {
+            stream.set(Flag::Spent);
+            let id = stream.id;
+            self.uncount(id);
+        }
+    }
+
+    /// Stops counting a stream that is spent; forgets one for which nothing remains to be done.
     pub(crate) fn remove_if_done(&mut self, key: Key) {
+        self.uncount_if_spent(key);
         if !self.table[key].is_done(self.config.half_close()) {
             return;
         }
         let Some(stream) = self.table.remove(key) else {
             return;
         };
-        if self.side.owns(stream.id) {
-            self.outbound -= 1;
-        } else {
-            self.inbound -= 1;
+        if !stream.has(Flag::Spent) {
+            self.uncount(stream.id);
         }
-        self.notify_opener();
         self.trace.gone(stream.id);
         self.scheduler.forget(&stream, &self.table);
         if stream.has(Flag::InEvents) {
@@ -550,6 +572,7 @@ impl Streams {
         self.budget.refund(bytes);
         self.table[key].recv.read += bytes as u64;
         self.update_window(key);
+        self.uncount_if_spent(key);
     }
 
     /// Renews a stream's window if the peer should hear of what was read.

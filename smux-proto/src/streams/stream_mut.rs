@@ -79,6 +79,7 @@ impl<'a> StreamMut<'a> {
             copied += count;
         }
         self.streams.update_window(self.key);
+        self.streams.uncount_if_spent(self.key);
         Poll::Ready(Ok(copied))
     }
 
@@ -209,6 +210,7 @@ impl<'a> StreamMut<'a> {
                 .events
                 .raise(self.key, stream, Flag::EventReadable);
         }
+        self.streams.uncount_if_spent(self.key);
     }
 
     /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is dropped.

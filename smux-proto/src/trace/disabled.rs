@@ -14,6 +14,12 @@ impl Trace {
         Self
     }
 
+    #[cfg(feature = "poll")]
+    pub(crate) const fn id(&self, _: u64) {}
+
+    #[cfg(feature = "poll")]
+    pub(crate) const fn peer(&self, _: core::net::SocketAddr) {}
+
     pub(crate) const fn version(&self, _: Version) {}
 
     pub(crate) const fn opened(&mut self, _: StreamId) {}

@@ -4,6 +4,7 @@
 mod conformance;
 mod driver;
 mod flushes;
+mod handles;
 mod reentrancy;
 mod turns;
 mod waits;

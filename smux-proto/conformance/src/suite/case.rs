@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    error::Error as _,
     io::{self, Read, Write},
     panic,
     sync::mpsc::{self, RecvTimeoutError},
@@ -329,13 +330,25 @@ pub fn reason<T>(result: io::Result<T>) -> CloseReason {
         .get_ref()
         .unwrap_or_else(|| panic!("no typed error in {error:?}"));
     if let Some(StreamError::Closed(reason)) = inner.downcast_ref() {
+        assert_leads_to(&error, reason);
         return reason.clone();
     }
     if let Some(OpenError::Closed(reason)) = inner.downcast_ref() {
+        assert_leads_to(&error, reason);
         return reason.clone();
     }
     let reason: Option<&CloseReason> = inner.downcast_ref();
     reason
         .cloned()
         .unwrap_or_else(|| panic!("no close reason in {error:?}"))
+}
+
+/// The error's causes begin with the reason, and end with the transport's own error if it was that.
+fn assert_leads_to(error: &io::Error, reason: &CloseReason) {
+    let cause = error.source().expect("a cause");
+    assert_eq!(cause.downcast_ref(), Some(reason));
+    if let CloseReason::Transport(failure) = reason {
+        let cause = cause.source().expect("a cause");
+        assert_eq!(cause.downcast_ref(), Some(failure));
+    }
 }

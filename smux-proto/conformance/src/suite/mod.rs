@@ -255,6 +255,7 @@ macro_rules! every_scenario {
                 ids_of_streams,
                 inbound_limit_of_zero,
                 inbound_limit_refuses,
+                spent_streams_do_not_count,
                 outbound_limit_waits,
                 owed_refusals_are_bounded,
                 // keep_alive

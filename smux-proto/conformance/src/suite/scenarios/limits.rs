@@ -120,3 +120,24 @@ pub fn owed_refusals_are_bounded<H: Host>(case: &Case<H>) {
         CloseReason::Protocol(ProtocolError::TooManyRefusals)
     );
 }
+
+/// Streams that both ends have finished and read count no more, though both still hold them.
+pub fn spent_streams_do_not_count<H: Host>(case: &Case<H>) {
+    let ours = built(case.config().max_outbound_streams(2));
+    let theirs = built(case.config().max_inbound_streams(2));
+    let (ours, theirs) = case.pair_with(ours, theirs);
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let (mut opened, mut accepted) = case.stream(&ours, &theirs);
+        opened.write_all(b"request").expect("written");
+        opened.finish().expect("finished");
+        assert_eq!(read_all(&mut accepted), b"request");
+        accepted.write_all(b"answer").expect("written");
+        accepted.finish().expect("finished");
+        assert_eq!(read_all(&mut opened), b"answer");
+        held.push((opened, accepted));
+        case.until("neither side counts it", || {
+            ours.stream_count() + theirs.stream_count() == 0
+        });
+    }
+}
