@@ -42,6 +42,10 @@ fn a_weak_handle_is_upgraded_while_a_handle_or_a_stream_is_left() {
 }
 
 #[test]
+#[allow(
+    clippy::mutable_key_type,
+    reason = "the number decides, which never changes"
+)]
 fn handles_on_the_same_session_are_equal() {
     let (session, _driver, _wire) = server(Config::default());
     let (other, _other_driver, _other_wire) = server(Config::default());

@@ -221,7 +221,7 @@ fn buffers_are_filled_without_the_lock() {
             assert!(run(&mut driver, Waker::noop()).is_pending());
             let stream = now(session.accept()).expect("accept");
             let mut cx = Context::from_waker(Waker::noop());
-            let mut buffer = Buffer(session.clone(), Vec::new());
+            let mut buffer = Buffer(session, Vec::new());
             while buffer.1.len() < sent.len() {
                 assert!(stream.poll_read_buf(&mut cx, &mut buffer).is_ready());
             }

@@ -116,7 +116,7 @@ fn waiting_tasks_are_served_in_order_with_one_wake_up_each() {
             for (place, task) in waiting.iter_mut().enumerate().rev() {
                 let stream = task.go_on();
                 assert_eq!(stream.is_some(), place == turn, "{kind:?}: turn {turn}");
-                source.taken = stream.or(source.taken.take());
+                source.taken = stream.or_else(|| source.taken.take());
             }
         }
         for task in &waiting {
