@@ -172,7 +172,7 @@ impl<'a> StreamMut<'a> {
             stream.set(Flag::SentWaits);
             return Poll::Pending;
         }
-        if stream.send.cut_off {
+        if stream.has(Flag::CutOff) {
             return Poll::Ready(Err(self.ended()));
         }
         Poll::Ready(Ok(stream.send.flush_offset))
@@ -185,7 +185,9 @@ impl<'a> StreamMut<'a> {
         let stream = &mut self.streams.table[self.key];
         if self.streams.reason.is_some() {
             // A FIN that was not asked for before will not leave: a flush must not succeed then.
-            stream.send.cut_off |= !(stream.has_sent_fin() || stream.has(Flag::Finished));
+            if !(stream.has_sent_fin() || stream.has(Flag::Finished)) {
+                stream.set(Flag::CutOff);
+            }
         } else if !stream.has(Flag::Finished) {
             stream.set(Flag::Finished);
             self.streams.scheduler.owe_data(self.key, stream);
@@ -305,7 +307,7 @@ impl<'a> StreamMut<'a> {
             Some(self.ended())
         } else if stream.has(Flag::Finished) {
             Some(StreamError::Finished)
-        } else if stream.send.over_acknowledged {
+        } else if stream.has(Flag::AckedTooMuch) {
             Some(StreamError::AcknowledgedTooMuch)
         } else {
             None

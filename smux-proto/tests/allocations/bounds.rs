@@ -19,7 +19,7 @@ const UNUSED: usize = 1_536 << 10;
 /// A stream of data towards the session and what its application does.
 type Pattern = (&'static str, fn(&mut Session, &[StreamId]));
 
-const PATTERNS: [Pattern; 7] = [
+const PATTERNS: [Pattern; 8] = [
     ("frames of one byte on one stream", |session, ids| {
         let bytes = wire(
             Version::V1,
@@ -65,6 +65,17 @@ const PATTERNS: [Pattern; 7] = [
                 while stream.unread() > 100 {
                     assert!(matches!(stream.read_bytes(50), Poll::Ready(Ok(_))));
                 }
+            }
+        },
+    ),
+    (
+        "a full segment that is read, and a byte behind it",
+        |session, ids| {
+            let frame = counting(32_768);
+            for id in ids {
+                let frames = [psh(id.get(), &frame), psh(id.get(), "x")];
+                input(session, &wire(Version::V1, frames));
+                read_all_but(session, *id, 1, 8_192);
             }
         },
     ),
@@ -184,12 +195,29 @@ fn queued_bytes_take_at_most_twice_their_memory() {
     }
 }
 
+/// A length as a copy and a body without one, again and again.
+#[test]
+fn copies_between_shared_bytes_take_at_most_twice_their_memory() {
+    let mut session = Session::client(config(Version::V1).build().expect("valid"), 1, START);
+    let ids: Vec<_> = (0..8).map(|_| open(&mut session)).collect();
+    let memory = measure(|| {
+        for id in &ids {
+            let mut stream = session.stream(*id).expect("open");
+            while stream.write(&[1, 2, 3, 4]).is_ready() {
+                let _ = stream.write_bytes(&mut Bytes::from_static(&[7; 1_000]));
+            }
+        }
+    });
+    let bound = 2 * session.stats().send_queued + 2 * STREAM_WITH_DATA * ids.len();
+    assert!(held(&memory) <= bound, "{} bytes", held(&memory));
+}
+
 /// The most that a session with this configuration holds, in bytes.
 fn worst_case(config: &Config) -> usize {
     let received = config.max_receive_buffer() + 65_535;
     let queued = config.max_session_send_queue();
     let streams = config.max_inbound_streams() + config.max_outbound_streams();
-    2 * (received + queued) + 640 * streams + 8 * config.max_owed_refusals() + (2 << 20)
+    2 * (received + queued) + 704 * streams + 8 * config.max_owed_refusals() + (2 << 20)
 }
 
 /// As many streams as there may be, data in all of them, every queue full, refusals owed; nothing

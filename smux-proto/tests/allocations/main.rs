@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `steady` | what a frame, a message, a stream costs once buffers are warm |
 //! | `idle` | what streams cost that exist, existed, or never did |
+//! | `any_use` | whether all that is held is accounted for, whatever is done |
 //! | `bounds` | what a session holds at most: against what it buffers, and by its configuration |
 
+mod any_use;
 mod bounds;
 mod idle;
 mod steady;
