@@ -2,7 +2,13 @@
 
 mod pool;
 pub(crate) mod segments;
+mod source;
+#[cfg(feature = "std")]
+mod thread_buffers;
 mod transmit;
 
 pub use pool::BufferPool;
+pub use source::BufferSource;
+#[cfg(feature = "std")]
+pub use thread_buffers::ThreadBuffers;
 pub use transmit::Transmit;

@@ -1,23 +1,21 @@
 //! Byte queues of all streams of a session, in pooled segments.
 //!
 //! A stream's queue is sixteen bytes: the first and last segment, a length and its cost. The segments
-//! themselves live in one arena per session, so a queue that fills and empties allocates nothing
-//! once the arena and its pool are warm, and an idle stream holds no buffer at all.
+//! themselves live in one arena per session, in buffers that a source lends to all sessions: a queue that fills
+//! and empties allocates nothing once the arena and the source are warm, and an idle stream holds no buffer at all.
 //!
 //! A queue's buffers and arena entries take at most twice its bytes and [`SLACK`]. Each call that changes
 //! a queue compares the two numbers, and moves bytes to smaller buffers in the rare case that they are apart.
 //! That is always enough, for only the first and the last segment can be less than half full: a segment
 //! in between was filled, or trimmed when bytes of the user's were queued behind it.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::buffer::BufferPool;
+use crate::buffer::BufferSource;
 
-/// Unused buffer bytes kept for reuse: enough for a few batches in each direction.
-const POOL_LIMIT: usize = 1 << 20;
 /// Smallest segment: a one-byte message does not cost more than this.
 const MIN_SEGMENT: usize = 64;
 /// Largest segment, unless frames are smaller than it or up to twice as large.
@@ -128,7 +126,8 @@ impl Node {
 /// The segments of all queues of a session.
 pub(crate) struct Segments {
     nodes: slab::Slab<Node>,
-    pool: BufferPool,
+    /// Of unused buffers; without one, the allocator.
+    source: Option<Arc<dyn BufferSource>>,
     /// Bytes of the user that were discarded. Dropping them runs their owner's code, which the
     /// poll layer must not do under its lock.
     #[cfg(feature = "poll")]
@@ -142,7 +141,6 @@ impl fmt::Debug for Segments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segments")
             .field("segments", &self.nodes.len())
-            .field("unused_bytes", &self.pool.held())
             .finish_non_exhaustive()
     }
 }
@@ -151,7 +149,7 @@ impl Segments {
     pub(crate) fn new() -> Self {
         Self {
             nodes: slab::Slab::new(),
-            pool: BufferPool::new(POOL_LIMIT),
+            source: None,
             #[cfg(feature = "poll")]
             released: Vec::new(),
             #[cfg(feature = "poll")]
@@ -190,7 +188,7 @@ impl Segments {
         while !data.is_empty() {
             let size = segment_size(queue, data.len()).min(limit);
             let (now, later) = data.split_at(size.min(data.len()));
-            let mut buffer = take(&mut self.pool, size);
+            let mut buffer = take(self.source.as_deref(), size);
             buffer.extend_from_slice(now);
             self.link(queue, Segment::Pooled { buffer, start: 0 });
             queue.len += length(now.len());
@@ -271,7 +269,7 @@ impl Segments {
             return Some(Segment::Shared(bytes.split_to(max)));
         }
         let left = node.segment.as_slice().len() - max;
-        let mut copy = take(&mut self.pool, max.min(left).max(MIN_SEGMENT));
+        let mut copy = take(self.source.as_deref(), max.min(left).max(MIN_SEGMENT));
         let front = if max <= left {
             copy.extend_from_slice(&node.segment.as_slice()[..max]);
             node.segment.advance(max);
@@ -305,17 +303,15 @@ impl Segments {
         len
     }
 
-    /// Takes a spent buffer back into the pool.
-    pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
-        // A buffer that is not of the pool's kind (there are none) would just be freed.
-        drop(self.pool.put(buffer));
+    /// Takes buffers from `source` from now on, and gives them back there.
+    pub(crate) fn set_source(&mut self, source: Arc<dyn BufferSource>) {
+        self.source = Some(source);
     }
 
-    /// Gives unused memory back to the allocator.
-    pub(crate) fn trim(&mut self) {
-        self.pool.clear();
-        if self.nodes.is_empty() {
-            self.nodes = slab::Slab::new();
+    /// Gives a spent buffer back.
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        if let Some(source) = &self.source {
+            source.put(buffer);
         }
     }
 
@@ -373,7 +369,7 @@ impl Segments {
         let Some(size) = node.segment.fitting() else {
             return;
         };
-        let mut buffer = take(&mut self.pool, size);
+        let mut buffer = take(self.source.as_deref(), size);
         buffer.extend_from_slice(node.segment.as_slice());
         let old = node.replace(queue, Segment::Pooled { buffer, start: 0 });
         if let Segment::Pooled { buffer, .. } = old {
@@ -440,9 +436,14 @@ impl Segments {
     }
 }
 
-fn take(pool: &mut BufferPool, size: usize) -> Vec<u8> {
+fn take(source: Option<&dyn BufferSource>, size: usize) -> Vec<u8> {
     // Sizes are at most 65 536 by construction; a plain vector would do as well.
-    pool.get(size).unwrap_or_else(|| Vec::with_capacity(size))
+    let Some(source) = source else {
+        return Vec::with_capacity(size.next_power_of_two());
+    };
+    let mut buffer = source.get(size);
+    buffer.clear();
+    buffer
 }
 
 /// Capacity of the next segment of a queue when `more` bytes are to be added.

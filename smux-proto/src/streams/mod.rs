@@ -100,7 +100,6 @@ impl Streams {
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
         self.backlog.shrink_to_fit();
-        self.segments.trim();
         self.scheduler.trim();
         self.windows.trim();
         self.events.trim();

@@ -84,7 +84,7 @@ impl<'a> StreamMut<'a> {
 
     /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end of the stream.
     ///
-    /// What [`BufferPool`](crate::BufferPool) lent is not copied but leaves the pool for good, so this
+    /// What a [`BufferSource`](crate::BufferSource) lent is not copied and never given back, so this
     /// allocates where [`read`](Self::read) does not. Good for passing data on, not for small messages.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use crate::{buffer::segments::Queue, streams::stream::Stream, wire::StreamId};
 
 /// Slots kept when the table empties, so that a session whose streams come and go in crowds does not allocate for each crowd.
-const KEEP: usize = 256;
+const KEEP: usize = 12;
 
 /// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
 /// belongs to the same stream.
