@@ -11,4 +11,6 @@ pub use pool::BufferPool;
 pub use source::BufferSource;
 #[cfg(feature = "std")]
 pub use thread_buffers::ThreadBuffers;
+#[cfg(feature = "poll")]
+pub(crate) use transmit::BatchMemory;
 pub use transmit::Transmit;

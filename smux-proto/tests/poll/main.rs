@@ -5,6 +5,7 @@ mod conformance;
 mod driver;
 mod flushes;
 mod reentrancy;
+mod sharing;
 mod turns;
 mod waits;
 mod wakers;
