@@ -3,7 +3,7 @@
 use std::{hint::black_box, task::Poll, time::Duration};
 
 use bytes::Buf;
-use smux_proto::{Config, Event, Session, StreamId, Transmit, Version};
+use smux_proto::{Config, Event, Session, StreamId, ThreadBuffers, Transmit, Version};
 
 const NOW: Duration = Duration::ZERO;
 /// Messages sent at a time before anything is measured.
@@ -40,8 +40,8 @@ impl Pair {
             .build()
             .expect("valid limits");
         let mut pair = Self {
-            client: Session::client(config.clone(), 1, NOW),
-            server: Session::server(config, 2, NOW),
+            client: with_buffers(Session::client(config.clone(), 1, NOW)),
+            server: with_buffers(Session::server(config, 2, NOW)),
             batch: Transmit::new(),
             streams: Vec::with_capacity(streams),
             next: 0,
@@ -163,6 +163,11 @@ impl Pair {
         while self.server.poll_event().is_some() {}
         while self.client.poll_event().is_some() {}
     }
+}
+
+fn with_buffers(mut session: Session) -> Session {
+    session.set_buffer_source(ThreadBuffers::shared());
+    session
 }
 
 fn carry(from: &mut Session, to: &mut Session, batch: &mut Transmit) {

@@ -74,11 +74,11 @@ pub struct KeepAlive {
 ///
 /// ```text
 /// 2 × (max_receive_buffer + 65 535 + max_session_send_queue)
-///   + 640 × (max_inbound_streams + max_outbound_streams)
-///   + 16 × max_owed_refusals + 2 MiB
+///   + 704 × (max_inbound_streams + max_outbound_streams)
+///   + 16 × max_owed_refusals + 1 MiB
 /// ```
 ///
-/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
+/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 105 MiB with the defaults, of which 88 MiB only if there are 131 072 streams. A test drives a session there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     version: Version,

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Buf;
 use mio::{event::Event, net::TcpStream};
-use smux_proto::{Config, Session, Side, Transmit};
+use smux_proto::{Config, Session, Side, ThreadBuffers, Transmit};
 
 /// Slices per write.
 const SLICES: usize = 64;
@@ -52,11 +52,13 @@ impl Connection {
         // The peer chooses the ids of its streams, and must not be able to choose some that collide
         // in our table.
         let seed = RandomState::new().hash_one(side);
+        let mut session = match side {
+            Side::Client => Session::client(Config::v2(), seed, now),
+            Side::Server => Session::server(Config::v2(), seed, now),
+        };
+        session.set_buffer_source(ThreadBuffers::shared());
         Ok(Self {
-            session: match side {
-                Side::Client => Session::client(Config::v2(), seed, now),
-                Side::Server => Session::server(Config::v2(), seed, now),
-            },
+            session,
             socket,
             application,
             is_ready: false,

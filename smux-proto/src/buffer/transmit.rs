@@ -39,6 +39,15 @@ pub struct Transmit {
     released: Vec<Bytes>,
 }
 
+/// What a batch allocates, while it is empty: any other batch can use it.
+#[cfg(feature = "poll")]
+pub(crate) struct BatchMemory {
+    copied: Vec<u8>,
+    chunks: VecDeque<Chunk>,
+    spent: Vec<Vec<u8>>,
+    released: Vec<Bytes>,
+}
+
 enum Chunk {
     /// A range of `copied`.
     Copied {
@@ -152,6 +161,37 @@ impl Transmit {
     #[cfg(feature = "poll")]
     pub(crate) fn release(&mut self) {
         self.released.clear();
+    }
+
+    /// Gives up its memory if it holds neither bytes nor buffers.
+    #[cfg(feature = "poll")]
+    pub(crate) fn take_memory(&mut self) -> Option<BatchMemory> {
+        let is_empty = self.chunks.is_empty() && self.spent.is_empty() && self.released.is_empty();
+        if !is_empty || !self.has_memory() {
+            return None;
+        }
+        self.copied.clear();
+        Some(BatchMemory {
+            copied: mem::take(&mut self.copied),
+            chunks: mem::take(&mut self.chunks),
+            spent: mem::take(&mut self.spent),
+            released: mem::take(&mut self.released),
+        })
+    }
+
+    /// Uses the memory that another batch gave up; only for one that has none.
+    #[cfg(feature = "poll")]
+    pub(crate) fn set_memory(&mut self, memory: BatchMemory) {
+        debug_assert!(!self.has_memory());
+        self.copied = memory.copied;
+        self.chunks = memory.chunks;
+        self.spent = memory.spent;
+        self.released = memory.released;
+    }
+
+    #[cfg(feature = "poll")]
+    pub(crate) fn has_memory(&self) -> bool {
+        self.copied.capacity() + self.chunks.capacity() > 0
     }
 
     pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {

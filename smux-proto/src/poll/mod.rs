@@ -55,6 +55,7 @@ mod read_pump;
 mod session_handle;
 mod shared;
 mod split;
+mod stash;
 mod state;
 mod stream_handle;
 mod sync;

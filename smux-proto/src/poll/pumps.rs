@@ -13,7 +13,7 @@ use super::{
     pump::Pump, read_pump::ReadPump, session_handle::SessionHandle, shared::Shared,
     timer_pump::TimerPump, transport::Clock, write_pump::WritePump,
 };
-use crate::{Config, Session, Side};
+use crate::{Config, Session, Side, ThreadBuffers};
 
 /// The three pumps of a session. The session is aborted if one is dropped before it is done.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub struct Pumps {
 impl Pumps {
     /// A new session: a handle for the application, and what moves it.
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        let session = new_session(side, config, &clock);
+        let mut session = new_session(side, config, &clock);
+        session.set_buffer_source(ThreadBuffers::shared());
         let shared = Arc::new(Shared::new(session, clock));
         let pumps = Self {
             read: ReadPump::new(Pump::new(&shared)),

@@ -4,13 +4,12 @@ use std::{
     fmt, io, mem,
     ops::Range,
     task::{Context, Poll, ready},
-    vec,
-    vec::Vec,
 };
 
 use super::{
     pacing::{BUFFER, Pace, ROUNDS},
     pump::{Pump, miscounted},
+    stash::{ReadBuffer, Reader},
     state::State,
     transport::TransportRead,
 };
@@ -19,7 +18,9 @@ use crate::TransportError;
 /// Moves input from the transport to the session.
 pub struct ReadPump {
     pub(super) pump: Pump,
-    buffer: Vec<u8>,
+    /// From before a read until the session has taken all of it.
+    buffer: Option<ReadBuffer>,
+    reader: Reader,
     /// What was read and the session has not taken.
     unread: Range<usize>,
     /// The session wanted no more input when last asked.
@@ -33,7 +34,8 @@ impl ReadPump {
     pub(super) fn new(pump: Pump) -> Self {
         Self {
             pump,
-            buffer: vec![0; BUFFER],
+            buffer: None,
+            reader: Reader::new(),
             unread: 0..0,
             stalled: false,
             filled: false,
@@ -44,6 +46,31 @@ impl ReadPump {
     /// Reads until the input ends or the session does. Pending while the transport has nothing or the session has no
     /// room; now and then it is pending and wakes itself, to let others run, [all others](TransportRead::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
+        let poll = self.pump(cx, transport);
+        self.give_up_buffer();
+        poll
+    }
+
+    /// Leaves the buffer to other sessions. One that waits for room keeps what it has not taken, in memory of its own unless
+    /// that is most of the buffer.
+    fn give_up_buffer(&mut self) {
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+            if let Some(buffer) = self.buffer.take() {
+                buffer.put();
+            }
+        } else if self.stalled
+            && self.unread.len() <= BUFFER / 2
+            && let Some(buffer) = &mut self.buffer
+            && buffer.is_whole()
+        {
+            let rest = buffer.split_off(self.unread.clone());
+            mem::replace(buffer, rest).put();
+            self.unread = 0..self.unread.len();
+        }
+    }
+
+    fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
             while self.stalled || !self.unread.is_empty() {
                 if !ready!(self.deliver(cx)) {
@@ -61,7 +88,11 @@ impl ReadPump {
                 transport.yield_now(cx);
                 return Poll::Pending;
             }
-            let read = ready!(transport.poll_read(cx, &mut self.buffer));
+            // All that was read before is taken.
+            let buffer = self.buffer.take().filter(ReadBuffer::is_whole);
+            let buffer = buffer.unwrap_or_else(|| ReadBuffer::take(self.reader));
+            let buffer = self.buffer.insert(buffer);
+            let read = ready!(transport.poll_read(cx, buffer.room()));
             self.received(read);
         }
         if self.pump.done {
@@ -78,9 +109,12 @@ impl ReadPump {
                 let now = self.pump.now();
                 shared.act(|state| state.session.handle_eof(now));
             }
-            Ok(count) if count <= self.buffer.len() => {
+            Ok(count) if count <= BUFFER => {
+                if let Some(buffer) = &mut self.buffer {
+                    buffer.note(count);
+                }
                 self.unread = 0..count;
-                self.filled = count == self.buffer.len();
+                self.filled = count == BUFFER;
                 return;
             }
             Ok(_) => self.fail(miscounted()),
@@ -100,11 +134,17 @@ impl ReadPump {
     fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let shared = &self.pump.shared;
         let now = self.pump.now();
-        let Self { pace, unread, .. } = self;
+        let Self {
+            pace,
+            unread,
+            buffer,
+            ..
+        } = self;
         let mut consumed = 0;
         let wanted = shared.act(|state| {
             let piece = pace.next(state.streams_woken)?;
-            let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
+            let bytes = buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
+            let unread = &bytes[unread.clone()][..piece.min(unread.len())];
             if !unread.is_empty() {
                 // An error is the session's close reason, and all that follows is discarded.
                 consumed = state

@@ -13,6 +13,7 @@ use bytes::Buf;
 use super::{
     pacing::{BUFFER, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
     pump::{Pump, miscounted},
+    stash,
     state::State,
     transport::TransportWrite,
 };
@@ -23,8 +24,6 @@ pub struct WritePump {
     pub(super) pump: Pump,
     /// It is large while the transport takes all at once. One that takes its time would have what is urgent wait behind a large batch.
     batch: Transmit,
-    /// For transports that gain nothing from vectored writes.
-    gathered: Vec<u8>,
     /// How much of the session's output the transport has taken.
     written: u64,
     /// The waker for flushes while a write is blocked is in its place.
@@ -47,7 +46,6 @@ impl WritePump {
         Self {
             pump,
             batch,
-            gathered: Vec::new(),
             written: 0,
             flushes_wake: false,
         }
@@ -56,6 +54,14 @@ impl WritePump {
     /// Writes until the write side is shut or the session ends. Pending while the transport takes nothing or there is nothing
     /// to write; now and then it is pending and wakes itself, to let others run, [all others](TransportWrite::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
+        let poll = self.pump(cx, transport);
+        if let Some(memory) = self.batch.take_memory() {
+            stash::put_batch(memory);
+        }
+        poll
+    }
+
+    fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let mut written = 0;
         for _ in 0..ROUNDS {
             if self.pump.done {
@@ -156,10 +162,13 @@ impl WritePump {
         } else {
             chunks
         };
+        let mut buffer = Vec::new();
         let gathered;
         let offered = if offered.len() > 1 && !transport.is_vectored() {
-            gather(&mut self.gathered, offered);
-            gathered = [IoSlice::new(&self.gathered)];
+            // For transports that gain nothing from vectored writes.
+            buffer = stash::take_gathered();
+            gather(&mut buffer, offered);
+            gathered = [IoSlice::new(&buffer)];
             &gathered
         } else {
             offered
@@ -169,6 +178,9 @@ impl WritePump {
         let shared = &self.pump.shared;
         let began = large.then(|| shared.now());
         let result = transport.poll_write(cx, offered);
+        if buffer.capacity() > 0 {
+            stash::put_gathered(buffer);
+        }
         let is_slow = began.is_some_and(|began| shared.now().saturating_sub(began) > SLOW);
         if !matches!(result, Poll::Ready(Ok(count)) if count == most) || is_slow {
             self.batch.set_batch_size(SMALLEST_BATCH);
@@ -240,6 +252,12 @@ fn next_output(
     }
     // A session that always has more to send would never flush otherwise.
     let flush = flushes.is_wanted();
+    if session.wants_transmit()
+        && !batch.has_memory()
+        && let Some(memory) = stash::take_batch()
+    {
+        batch.set_memory(memory);
+    }
     if !flush && session.poll_transmit(now, batch) {
         return Poll::Ready(Output::Write);
     }

@@ -189,6 +189,5 @@ impl Session {
         self.end_input();
         self.phase = Phase::Terminated;
         self.streams.end_output();
-        self.streams.segments.trim();
     }
 }

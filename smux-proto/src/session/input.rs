@@ -192,9 +192,15 @@ impl Session {
         };
         let stream: &mut Stream = &mut self.streams.table[key];
         match stream.send.update(update) {
-            UpdateOutcome::Applied => self.streams.notify_writer_with_room(key),
+            UpdateOutcome::Applied => {
+                stream.clear(Flag::AckedTooMuch);
+                self.streams.notify_writer_with_room(key);
+            }
             // The writer is to see the error.
-            UpdateOutcome::Ahead => self.streams.notify_writer(key),
+            UpdateOutcome::Ahead => {
+                stream.set(Flag::AckedTooMuch);
+                self.streams.notify_writer(key);
+            }
             UpdateOutcome::Stale => {
                 self.streams.stats.ignored.stale_upd += 1;
                 return self.glitch();

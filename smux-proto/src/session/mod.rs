@@ -7,9 +7,11 @@ mod keep_alive;
 mod output;
 mod phase;
 
+use alloc::sync::Arc;
 use core::{task::Poll, time::Duration};
 
 use crate::{
+    buffer::BufferSource,
     config::Config,
     error::{CloseReason, OpenError},
     stats::SessionStats,
@@ -91,6 +93,11 @@ impl Session {
             output_idle: false,
             streams: Streams::new(config, side, version, seed),
         }
+    }
+
+    /// Takes buffers from `source` from now on, and gives spent ones back there: any number of sessions can share one.
+    pub fn set_buffer_source(&mut self, source: Arc<dyn BufferSource>) {
+        self.streams.segments.set_source(source);
     }
 
     /// Opens a stream. Its SYN leaves with the next batch, together with what is written meanwhile;

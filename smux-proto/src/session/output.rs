@@ -101,6 +101,7 @@ impl Session {
         }
         self.fill_control(&mut writer);
         self.fill_data(&mut writer);
+        self.streams.compact_segments();
         self.streams.notify_blocked();
     }
 

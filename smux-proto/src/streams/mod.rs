@@ -19,7 +19,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
 
 use crate::{
-    buffer::segments::{SEGMENT, Segments},
+    buffer::segments::{SEGMENT, Segments, segment_limit},
     config::{Config, INITIAL_WINDOW},
     error::CloseReason,
     stats::{SessionStats, StallCause},
@@ -100,7 +100,6 @@ impl Streams {
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
         self.backlog.shrink_to_fit();
-        self.segments.trim();
         self.scheduler.trim();
         self.windows.trim();
         self.events.trim();
@@ -278,11 +277,15 @@ impl Streams {
         self.reason.as_ref().filter(|_| self.input_over)
     }
 
-    /// The largest segment of send queues: a frame's worth, so that frames are whole segments.
+    /// The largest segment of send queues.
     pub(crate) fn send_segment(&self) -> usize {
-        match self.config.max_frame_size() {
-            small if small < SEGMENT / 8 => SEGMENT,
-            size => size,
+        segment_limit(self.config.max_frame_size())
+    }
+
+    /// Gives up memory for segments that are gone, in proportion to those that are left and the places for streams.
+    pub(crate) fn compact_segments(&mut self) {
+        if self.segments.is_sparse(self.table.capacity()) {
+            self.segments.compact(self.table.queues());
         }
     }
 
@@ -417,21 +420,28 @@ impl Streams {
         let bytes = self.segments.clear(queue);
         self.budget.refund(bytes);
         self.stats.payload_discarded += bytes as u64;
+        self.compact_segments();
     }
 
     /// Drops what a stream has to send.
     fn discard_queued(&mut self, key: Key) {
-        let send = &mut self.table[key].send;
-        let bytes = self.segments.clear(&mut send.queue);
+        let stream = &mut self.table[key];
+        let bytes = self.segments.clear(&mut stream.send.queue);
+        if bytes == 0 {
+            return;
+        }
         self.queued -= bytes;
-        send.dropped += bytes as u64;
-        send.cut_off |= bytes > 0;
+        stream.send.dropped += bytes as u64;
+        stream.set(Flag::CutOff);
+        self.compact_segments();
     }
 
     /// Sends nothing more of a stream.
     fn cut_off(&mut self, key: Key) {
         let stream = &mut self.table[key];
-        stream.send.cut_off |= !stream.is_sent(self.config.half_close());
+        if !stream.is_sent(self.config.half_close()) {
+            stream.set(Flag::CutOff);
+        }
         for flag in [Flag::Finished, Flag::OwesSyn, Flag::OwesUpd] {
             stream.clear(flag);
         }
@@ -571,6 +581,7 @@ impl Streams {
     fn on_read(&mut self, key: Key, bytes: usize) {
         self.budget.refund(bytes);
         self.table[key].recv.read += bytes as u64;
+        self.compact_segments();
         self.update_window(key);
         self.uncount_if_spent(key);
     }

@@ -50,6 +50,10 @@ pub(crate) enum Flag {
     Evicted,
     /// Counts among the streams that were ever beyond their window.
     Overran,
+    /// The peer's last update acknowledged more than was sent.
+    AckedTooMuch,
+    /// Something that was to leave never will.
+    CutOff,
     OwesSyn,
     OwesUpd,
     /// A read was pending.

@@ -85,7 +85,7 @@ impl<'a> StreamMut<'a> {
 
     /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end of the stream.
     ///
-    /// What [`BufferPool`](crate::BufferPool) lent is not copied but leaves the pool for good, so this
+    /// What a [`BufferSource`](crate::BufferSource) lent is not copied and never given back, so this
     /// allocates where [`read`](Self::read) does not. Good for passing data on, not for small messages.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl<'a> StreamMut<'a> {
             stream.set(Flag::SentWaits);
             return Poll::Pending;
         }
-        if stream.send.cut_off {
+        if stream.has(Flag::CutOff) {
             return Poll::Ready(Err(self.ended()));
         }
         Poll::Ready(Ok(stream.send.flush_offset))
@@ -186,7 +186,9 @@ impl<'a> StreamMut<'a> {
         let stream = &mut self.streams.table[self.key];
         if self.streams.reason.is_some() {
             // A FIN that was not asked for before will not leave: a flush must not succeed then.
-            stream.send.cut_off |= !(stream.has_sent_fin() || stream.has(Flag::Finished));
+            if !(stream.has_sent_fin() || stream.has(Flag::Finished)) {
+                stream.set(Flag::CutOff);
+            }
         } else if !stream.has(Flag::Finished) {
             stream.set(Flag::Finished);
             self.streams.scheduler.owe_data(self.key, stream);
@@ -307,7 +309,7 @@ impl<'a> StreamMut<'a> {
             Some(self.ended())
         } else if stream.has(Flag::Finished) {
             Some(StreamError::Finished)
-        } else if stream.send.over_acknowledged {
+        } else if stream.has(Flag::AckedTooMuch) {
             Some(StreamError::AcknowledgedTooMuch)
         } else {
             None

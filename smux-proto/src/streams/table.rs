@@ -8,10 +8,10 @@ use core::{
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use crate::{streams::stream::Stream, wire::StreamId};
+use crate::{buffer::segments::Queue, streams::stream::Stream, wire::StreamId};
 
 /// Slots kept when the table empties, so that a session whose streams come and go in crowds does not allocate for each crowd.
-const KEEP: usize = 256;
+const KEEP: usize = 12;
 
 /// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
 /// belongs to the same stream.
@@ -53,6 +53,11 @@ impl Table {
 
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Places for streams, in use or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.streams.capacity()
     }
 
     pub(crate) fn find(&self, id: StreamId) -> Option<Key> {
@@ -111,6 +116,12 @@ impl Table {
             self.slots = HashTable::new();
         }
         stream
+    }
+
+    /// Both queues of every stream.
+    pub(crate) fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
+        let streams = self.streams.iter_mut();
+        streams.flat_map(|(_, stream)| [&mut stream.recv.queue, &mut stream.send.queue])
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {

@@ -6,6 +6,7 @@ mod driver;
 mod flushes;
 mod handles;
 mod reentrancy;
+mod sharing;
 mod turns;
 mod waits;
 mod wakers;
