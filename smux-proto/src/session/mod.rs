@@ -11,7 +11,7 @@ use core::{task::Poll, time::Duration};
 use crate::{
     config::Config,
     error::{CloseReason, OpenError},
-    stats::SessionStats,
+    stats::{SessionStats, StreamStats},
     streams::{Event, StreamMut, Streams, table::Key},
     wire::{Decoder, Side, StreamId, Version},
 };
@@ -196,7 +196,7 @@ impl Session {
                 self.streams.version.is_some()
                     && (self.liveness.nop_due()
                         || self.liveness.is_writing()
-                        || self.streams.scheduler.has_frames())
+                        || self.streams.wants_transmit())
             }
         }
     }
@@ -227,6 +227,12 @@ impl Session {
         self.streams.table.len()
     }
 
+    /// Iterates over the streams that the application has, each with what it did so far, in no
+    /// particular order.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamId, StreamStats)> {
+        self.streams.held()
+    }
+
     /// Bytes handed out for writing since the start, headers included.
     pub fn bytes_emitted(&self) -> u64 {
         self.streams.stats.bytes_emitted
@@ -247,7 +253,7 @@ impl Session {
                 self.streams.stats.transport_time += time;
             }
         }
-        self.streams.budget.resume(self.streams.is_v2());
+        self.streams.advance_time(now);
         self.now = now;
         now
     }

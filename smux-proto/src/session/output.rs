@@ -96,6 +96,7 @@ impl Session {
     }
 
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
+        self.streams.relieve_windows();
         // A share of the batch: then data has its turn.
         let share = writer.out.remaining() + (writer.out.batch_size() / 4).max(1);
         while writer.out.remaining() < share
@@ -176,8 +177,8 @@ impl Writer<'_> {
         }
         if streams.table[key].clear(Flag::OwesUpd) {
             self.header(Command::Upd, id, 8, streams);
-            let partial = streams.partial(key);
-            self.out.update(streams.table[key].recv.announce(partial));
+            let update = streams.announce(key);
+            self.out.update(update);
         }
     }
 
