@@ -130,14 +130,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Version 2 for two ends that are both yours: a receive budget of 16 MiB and windows of up to 1 MiB.
+    /// Version 2 for two ends that are both yours: a receive budget of 32 MiB, of which a stream
+    /// that needs it gets up to half.
     ///
-    /// A link of 75 ms carries 100 Mbit/s on one stream with it, if the receiver is this implementation; [`Config::to_builder`] for more.
+    /// With it one stream fills a link of 1 Gbit/s and 100 ms. For longer or fatter links raise
+    /// [`max_receive_buffer`](ConfigBuilder::max_receive_buffer) at the receiver, and nothing else.
     pub fn v2() -> Self {
         Self {
             version: Version::V2,
-            max_receive_buffer: 16 << 20,
-            max_stream_buffer: 1 << 20,
+            max_receive_buffer: 32 << 20,
+            max_stream_buffer: 16 << 20,
             ..Self::default()
         }
     }
@@ -152,6 +154,11 @@ impl Config {
         WINDOW_FLOOR.min(self.max_stream_buffer)
     }
 
+    /// The largest window unless another is set.
+    fn usual_stream_buffer(&self) -> usize {
+        self.max_receive_buffer.div_ceil(2)
+    }
+
     /// The stream's queue unless another is set.
     fn usual_stream_send_queue(&self) -> usize {
         STREAM_QUEUE.min(self.max_session_send_queue.div_ceil(4))
@@ -161,6 +168,8 @@ impl Config {
     pub fn to_builder(&self) -> ConfigBuilder {
         ConfigBuilder {
             config: self.clone(),
+            max_stream_buffer: Some(self.max_stream_buffer)
+                .filter(|set| *set != self.usual_stream_buffer()),
             window_floor: Some(self.window_floor).filter(|set| *set != self.usual_window_floor()),
             max_stream_send_queue: Some(self.max_stream_send_queue)
                 .filter(|set| *set != self.usual_stream_send_queue()),
@@ -223,6 +232,7 @@ impl Config {
 #[must_use = "call `build` to get the configuration"]
 pub struct ConfigBuilder {
     config: Config,
+    max_stream_buffer: Option<usize>,
     window_floor: Option<usize>,
     max_stream_send_queue: Option<usize>,
 }
@@ -250,10 +260,6 @@ setters! {
     ///
     /// One frame may exceed it by up to 65 534 bytes.
     max_receive_buffer: usize,
-    /// Largest window announced for a stream (version 2): 1 byte to `max_receive_buffer`.
-    ///
-    /// One stream carries at most this many bytes per round trip, and at least nine tenths of them to this implementation.
-    max_stream_buffer: usize,
     /// Bytes sent on a stream before the peer's first window update (version 2): 1 to 262 144.
     ///
     /// 262 144 is what the protocol has. Less makes the receiver's guarantee that it never
@@ -318,11 +324,20 @@ impl ConfigBuilder {
         self
     }
 
+    /// Largest window announced for a stream (version 2): 1 byte to `max_receive_buffer`.
+    ///
+    /// One stream carries at most this many bytes per round trip. A configuration in which this is
+    /// half of `max_receive_buffer`, as in [`Config::v2`], keeps it so when that is changed.
+    pub const fn max_stream_buffer(mut self, max_stream_buffer: usize) -> Self {
+        self.max_stream_buffer = Some(max_stream_buffer);
+        self
+    }
+
     /// Smallest window announced (version 2): 1 byte to `max_stream_buffer`; 64 unless set.
     /// A peer is told 0 instead as long as unread data leaves no room for it.
     ///
-    /// Windows sum to at most `max_receive_buffer`, so at most `max_receive_buffer / window_floor`
-    /// streams are open at a time in version 2; more are treated as beyond the stream limits.
+    /// Either side has at most `max_receive_buffer / window_floor` streams open at a time in
+    /// version 2; more are treated as beyond the stream limits.
     pub const fn window_floor(mut self, window_floor: usize) -> Self {
         self.window_floor = Some(window_floor);
         self
@@ -342,6 +357,9 @@ impl ConfigBuilder {
     /// The first rule that is broken.
     pub fn build(self) -> Result<Config, ConfigError> {
         let mut config = self.config;
+        config.max_stream_buffer = self
+            .max_stream_buffer
+            .unwrap_or_else(|| config.usual_stream_buffer());
         config.window_floor = self
             .window_floor
             .unwrap_or_else(|| config.usual_window_floor());

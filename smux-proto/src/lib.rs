@@ -130,7 +130,7 @@ pub use buffer::{BufferPool, BufferSource};
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use session::Session;
-pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats};
+pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats, WindowLimit};
 pub use streams::Event;
 pub use streams::StreamMut;
 pub use wire::{Command, FrameClass, Header, ProtocolError, Side, StreamId, Version, WindowUpdate};

@@ -31,8 +31,22 @@ pub struct SessionStats {
     pub receive_buffered: usize,
     /// Bytes written and not yet handed out.
     pub send_queued: usize,
-    /// Version 2: the sum of the windows announced, and of what streams have unread beyond theirs. At most `max_receive_buffer`.
+    /// Version 2: bytes that streams hold within their windows or may still receive. At most
+    /// `max_receive_buffer`.
     pub windows_granted: usize,
+    /// Version 2: bytes that streams hold beyond their windows, sent before their peers heard of
+    /// smaller ones or against the rules. The session stalls only if this is more than
+    /// `max_receive_buffer − windows_granted`.
+    pub windows_exceeded: usize,
+    /// Version 2: the round trip as the receiver sees it: the shortest time lately from a window
+    /// update to data for which the peer had waited. `None` until a peer has waited for an update.
+    pub round_trip: Option<Duration>,
+    /// Version 2: streams whose peers may send nothing because unread data fills the receive buffer.
+    pub starved_streams: usize,
+    /// Times that a stream was left without a window for that reason.
+    pub starvations: u64,
+    /// How long at least one stream was without a window for that reason.
+    pub starvation_time: Duration,
     /// Times that reading from the transport paused because the receive buffer was full.
     pub receive_stalls: u64,
     /// How long reading paused altogether. A read that makes room tells no time: a pause counts up to the next call that does,
@@ -133,10 +147,39 @@ pub struct StreamStats {
     pub unsent: usize,
     /// Version 2: the window last granted to the peer, in bytes; 0 in version 1.
     pub receive_window: usize,
+    /// Version 2: what keeps that window from being larger.
+    pub window_limit: WindowLimit,
     /// Version 2: bytes that may be written before the peer's next update; 0 in version 1.
     pub send_window: usize,
     /// What a write waits for: what was full when it had to, until it can go on.
     pub write_stall: Option<StallCause>,
+}
+
+/// What keeps a receive window from being larger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WindowLimit {
+    /// Nothing asks for more: less than half of it is read in a round trip, or the version has no windows.
+    #[default]
+    Demand,
+    /// `max_stream_buffer`.
+    StreamBuffer,
+    /// `max_receive_buffer`, of which other streams have parts.
+    ReceiveBuffer,
+    /// Unread data fills `max_receive_buffer`: the window is 0 until some is read.
+    Starved,
+}
+
+/// A name for logs and metrics: `demand`, `stream_buffer`, `receive_buffer`, `starved`.
+impl fmt::Display for WindowLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Demand => "demand",
+            Self::StreamBuffer => "stream_buffer",
+            Self::ReceiveBuffer => "receive_buffer",
+            Self::Starved => "starved",
+        })
+    }
 }
 
 /// What a write waits for.

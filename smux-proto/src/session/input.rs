@@ -96,7 +96,7 @@ impl Session {
             self.streams.stats.ignored.duplicate_syn += 1;
             return self.glitch();
         }
-        let Some(because) = self.refusal() else {
+        let Some(because) = self.refusal(id) else {
             self.streams.open_inbound(id);
             return Ok(());
         };
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// Why no stream of the peer can be taken in, if so.
-    fn refusal(&self) -> Option<&'static str> {
+    fn refusal(&self, id: StreamId) -> Option<&'static str> {
         let config = &self.streams.config;
         if !self.accepting {
             Some("nobody accepts")
@@ -127,7 +127,7 @@ impl Session {
             Some("accept_backlog")
         } else if self.streams.inbound >= config.max_inbound_streams() {
             Some("max_inbound_streams")
-        } else if !self.streams.has_window_room() {
+        } else if !self.streams.has_window_room(id) {
             Some("window_floor")
         } else {
             None

@@ -14,7 +14,7 @@ use crate::{
     buffer::BufferSource,
     config::Config,
     error::{CloseReason, OpenError},
-    stats::SessionStats,
+    stats::{SessionStats, StreamStats},
     streams::{Event, StreamMut, Streams, table::Key},
     wire::{Decoder, Side, StreamId, Version},
 };
@@ -140,8 +140,9 @@ impl Session {
     pub(crate) fn poll_openable(&mut self) -> bool {
         self.is_closed()
             || matches!(self.phase, Phase::Draining(_))
-            || self.next_id.is_none()
-            || self.streams.poll_openable()
+            || self
+                .next_id
+                .is_none_or(|id| self.streams.poll_openable(StreamId::new(id)))
     }
 
     /// Whether accepting would not be pending.
@@ -256,7 +257,7 @@ impl Session {
                 self.streams.version.is_some()
                     && (self.liveness.nop_due()
                         || self.liveness.is_writing()
-                        || self.streams.scheduler.has_frames())
+                        || self.streams.wants_transmit())
             }
         }
     }
@@ -290,6 +291,12 @@ impl Session {
         self.streams.count()
     }
 
+    /// Iterates over the streams that the application has, each with what it did so far, in no
+    /// particular order.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamId, StreamStats)> {
+        self.streams.held()
+    }
+
     /// Bytes handed out for writing since the start, headers included.
     pub fn bytes_emitted(&self) -> u64 {
         self.streams.stats.bytes_emitted
@@ -310,7 +317,7 @@ impl Session {
                 self.streams.stats.transport_time += time;
             }
         }
-        self.streams.budget.resume(self.streams.is_v2());
+        self.streams.advance_time(now);
         self.now = now;
         now
     }

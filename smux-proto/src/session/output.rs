@@ -106,6 +106,7 @@ impl Session {
     }
 
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
+        self.streams.relieve_windows();
         // A share of the batch: then data has its turn.
         let share = writer.out.remaining() + (writer.out.batch_size() / 4).max(1);
         while writer.out.remaining() < share
@@ -199,7 +200,6 @@ impl Writer<'_> {
 
     /// SYN and UPD, whichever the stream owes.
     fn owed_control(&mut self, key: Key, streams: &mut Streams) {
-        let partial = streams.partial(key);
         let (stream, stats) = (&mut streams.table[key], &mut streams.stats);
         if stream.clear(Flag::OwesSyn) {
             self.bare(Command::Syn, stream.id, stats);
@@ -207,7 +207,7 @@ impl Writer<'_> {
         }
         if stream.clear(Flag::OwesUpd) {
             self.header(Command::Upd, stream.id, 8, stats);
-            self.out.update(stream.recv.announce(partial));
+            self.out.update(streams.announce(key));
         }
     }
 

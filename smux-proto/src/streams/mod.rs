@@ -4,6 +4,7 @@ pub(crate) mod events;
 pub(crate) mod receive_budget;
 pub(crate) mod receive_windows;
 pub(crate) mod recv;
+mod round_trip;
 pub(crate) mod scheduler;
 pub(crate) mod send;
 pub(crate) mod stalls;
@@ -22,9 +23,9 @@ use crate::{
     buffer::segments::{SEGMENT, Segments, segment_limit},
     config::{Config, INITIAL_WINDOW},
     error::CloseReason,
-    stats::{SessionStats, StallCause},
+    stats::{SessionStats, StallCause, StreamStats},
     trace::Trace,
-    wire::{Side, StreamId, Version},
+    wire::{Side, StreamId, Version, WindowUpdate},
 };
 
 use events::Events;
@@ -107,7 +108,7 @@ impl Streams {
 
     /// Adds a stream that the application opens, if the limits allow one more; its SYN is owed.
     pub(crate) fn open(&mut self, id: StreamId) -> Option<Key> {
-        if !self.poll_openable() {
+        if !self.poll_openable(id) {
             return None;
         }
         let key = self.insert(id);
@@ -121,10 +122,10 @@ impl Streams {
     }
 
     /// Whether the limits allow one more stream of ours; if not, an event follows when they do.
-    pub(crate) fn poll_openable(&mut self) -> bool {
+    pub(crate) fn poll_openable(&mut self, id: StreamId) -> bool {
         let openable = self.version.is_some()
             && self.outbound < self.config.max_outbound_streams()
-            && self.has_window_room();
+            && self.has_window_room(id);
         self.open_waits |= !openable;
         openable
     }
@@ -158,9 +159,7 @@ impl Streams {
 
     /// Whether the application has this stream: it was opened or accepted, and not closed.
     pub(crate) fn has_handle(&self, key: Key) -> bool {
-        self.table
-            .get(key)
-            .is_some_and(|stream| stream.has(Flag::Accepted) && !stream.has(Flag::Closed))
+        self.table.get(key).is_some_and(Stream::is_held)
     }
 
     /// Notes the version that the first frame has decided.
@@ -190,8 +189,9 @@ impl Streams {
         self.budget.is_open(self.is_v2())
     }
 
-    pub(crate) fn has_window_room(&self) -> bool {
-        !self.is_v2() || self.windows.has_room()
+    /// Whether the smallest windows leave room for another stream of this id's side.
+    pub(crate) fn has_window_room(&self, id: StreamId) -> bool {
+        !self.is_v2() || self.windows.has_room(id)
     }
 
     /// Ends a stream for the application, also one that was never accepted.
@@ -315,7 +315,7 @@ impl Streams {
         let was_empty = stream.recv.queue.is_empty();
         self.segments.push(&mut stream.recv.queue, data, SEGMENT);
         self.budget.charge(data.len());
-        stream.recv.received += data.len() as u64;
+        self.windows.on_arrival(data.len(), stream);
         if was_empty | stream.clear(Flag::ReadWaits) {
             self.events.raise(key, stream, Flag::EventReadable);
         }
@@ -510,6 +510,12 @@ impl Streams {
         }
     }
 
+    /// Notes the time.
+    pub(crate) fn advance_time(&mut self, now: Duration) {
+        self.windows.advance_time(now);
+        self.budget.resume(self.is_v2());
+    }
+
     /// Counts passed time for what waits.
     pub(crate) fn on_time_passed(&mut self, time: Duration) {
         // No time concerns only those whose wait has just begun.
@@ -519,6 +525,9 @@ impl Streams {
         self.stalls.on_time_passed(time, &mut self.stats);
         if self.budget.is_stalled() {
             self.stats.receive_stall_time += time;
+        }
+        if self.windows.starved_streams() > 0 {
+            self.stats.starvation_time += time;
         }
     }
 
@@ -580,39 +589,46 @@ impl Streams {
     /// Notes that a read took bytes, and tells the peer in time.
     fn on_read(&mut self, key: Key, bytes: usize) {
         self.budget.refund(bytes);
-        self.table[key].recv.read += bytes as u64;
+        self.windows.on_read(bytes, &mut self.table[key]);
         self.compact_segments();
         self.update_window(key);
         self.uncount_if_spent(key);
     }
 
-    /// Renews a stream's window if the peer should hear of what was read.
+    /// Owes an update if the peer should hear of what was read.
     fn update_window(&mut self, key: Key) {
         let partial = self.partial(key);
         let stream = &mut self.table[key];
-        let settled = self.windows.settle(stream);
         if stream.has(Flag::PeerFinished) {
-            self.end_window(key);
-        } else if stream.has(Flag::InStarved) {
-            // An update would only repeat that there is no window.
-            self.grant_waiting();
-        } else if stream.has(Flag::InWindows)
+            return self.end_window(key);
+        }
+        // An update to a starved stream would only repeat that there is no window.
+        if stream.has(Flag::InWindows)
             && !stream.has(Flag::OwesUpd)
+            && !stream.has(Flag::InStarved)
             && stream.recv.update_due(partial)
         {
-            self.windows
-                .renew(key, &mut self.table, &mut self.scheduler);
-            let stream = &mut self.table[key];
             stream.set(Flag::OwesUpd);
             self.scheduler.owe_control(key, stream);
-            self.grant_waiting();
-        } else if stream.has(Flag::InWindows) {
-            self.windows
-                .share(key, &mut self.table, &mut self.scheduler);
         }
-        if settled {
-            self.grant_waiting();
-        }
+        self.grant_waiting();
+    }
+
+    /// Returns the update that a stream owes.
+    pub(crate) fn announce(&mut self, key: Key) -> WindowUpdate {
+        let partial = self.partial(key);
+        self.windows.announce(key, partial, &mut self.table[key])
+    }
+
+    /// Reclaims unused windows for streams that want more than there is.
+    pub(crate) fn relieve_windows(&mut self) {
+        self.windows.relieve(&mut self.table, &mut self.scheduler);
+        self.grant_waiting();
+    }
+
+    /// Whether there are frames to send, or windows to reclaim for streams that starve.
+    pub(crate) fn wants_transmit(&self) -> bool {
+        self.scheduler.has_frames() || self.windows.can_reclaim()
     }
 
     /// Grants freed budget to starved streams.
@@ -639,12 +655,24 @@ impl Streams {
         if !stream.has(Flag::InWindows) {
             return;
         }
-        let starved = stream.clear(Flag::InStarved);
-        self.windows.leave(stream);
         stream.clear(Flag::OwesUpd);
-        self.windows.forget(starved, &self.table);
+        self.windows.leave(key, &mut self.table);
         self.grant_waiting();
         self.notify_opener();
+    }
+
+    /// Returns what a stream did so far and what it holds.
+    fn stream_stats(&self, stream: &Stream) -> StreamStats {
+        StreamStats {
+            window_limit: self.windows.limit_of(stream),
+            ..stream.stats(self.is_v2())
+        }
+    }
+
+    /// Iterates over the streams that the application has, in no particular order.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (StreamId, StreamStats)> {
+        let held = self.table.iter().filter(|stream| stream.is_held());
+        held.map(|stream| (stream.id, self.stream_stats(stream)))
     }
 
     /// Shows the counters, with what is derived from the state.
@@ -653,10 +681,14 @@ impl Streams {
             receive_buffered: self.budget.used(),
             send_queued: self.queued,
             windows_granted: self.windows.granted(),
+            windows_exceeded: self.windows.beyond(),
+            round_trip: self.windows.round_trip(),
+            starved_streams: self.windows.starved_streams(),
+            starvations: self.windows.starvations(),
             ..self.stats.clone()
         }
     }
 }
 
 /// What an idle stream costs is promised in the crate's documentation.
-const _: () = assert!(size_of::<Stream>() <= 128);
+const _: () = assert!(size_of::<Stream>() <= 136);

@@ -1,12 +1,13 @@
 //! The receiving half of a stream: what has arrived, how far it was read, what the peer was told.
 //!
-//! The peer is told in whole halves of the window, counted from the first read, which is told exactly. So the peer stops,
-//! when it has to, at a point where it is told of all that was read. The reference tells of all that was read as soon as that
-//! is half a window: if reads do not end at the mark, up to a half is read and not told whenever the peer stops, and missing from
-//! every round trip. More updates than two a window would gain little on long links, and let the peer run further ahead on short ones,
-//! out of the processor's cache.
+//! Consumption is announced in whole steps, counted from the first read, which is announced
+//! exactly. So a peer that runs out of credit stops where everything it sent can be announced. A
+//! step is half a window, so that a small window costs two updates a round trip, but at most
+//! [`LARGEST_STEP`]: what is read and not announced yet is missing from the credit on a long link.
 
 use crate::{buffer::segments::Queue, config::INITIAL_WINDOW, wire::WindowUpdate};
+
+const LARGEST_STEP: u32 = 512 << 10;
 
 /// Counters run in 64 bits; on the wire they are modulo 2^32.
 #[derive(Debug)]
@@ -19,13 +20,25 @@ pub(crate) struct Recv {
     /// What the last update said was consumed.
     announced: u64,
     /// Version 2: how far the peer was ever allowed to send.
-    edge: u64,
-    /// Version 2: the window the peer has or assumes. 0 once it sends no more.
+    max_allowed: u64,
+    /// Version 2: the window the peer has or assumes.
     window: u32,
-    /// Version 2: what of the budget is this stream's: its window, or more, while more than that is unread.
-    share: u32,
-    /// The first read is announced at once, since the peer's first window is not of our choosing.
-    first_announced: bool,
+    /// Version 2.
+    pub(crate) period: Period,
+}
+
+/// A time in which a stream is watched: it begins with an update, and with a later one it ends.
+///
+/// Times are in microseconds modulo 2^32.
+#[derive(Debug)]
+pub(crate) struct Period {
+    pub(crate) start: u32,
+    /// What was consumed then, modulo 2^32.
+    from: u32,
+    /// How far the peer could send before it heard of that update, modulo 2^32.
+    mark: u32,
+    /// When data arrived last.
+    pub(crate) last_arrival: u32,
 }
 
 impl Recv {
@@ -35,10 +48,14 @@ impl Recv {
             received: 0,
             read: 0,
             announced: 0,
-            edge: INITIAL_WINDOW as u64,
+            max_allowed: INITIAL_WINDOW as u64,
             window: 0,
-            share: 0,
-            first_announced: false,
+            period: Period {
+                start: 0,
+                from: 0,
+                mark: 0,
+                last_arrival: 0,
+            },
         }
     }
 
@@ -46,27 +63,38 @@ impl Recv {
         self.window
     }
 
-    pub(crate) const fn share(&self) -> u32 {
-        self.share
-    }
-
-    /// Grants a window, effective with the next update, and the same share of the budget.
-    pub(crate) const fn grant(&mut self, window: u32) {
+    /// Changes the window, effective with the next update.
+    pub(crate) const fn set_window(&mut self, window: u32) {
         self.window = window;
-        self.share = window;
     }
 
-    /// Changes the share, which is never less than the window.
-    pub(crate) fn set_share(&mut self, share: u32) {
-        self.share = share.max(self.window);
+    /// Sets the window to what has arrived of it: nothing more will.
+    pub(crate) fn end_window(&mut self) {
+        let arrived = self.received.min(self.told()) - self.announced;
+        self.window = u32::try_from(arrived).unwrap_or(self.window);
+    }
+
+    /// How far the peer may send by the last update, or by one that is owed.
+    const fn told(&self) -> u64 {
+        self.announced + self.window as u64
+    }
+
+    /// What is unread or may still arrive, if the peer keeps to what it was told last.
+    pub(crate) fn committed(&self) -> usize {
+        size(self.told().max(self.received) - self.read)
+    }
+
+    /// What of that is within the window.
+    pub(crate) fn granted(&self) -> usize {
+        size(self.told().saturating_sub(self.read))
     }
 
     /// Bytes beyond all that the peer was ever allowed to send.
     pub(crate) const fn overrun(&self) -> u64 {
-        self.received.saturating_sub(self.edge)
+        self.received.saturating_sub(self.max_allowed)
     }
 
-    /// Whether the peer should be told of what was read: at the first read, then at half a window.
+    /// Whether an update is due: at the first read, then at each step.
     ///
     /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read but not
     /// yet acknowledged, because senders count a frame as sent once all of it has left.
@@ -74,26 +102,50 @@ impl Recv {
         self.due(partial) > self.announced
     }
 
-    /// The update to send now.
-    pub(crate) fn announce(&mut self, partial: u64) -> WindowUpdate {
-        self.announced = self.due(partial);
-        self.first_announced |= self.announced > 0;
-        self.edge = self.edge.max(self.announced + u64::from(self.window));
+    /// Returns the bytes to announce as consumed.
+    pub(crate) fn due(&self, partial: u64) -> u64 {
+        let consumed = self.read.min(self.received - partial.min(self.received));
+        let since = consumed - self.announced;
+        // The first read is announced at once: the peer's first window is not of our choosing.
+        match self.announced {
+            0 => consumed,
+            _ => consumed - since % u64::from((self.window / 2).clamp(1, LARGEST_STEP)),
+        }
+    }
+
+    /// Returns the update to send now, which announces `due` and this window.
+    pub(crate) fn announce(&mut self, due: u64, window: u32) -> WindowUpdate {
+        self.announced = due;
+        self.window = window;
+        self.max_allowed = self.max_allowed.max(self.told());
         WindowUpdate {
             consumed: wire(self.announced),
             window: self.window,
         }
     }
 
-    /// How much the peer should know to be consumed.
-    fn due(&self, partial: u64) -> u64 {
-        let consumed = self.read.min(self.received - partial.min(self.received));
-        let since = consumed - self.announced;
-        let half = u64::from(self.window / 2).max(1);
-        match self.first_announced {
-            true => consumed - since % half,
-            false => consumed,
-        }
+    /// Bytes consumed in this period, if `due` are altogether.
+    pub(crate) const fn consumed_in_period(&self, due: u64) -> u32 {
+        wire(due).wrapping_sub(self.period.from)
+    }
+
+    /// Begins another period with the update sent last, before which the peer could send up to
+    /// `mark`. Returns whether data beyond that will show how long the peer took to hear of it.
+    pub(crate) const fn begin_period(&mut self, now: u32, mark: u64) -> bool {
+        self.period.start = now;
+        self.period.from = wire(self.announced);
+        self.period.mark = wire(mark);
+        self.max_allowed > mark && self.received <= mark
+    }
+
+    /// How far the peer was ever allowed to send.
+    pub(crate) const fn max_allowed(&self) -> u64 {
+        self.max_allowed
+    }
+
+    /// Whether all has arrived that the peer could send before it heard of the period's update.
+    pub(crate) const fn is_at_mark(&self) -> bool {
+        wire(self.received).wrapping_sub(self.period.mark) < 1 << 31
     }
 }
 
@@ -101,4 +153,9 @@ impl Recv {
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) const fn wire(counter: u64) -> u32 {
     counter as u32
+}
+
+/// Of a difference that is below 2^32.
+fn size(difference: u64) -> usize {
+    usize::try_from(difference).unwrap_or(usize::MAX)
 }

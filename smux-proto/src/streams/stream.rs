@@ -23,7 +23,10 @@
 //!   window any more; FINs leave as if it were read.
 
 use crate::{
-    stats::StallCause, stats::StreamStats, streams::recv::Recv, streams::send::Send, wire::StreamId,
+    stats::{StallCause, StreamStats, WindowLimit},
+    streams::recv::Recv,
+    streams::send::Send,
+    wire::StreamId,
 };
 
 /// A fact about a stream that is either so or not.
@@ -72,6 +75,10 @@ pub(crate) enum Flag {
     InEvents,
     InWindows,
     InStarved,
+    /// Data for which the peer had to hear of an update will show a round trip.
+    TimesUpdate,
+    /// The budget keeps its window below what it should be.
+    WindowShort,
 }
 
 #[derive(Debug)]
@@ -114,6 +121,11 @@ impl Stream {
         let had = self.has(flag);
         self.flags &= !(1 << flag as u32);
         had
+    }
+
+    /// Whether the application has it: it was opened or accepted, and not closed.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.has(Flag::Accepted) && !self.has(Flag::Closed)
     }
 
     /// Whether data that arrives now is of use to anybody.
@@ -187,6 +199,7 @@ impl Stream {
             } else {
                 0
             },
+            window_limit: WindowLimit::Demand,
             send_window: if windows { self.send.credit() } else { 0 },
             write_stall: self.write_stall,
         }

@@ -64,18 +64,19 @@ impl<'a> StreamMut<'a> {
             table,
             segments,
             budget,
+            windows,
             ..
         } = &mut *self.streams;
-        let recv = &mut table[self.key].recv;
+        let stream = &mut table[self.key];
         let mut copied = 0;
-        while buf.has_remaining_mut() && !recv.queue.is_empty() {
-            let front = segments.front(&recv.queue);
+        while buf.has_remaining_mut() && !stream.recv.queue.is_empty() {
+            let front = segments.front(&stream.recv.queue);
             let count = front.len().min(buf.remaining_mut());
             // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
             buf.put_slice(&front[..count]);
-            segments.advance(&mut recv.queue, count);
+            segments.advance(&mut stream.recv.queue, count);
             budget.refund(count);
-            recv.read += count as u64;
+            windows.on_read(count, stream);
             copied += count;
         }
         self.streams.update_window(self.key);
@@ -251,7 +252,7 @@ impl<'a> StreamMut<'a> {
 
     /// What the stream did so far.
     pub fn stats(&self) -> StreamStats {
-        self.streams.table[self.key].stats(self.streams.is_v2())
+        self.streams.stream_stats(&self.streams.table[self.key])
     }
 
     /// If nothing is there to read: end of stream, the error, or pending.

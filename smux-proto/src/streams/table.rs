@@ -21,7 +21,6 @@ pub(crate) struct Key {
     serial: u32,
 }
 
-#[cfg(feature = "poll")]
 impl Key {
     /// Its place among the streams of its session, which no other stream has at the same time; free places are taken first.
     pub(crate) const fn slot(self) -> usize {
@@ -102,6 +101,21 @@ impl Table {
             .filter(|stream| stream.serial == key.serial)
     }
 
+    /// Returns the number of slots, taken or not.
+    pub(crate) fn slots(&self) -> usize {
+        self.streams.capacity()
+    }
+
+    /// Returns the stream in this slot.
+    pub(crate) fn at_slot(&mut self, slot: usize) -> Option<(Key, &mut Stream)> {
+        let stream = self.streams.get_mut(slot)?;
+        let key = Key {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            serial: stream.serial,
+        };
+        Some((key, stream))
+    }
+
     pub(crate) fn remove(&mut self, key: Key) -> Option<Stream> {
         let id = self.get(key)?.id;
         let entry = self
@@ -122,6 +136,10 @@ impl Table {
     pub(crate) fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
         let streams = self.streams.iter_mut();
         streams.flat_map(|(_, stream)| [&mut stream.recv.queue, &mut stream.send.queue])
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.iter().map(|(_, stream)| stream)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {

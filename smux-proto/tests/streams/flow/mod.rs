@@ -1,6 +1,7 @@
 //! Flow control: the receive budget that all streams share, and the windows of version 2.
 
 mod budget;
+mod demand;
 mod long_links;
 mod overruns;
 mod receiver;

@@ -1,0 +1,182 @@
+//! Windows follow demand: what one stream gets of a long link, alone and beside others.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use smux_conformance::long_link::{GoLike, LongLink, Node};
+use smux_proto::Config;
+
+/// Bytes a second: 1 Gbit/s.
+const RATE: f64 = 125e6;
+const SECOND: Duration = Duration::from_secs(1);
+/// Longer than any case takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn link(config: &Config, round_trip: u64) -> LongLink<Node, Node> {
+    let (sender, receiver) = (Node::client(config.clone()), Node::server(config.clone()));
+    LongLink::new(sender, receiver, RATE, ms(round_trip))
+}
+
+/// Bytes ÷ rate + round trip, as a share of the time that the transfer takes.
+fn alone(config: &Config, round_trip: u64, bytes: u64) -> f64 {
+    let mut link = link(config, round_trip);
+    link.sender.send(bytes);
+    let time = link.run_until(LIMIT, |link| link.receiver.total_read() == bytes);
+    let best = bytes as f64 / RATE + ms(round_trip).as_secs_f64();
+    best / time.as_secs_f64()
+}
+
+/// What is read in a second from now on, as a share of the link.
+fn share_of_a_second<A: smux_conformance::long_link::End>(link: &mut LongLink<A, Node>) -> f64 {
+    let before = link.receiver.total_read();
+    link.advance(SECOND);
+    (link.receiver.total_read() - before) as f64 / RATE
+}
+
+#[test]
+fn one_stream_fills_a_long_link_untuned() {
+    for (round_trip, goal) in [(10, 0.9), (50, 0.85), (100, 0.75), (200, 0.5)] {
+        let share = alone(&Config::v2(), round_trip, 500_000_000);
+        println!("{round_trip} ms: {share:.3}");
+        assert!(share >= goal, "{round_trip} ms: {share:.3}");
+    }
+}
+
+#[test]
+fn a_larger_receive_buffer_alone_fills_a_longer_link() {
+    let config = Config::v2().to_builder().max_receive_buffer(128 << 20);
+    let share = alone(&config.build().expect("valid"), 200, 500_000_000);
+    println!("{share:.3}");
+    assert!(share >= 0.65, "{share:.3}");
+}
+
+#[test]
+fn idle_streams_cost_a_busy_one_nothing() {
+    for idle in [10, 100, 1_000, 10_000] {
+        let mut link = link(&Config::v2(), 50);
+        // The backlog is shorter than some of these crowds.
+        for opened in 0..idle {
+            link.sender.send(100);
+            if opened % 1_000 == 999 {
+                link.advance(ms(60));
+            }
+        }
+        link.advance(SECOND);
+        assert_eq!(link.receiver.total_read(), 100 * idle);
+        link.sender.send(u64::MAX);
+        link.advance(3 * SECOND);
+        let share = share_of_a_second(&mut link);
+        println!("{idle}: {share:.3}");
+        assert!(share >= 0.9, "beside {idle}: {share:.3}");
+    }
+}
+
+/// Streams that all send as much as goes; these many of them are no longer read after three seconds.
+fn some_stop(streams: usize, stopped: usize) -> f64 {
+    let mut link = link(&Config::v2(), 50);
+    let ids: Vec<_> = (0..streams).map(|_| link.sender.send(u64::MAX)).collect();
+    link.advance(3 * SECOND);
+    for id in &ids[..stopped] {
+        link.receiver.pause(*id);
+    }
+    link.advance(SECOND);
+    let share = share_of_a_second(&mut link);
+    let stats = link.receiver.session.stats();
+    assert_eq!(stats.receive_stalls, 0, "{stats:?}");
+    println!("{share:.3} {}", stats.receive_buffered);
+    assert!(stats.receive_buffered <= 32 << 20, "{stats:?}");
+    share
+}
+
+#[test]
+fn an_unread_stream_costs_others_no_throughput() {
+    let share = some_stop(2, 1);
+    assert!(share >= 0.95, "{share:.3}");
+    let share = some_stop(4, 3);
+    assert!(share >= 0.3, "{share:.3}");
+}
+
+#[test]
+fn concurrent_writers_of_go_fill_a_long_link() {
+    for (streams, writers) in [(1, 1), (1, 4), (4, 1), (4, 4)] {
+        for write in [32_768, 131_072, 1 << 20] {
+            let sender = GoLike::new(streams, writers, write);
+            let receiver = Node::server(Config::v2());
+            let mut link = LongLink::new(sender, receiver, RATE, ms(50));
+            link.advance(3 * SECOND);
+            let share = share_of_a_second(&mut link);
+            let stats = link.receiver.session.stats();
+            println!(
+                "{streams} × {writers} × {write}: {share:.3} {:?}",
+                stats.round_trip
+            );
+            assert!(
+                share >= 0.85,
+                "{streams} × {writers} × {write}: {share:.3}, {stats:?}"
+            );
+        }
+    }
+}
+
+/// Jain's index.
+fn fairness(shares: &[f64]) -> f64 {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    sum * sum / (squares * shares.len() as f64)
+}
+
+#[test]
+fn streams_that_start_together_share_the_link_alike() {
+    for streams in [10, 100] {
+        let mut link = link(&Config::v2(), 50);
+        for _ in 0..streams {
+            link.sender.send(u64::MAX);
+        }
+        link.advance(2 * SECOND);
+        let read = |link: &LongLink<Node, Node>| -> BTreeMap<_, _> {
+            let streams = link.receiver.session.streams();
+            streams.map(|(id, stats)| (id, stats.bytes_read)).collect()
+        };
+        let before = read(&link);
+        let share = share_of_a_second(&mut link);
+        let bytes: Vec<_> = read(&link)
+            .iter()
+            .map(|(id, read)| (read - before[id]) as f64)
+            .collect();
+        let index = fairness(&bytes);
+        println!("{streams}: {share:.3}, {index:.3}");
+        assert!(
+            share >= 0.9 && index >= 0.95,
+            "{streams}: {share:.3}, {index:.3}"
+        );
+    }
+}
+
+#[test]
+fn a_slow_reader_keeps_a_small_window() {
+    for (rate, most) in [(1_000_000, 1 << 20), (20_000_000, 4 << 20)] {
+        let mut link = link(&Config::v2(), 50);
+        let id = link.sender.send(u64::MAX);
+        link.advance(ms(26));
+        link.receiver.pause(id);
+        let now = link.now();
+        link.receiver.read(id, Some(rate), now);
+        link.advance(5 * SECOND);
+        let share = share_of_a_second(&mut link) * RATE / rate as f64;
+        let window = link
+            .receiver
+            .session
+            .stream(id)
+            .expect("open")
+            .stats()
+            .receive_window;
+        println!("{rate}: {share:.3} {window}");
+        assert!(
+            share >= 0.95 && window <= most,
+            "{rate}: {share:.3}, {window}"
+        );
+    }
+}
