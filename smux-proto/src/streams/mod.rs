@@ -620,10 +620,16 @@ impl Streams {
         self.windows.announce(key, partial, &mut self.table[key])
     }
 
-    /// Reclaims unused windows for streams that want more than there is.
+    /// Reclaims unused windows for streams that want more than there is, until there is an update
+    /// to send: a driver that is told of nothing to send does not ask again.
     pub(crate) fn relieve_windows(&mut self) {
-        self.windows.relieve(&mut self.table, &mut self.scheduler);
-        self.grant_waiting();
+        loop {
+            self.windows.relieve(&mut self.table, &mut self.scheduler);
+            self.grant_waiting();
+            if self.scheduler.has_frames() || !self.windows.can_reclaim() {
+                return;
+            }
+        }
     }
 
     /// Whether there are frames to send, or windows to reclaim for streams that starve.
