@@ -238,7 +238,9 @@ impl Segments {
         if node.segment.as_slice().is_empty() {
             self.drop_front(queue);
         }
-        self.settle(queue);
+        if !queue.is_empty() {
+            self.settle(queue);
+        }
     }
 
     /// Takes the first segment if it holds at most `max` bytes.
@@ -254,7 +256,9 @@ impl Segments {
         }
         queue.len -= length(len);
         let segment = self.unlink(queue)?;
-        self.settle(queue);
+        if !queue.is_empty() {
+            self.settle(queue);
+        }
         Some(segment)
     }
 

@@ -31,7 +31,7 @@ pub struct Transmit {
     /// How much the session fills in.
     size: usize,
     more_follows: bool,
-    /// Buffers whose bytes have left.
+    /// Buffers whose bytes have left, other than by a copy.
     spent: Vec<Vec<u8>>,
     /// Bytes of the user that are copied or cleared. They are dropped with the next bytes that
     /// leave: dropping them runs their owner's code, which a session's caller may have to do
@@ -206,14 +206,21 @@ impl Transmit {
         self.copy(&update.encode());
     }
 
-    pub(crate) fn payload(&mut self, segment: Segment) {
+    /// Adds payload. Returns its buffer if the payload was copied.
+    pub(crate) fn payload(&mut self, segment: Segment) -> Option<Vec<u8>> {
         let len = segment.as_slice().len();
-        if len <= COPIED {
-            self.copy(segment.as_slice());
-            self.spend(segment);
-        } else {
+        if len > COPIED {
             self.remaining += len;
             self.chunks.push_back(Chunk::Segment(segment));
+            return None;
+        }
+        self.copy(segment.as_slice());
+        match segment {
+            Segment::Pooled { buffer, .. } => Some(buffer),
+            Segment::Shared(bytes) => {
+                self.released.push(bytes);
+                None
+            }
         }
     }
 

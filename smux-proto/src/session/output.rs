@@ -254,7 +254,9 @@ impl Writer<'_> {
             && let Some(segment) = segments.split_front(queue, left)
         {
             left -= segment.as_slice().len();
-            self.out.payload(segment);
+            if let Some(spent) = self.out.payload(segment) {
+                segments.recycle(spent);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use smux_conformance::frame::{Kind, counting, psh, syn};
-use smux_proto::Event;
+use smux_proto::{Event, ThreadBuffers};
 
 use crate::{BOTH, accept, assert_serves, client, config, ids, measure, server, stats, wire};
 
@@ -17,6 +17,7 @@ fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
                     .accept_backlog(20_000)
                     .max_receive_buffer(64 << 20),
             );
+            harness.session.set_buffer_source(ThreadBuffers::shared());
             harness.peer_sends(ids(idle).map(syn));
             for _ in 0..idle {
                 harness.accept();
