@@ -6,7 +6,7 @@ use bytes::Buf;
 
 use crate::{
     buffer::{
-        Transmit,
+        Owner, Transmit,
         segments::{Queue, Segments},
     },
     stats::SessionStats,
@@ -26,8 +26,14 @@ impl Session {
     ///
     /// Write from `out` what the transport takes, advance it, and call this again with the same
     /// `out` until it returns `false`: that is how the session sees the transport's progress.
+    ///
+    /// Also returns `false`, and leaves `out` alone, while it holds bytes of another session.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
-        let now = self.note_written(now, out);
+        self.handle_written(now, out);
+        let (now, owner) = (self.now, self.owner());
+        if !out.is_free_for(owner) {
+            return false;
+        }
         if matches!(self.phase, Phase::Receiving(_) | Phase::Terminated) {
             out.clear();
             return false;
@@ -35,7 +41,8 @@ impl Session {
         if core::mem::take(&mut self.output_idle) {
             out.trim();
         }
-        if out.has_remaining() && !out.wants_more() {
+        let emitted = self.streams.stats.bytes_emitted;
+        if out.has_remaining() && !(out.wants_more() && out.is_newest(emitted)) {
             return true;
         }
         self.close_if_drained(now);
@@ -45,31 +52,46 @@ impl Session {
             self.fill(version, out);
         }
         let added = out.remaining() - before;
-        self.streams.stats.bytes_emitted += added as u64;
+        let emitted = emitted + added as u64;
+        self.streams.stats.bytes_emitted = emitted;
         if added > 0 {
+            out.filled(owner, emitted);
             if !self.liveness.is_writing() {
                 self.unheard_refusals = 0;
             }
             out.set_more_follows(self.streams.scheduler.has_frames());
-            self.liveness.writing(now, out.remaining());
+            self.liveness.writing(now, emitted);
         } else if before > 0 {
             out.set_more_follows(false);
-        } else if let Phase::Closing(limit) = self.phase {
+        } else if let Phase::Closing(limit) = self.phase
+            && !self.liveness.is_writing()
+        {
             self.phase = Phase::Shut(limit);
         }
         out.has_remaining()
     }
 
-    /// Takes note of what has left of a batch.
-    pub(crate) fn note_written(&mut self, now: Duration, out: &mut Transmit) -> Duration {
+    /// Takes note of what has left of a batch that this session filled, without filling it again.
+    ///
+    /// [`poll_transmit`](Self::poll_transmit) does that as well.
+    pub fn handle_written(&mut self, now: Duration, batch: &mut Transmit) {
         let now = self.advance(now);
-        for buffer in out.spent() {
+        let Some(position) = batch.position(self.owner()) else {
+            return;
+        };
+        for buffer in batch.spent() {
             self.streams.segments.recycle(buffer);
         }
-        if self.liveness.wrote(now, out.remaining()) {
+        if self.liveness.wrote(now, position) {
             self.unheard_refusals = 0;
         }
-        now
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
+            address: core::ptr::from_ref(&*self.marker).addr(),
+            seed: self.seed,
+        }
     }
 
     /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a write without
