@@ -15,6 +15,9 @@ pub enum CloseReason {
     Aborted,
     /// The transport ended between two frames: the peer closed it.
     PeerClosed,
+    /// The transport ended before the peer had sent anything: it does not speak smux, or had no use
+    /// for the session.
+    PeerNeverSpoke,
     /// The transport ended inside a frame.
     Truncated,
     /// The peer broke the protocol or passed a limit.
@@ -36,6 +39,9 @@ impl fmt::Display for CloseReason {
             Self::Local => f.write_str("session closed"),
             Self::Aborted => f.write_str("session aborted"),
             Self::PeerClosed => f.write_str("session closed by the peer"),
+            Self::PeerNeverSpoke => {
+                f.write_str("peer closed the connection before it sent anything")
+            }
             Self::Truncated => f.write_str("transport ended inside a frame"),
             Self::Protocol(error) => error.fmt(f),
             Self::KeepAliveTimeout => f.write_str("peer was silent for the keep-alive timeout"),
@@ -207,7 +213,9 @@ mod io {
         fn kind(&self) -> ErrorKind {
             match self {
                 Self::Local => ErrorKind::NotConnected,
-                Self::Aborted | Self::PeerClosed => ErrorKind::ConnectionAborted,
+                Self::Aborted | Self::PeerClosed | Self::PeerNeverSpoke => {
+                    ErrorKind::ConnectionAborted
+                }
                 Self::Truncated => ErrorKind::UnexpectedEof,
                 Self::Protocol(_) => ErrorKind::InvalidData,
                 Self::KeepAliveTimeout | Self::WriteTimeout => ErrorKind::TimedOut,

@@ -150,7 +150,10 @@ pub use session::Session;
 pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats};
 pub use streams::Event;
 pub use streams::StreamMut;
-pub use wire::{Command, FrameClass, Header, ProtocolError, Side, StreamId, Version, WindowUpdate};
+pub use wire::{
+    Command, FrameClass, Header, OtherProtocol, ProtocolError, Side, StreamId, Version,
+    WindowUpdate,
+};
 
 /// Makes a test of the README's code.
 #[cfg(doctest)]

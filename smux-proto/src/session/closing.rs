@@ -53,7 +53,9 @@ impl Session {
     /// The transport's read side has ended. What has arrived can still be read.
     pub fn handle_eof(&mut self, now: Duration) {
         self.advance(now);
-        self.terminate(if self.decoder.is_between_frames() {
+        self.terminate(if self.streams.stats.bytes_received == 0 {
+            CloseReason::PeerNeverSpoke
+        } else if self.decoder.is_between_frames() {
             CloseReason::PeerClosed
         } else {
             CloseReason::Truncated
