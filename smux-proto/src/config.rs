@@ -272,6 +272,9 @@ setters! {
     /// Streams that wait to be accepted, at least 1; further ones are refused.
     accept_backlog: usize,
     /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
+    ///
+    /// Streams that are sending have equal shares of three quarters of it; the rest is for those that
+    /// have queued less than 4 096 bytes.
     max_session_send_queue: usize,
     /// Streams refused since the transport last took output: beyond it the session ends. At most
     /// twice as many refusals are held.

@@ -149,6 +149,7 @@ pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use session::Session;
 pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats};
 pub use streams::Event;
+pub use streams::Priority;
 pub use streams::StreamMut;
 pub use wire::{
     Command, FrameClass, Header, OtherProtocol, ProtocolError, Side, StreamId, Version,

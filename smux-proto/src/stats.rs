@@ -147,7 +147,7 @@ pub enum StallCause {
     PeerWindow,
     /// The stream has `max_stream_send_queue` bytes to send.
     StreamQueue,
-    /// All streams together have `max_session_send_queue` bytes to send.
+    /// All streams together have `max_session_send_queue` bytes to send, or this one has its share.
     SessionQueue,
 }
 

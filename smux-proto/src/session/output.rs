@@ -152,17 +152,19 @@ impl Session {
     }
 
     fn fill_data(&mut self, writer: &mut Writer<'_>) {
+        let max_frame = self.streams.config.max_frame_size();
         // One turn at least: however small the batch, control frames cannot fill it for ever.
         let mut turns = 0;
         while (turns == 0 || writer.out.remaining() < writer.out.batch_size())
-            && let Some(key) = self.streams.scheduler.next_data(&mut self.streams.table)
+            && let Some((key, most)) =
+                (self.streams.scheduler).next_data(&mut self.streams.table, max_frame)
         {
             turns += 1;
             // A SYN leaves before the rest of its stream, even if the control lane is long.
             if self.streams.table[key].has(Flag::OwesSyn) {
                 writer.owed_control(key, &mut self.streams);
             }
-            writer.data(key, &mut self.streams);
+            writer.data(key, most, &mut self.streams);
             self.after_turn(key);
         }
     }
@@ -233,8 +235,8 @@ impl Writer<'_> {
         }
     }
 
-    /// One frame of data, and what FINs are owed once there is no more.
-    fn data(&mut self, key: Key, streams: &mut Streams) {
+    /// One frame of `most` bytes of data or less, and what FINs are owed once there is no more.
+    fn data(&mut self, key: Key, most: usize, streams: &mut Streams) {
         let before = self.out.remaining();
         let Streams {
             table,
@@ -245,7 +247,7 @@ impl Writer<'_> {
             ..
         } = streams;
         let stream = &mut table[key];
-        let length = stream.send.queue.len().min(config.max_frame_size());
+        let length = stream.send.queue.len().min(most);
         if let Ok(wire_length) = u16::try_from(length)
             && wire_length > 0
         {

@@ -1,6 +1,8 @@
 //! The streams of a session: the table, and what its streams share.
 
+mod data_lanes;
 pub(crate) mod events;
+mod priority;
 pub(crate) mod receive_budget;
 pub(crate) mod receive_windows;
 pub(crate) mod recv;
@@ -13,6 +15,7 @@ mod stream_queue;
 pub(crate) mod table;
 
 pub use events::Event;
+pub use priority::Priority;
 pub use stream_mut::StreamMut;
 
 use alloc::{collections::VecDeque, vec::Vec};
@@ -34,6 +37,12 @@ use scheduler::Scheduler;
 use stalls::Stalls;
 use stream::{Flag, Stream};
 use table::{Key, Table};
+
+/// What a stream may queue that has had nothing to send for a whole round, whatever others have.
+const NEWCOMER: usize = 4_096;
+
+/// The least that streams share the session's send queue by: frames should not be smaller.
+const LEAST_SHARE: usize = 1_024;
 
 /// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
@@ -245,7 +254,7 @@ impl Streams {
             self.uncount(stream.id);
         }
         self.trace.gone(stream.id);
-        self.scheduler.forget(&stream, &self.table);
+        self.scheduler.forget(key, &stream, &self.table);
         if stream.has(Flag::InEvents) {
             self.events.forget(&self.table);
         }
@@ -456,27 +465,47 @@ impl Streams {
 
     /// Bytes that may be written to a stream now.
     fn room(&self, stream: &Stream) -> usize {
-        let own = self
-            .config
-            .max_stream_send_queue()
-            .saturating_sub(stream.send.queue.len());
-        let all = self
-            .config
-            .max_session_send_queue()
-            .saturating_sub(self.queued);
-        let peer = if self.is_v2() {
-            stream.send.credit()
-        } else {
-            usize::MAX
+        let own = stream.send.queue.len();
+        let share = self.send_share().saturating_sub(own);
+        let shared = self.shared_send_queue().saturating_sub(self.queued);
+        // A small write need not wait for bulk data.
+        let newcomer = match stream.has(Flag::InRound) {
+            true => 0,
+            false => {
+                let all = self.config.max_session_send_queue();
+                let least = NEWCOMER.min(self.config.max_stream_send_queue());
+                least
+                    .saturating_sub(own)
+                    .min(all.saturating_sub(self.queued))
+            }
         };
-        own.min(all).min(peer)
+        let peer = match self.is_v2() {
+            true => stream.send.credit(),
+            false => usize::MAX,
+        };
+        share.min(shared).max(newcomer).min(peer)
+    }
+
+    /// What streams that send all the time may have of the session's send queue together. The rest is
+    /// for newcomers.
+    const fn shared_send_queue(&self) -> usize {
+        let limit = self.config.max_session_send_queue();
+        limit - limit / 4
+    }
+
+    /// What each of them may have.
+    fn send_share(&self) -> usize {
+        let share = self.shared_send_queue() / self.scheduler.senders().max(1);
+        share
+            .max(LEAST_SHARE)
+            .min(self.config.max_stream_send_queue())
     }
 
     /// Notes why a write has to wait.
     fn write_waits(&mut self, key: Key) {
-        let is_v2 = self.is_v2();
+        let (is_v2, shared) = (self.is_v2(), self.shared_send_queue());
         let stream = &mut self.table[key];
-        if self.queued >= self.config.max_session_send_queue() {
+        if self.queued >= shared {
             self.scheduler.block(key, stream);
         }
         if stream.write_stall.is_some() {
@@ -484,10 +513,10 @@ impl Streams {
         }
         let cause = if is_v2 && stream.send.credit() == 0 {
             StallCause::PeerWindow
-        } else if self.queued >= self.config.max_session_send_queue() {
-            StallCause::SessionQueue
-        } else {
+        } else if stream.send.queue.len() >= self.config.max_stream_send_queue() {
             StallCause::StreamQueue
+        } else {
+            StallCause::SessionQueue
         };
         stream.write_stall = Some(cause);
         self.stalls.begin(cause, &mut self.stats);
@@ -525,19 +554,19 @@ impl Streams {
     /// Raises an event for a writer that can go on. Every other way to room comes here again: the
     /// peer's update, the stream's next turn, or room in the session's queue.
     pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
-        let half = self.config.max_stream_send_queue() / 2;
         let is_v2 = self.is_v2();
-        let stream = &mut self.table[key];
+        let stream = &self.table[key];
+        // Woken for less, it would be woken for every frame.
         if stream.write_stall.is_none()
-            || stream.send.queue.len() > half
+            || self.room(stream) < stream.send.queue.len()
             || (is_v2 && stream.send.credit() == 0)
         {
             return;
         }
         // The longest waiter for the session's queue goes first: a stream that has just made room
         // by its turn would take it again and again.
-        if self.queued >= self.config.max_session_send_queue() || self.scheduler.has_blocked() {
-            self.scheduler.block(key, stream);
+        if self.queued >= self.shared_send_queue() || self.scheduler.has_blocked() {
+            self.scheduler.block(key, &mut self.table[key]);
         } else {
             self.notify_writer(key);
         }
@@ -563,16 +592,13 @@ impl Streams {
 
     /// Raises events for writers that wait for room in the session's queue, as many as it may serve.
     pub(crate) fn notify_blocked(&mut self) {
-        let mut room = self
-            .config
-            .max_session_send_queue()
-            .saturating_sub(self.queued);
+        let mut room = self.shared_send_queue().saturating_sub(self.queued);
         while room > 0
             && let Some(key) = self.scheduler.next_blocked(&mut self.table)
         {
             self.notify_writer(key);
             if self.queued > 0 {
-                room = room.saturating_sub(self.config.max_stream_send_queue());
+                room = room.saturating_sub(self.send_share());
             }
         }
     }

@@ -23,7 +23,8 @@
 //!   window any more; FINs leave as if it were read.
 
 use crate::{
-    stats::StallCause, stats::StreamStats, streams::recv::Recv, streams::send::Send, wire::StreamId,
+    stats::StallCause, stats::StreamStats, streams::priority::Priority, streams::recv::Recv,
+    streams::send::Send, wire::StreamId,
 };
 
 /// A fact about a stream that is either so or not.
@@ -56,6 +57,8 @@ pub(crate) enum Flag {
     CutOff,
     OwesSyn,
     OwesUpd,
+    /// Has data to send, or a FIN.
+    OwesData,
     /// A read was pending.
     ReadWaits,
     /// `poll_sent` was pending.
@@ -67,7 +70,8 @@ pub(crate) enum Flag {
     EventStopped,
     /// Stands in the queue of this name.
     InControl,
-    InData,
+    InFresh,
+    InRound,
     InBlocked,
     InEvents,
     InWindows,
@@ -82,6 +86,7 @@ pub(crate) struct Stream {
     flags: u32,
     /// FINs that have left.
     fins: u8,
+    pub(crate) priority: Priority,
     /// A write was pending, for this.
     pub(crate) write_stall: Option<StallCause>,
     pub(crate) recv: Recv,
@@ -95,6 +100,7 @@ impl Stream {
             serial: 0,
             flags: 0,
             fins: 0,
+            priority: Priority::NORMAL,
             write_stall: None,
             recv: Recv::new(),
             send: Send::new(send_window),

@@ -8,9 +8,9 @@ use crate::{
     buffer::segments::{Queue, Segment, Segments},
     error::StreamError,
     stats::StreamStats,
-    streams::Streams,
     streams::stream::Flag,
     streams::table::Key,
+    streams::{Priority, Streams},
     wire::StreamId,
 };
 
@@ -222,6 +222,19 @@ impl<'a> StreamMut<'a> {
         let (unread, unsent) = (self.unread(), self.unsent());
         self.streams.trace.closed(self.id(), unread, unsent);
         self.streams.close(self.key);
+    }
+
+    /// Sets which data leaves first if this and other streams have some. Only this side knows of it.
+    pub fn set_priority(&mut self, priority: Priority) {
+        let stream = &mut self.streams.table[self.key];
+        self.streams
+            .scheduler
+            .set_priority(self.key, stream, priority);
+    }
+
+    /// How this stream's data ranks among that of others.
+    pub fn priority(&self) -> Priority {
+        self.streams.table[self.key].priority
     }
 
     /// Bytes that have arrived and are not read.
