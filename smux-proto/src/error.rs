@@ -127,7 +127,9 @@ pub enum StreamError {
     Stopped,
     /// The peer acknowledged more than was sent; writing works again if it corrects that.
     AcknowledgedTooMuch,
-    /// The peer sent beyond the stream's window and the receive buffer was full: this side ended the stream.
+    /// This side ended the stream because the receive buffer was full: the peer had sent beyond the
+    /// stream's window, or in version 1 the stream was not read and
+    /// [`SlowReaderPolicy::Evict`](crate::SlowReaderPolicy::Evict) is set.
     Evicted,
     /// The session has ended.
     Closed(CloseReason),
@@ -140,7 +142,7 @@ impl fmt::Display for StreamError {
             Self::Stopped => f.write_str("stream was closed by the peer"),
             Self::AcknowledgedTooMuch => f.write_str("peer acknowledged more than was sent"),
             Self::Evicted => {
-                f.write_str("stream ended: the peer sent beyond its window into a full buffer")
+                f.write_str("stream ended here: it held too much of a full receive buffer")
             }
             Self::Closed(reason) => reason.fmt(f),
         }

@@ -144,7 +144,7 @@ pub mod poll;
 pub use buffer::ThreadBuffers;
 pub use buffer::Transmit;
 pub use buffer::{BufferPool, BufferSource};
-pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
+pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive, SlowReaderPolicy};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use session::Session;
 pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats};

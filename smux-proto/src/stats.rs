@@ -56,7 +56,7 @@ pub struct SessionStats {
     pub transport_time: Duration,
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,
-    /// Streams ended here because they had overrun their window when the receive buffer was full.
+    /// Streams that were ended here because they held too much of a full receive buffer.
     pub streams_evicted: u64,
     /// Streams opened here.
     pub streams_opened: u64,

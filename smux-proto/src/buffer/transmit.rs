@@ -146,13 +146,13 @@ impl Transmit {
     }
 
     /// Whether this session may fill it.
-    pub(crate) fn is_free_for(&self, owner: Owner) -> bool {
-        self.remaining == 0 || self.owner == Some(owner)
+    pub(crate) fn is_free_for(&self, owner: Option<Owner>) -> bool {
+        self.remaining == 0 || self.owner == owner
     }
 
     /// How much of this session's output has left, as far as this batch tells.
-    pub(crate) fn position(&self, owner: Owner) -> Option<u64> {
-        (self.owner == Some(owner)).then_some(self.end - self.remaining as u64)
+    pub(crate) fn position(&self, owner: Option<Owner>) -> Option<u64> {
+        (self.owner == owner).then_some(self.end - self.remaining as u64)
     }
 
     /// Whether it is empty or holds the last of the output, up to `emitted`: then more may follow in it.
@@ -161,8 +161,8 @@ impl Transmit {
     }
 
     /// Notes whose output it holds, and how far that has come.
-    pub(crate) const fn filled(&mut self, owner: Owner, end: u64) {
-        self.owner = Some(owner);
+    pub(crate) const fn filled(&mut self, owner: Option<Owner>, end: u64) {
+        self.owner = owner;
         self.end = end;
     }
 

@@ -101,7 +101,10 @@ impl Session {
             {
                 self.terminate(CloseReason::Local);
             }
-            Phase::Open | Phase::Draining(_) => self.handle_liveness(now),
+            Phase::Open | Phase::Draining(_) => {
+                self.streams.evict_slow_readers(now);
+                self.handle_liveness(now);
+            }
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => {}
         }
     }
@@ -128,9 +131,10 @@ impl Session {
     /// Any other call may change it.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let liveness = self.liveness.next_timeout(self.wants_input());
+        let due = liveness.into_iter().chain(self.streams.next_eviction());
         match self.phase {
-            Phase::Open => liveness,
-            Phase::Draining(limit) => liveness.into_iter().chain([limit]).min(),
+            Phase::Open => due.min(),
+            Phase::Draining(limit) => due.chain([limit]).min(),
             Phase::Closing(limit) | Phase::Shut(limit) | Phase::Receiving(limit) => Some(limit),
             Phase::Terminated => None,
         }

@@ -52,8 +52,8 @@ pub struct Session {
     /// Streams refused since the transport last took output: the peer cannot have read of more.
     unheard_refusals: usize,
     seed: u64,
-    /// Its address tells this session from others, wherever that is moved.
-    marker: Box<u8>,
+    /// Its address tells this session from others, wherever that is moved. Made with the first batch.
+    marker: Option<Box<u8>>,
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
     now: Duration,
@@ -88,7 +88,7 @@ impl Session {
             glitches: Glitches::new(config.max_glitches(), now),
             unheard_refusals: 0,
             seed,
-            marker: Box::new(0),
+            marker: None,
             // The reference steps its counter before use: ids 1 and 0 never name a stream.
             next_id: Some(match side {
                 Side::Client => 3,

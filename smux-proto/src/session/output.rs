@@ -1,5 +1,6 @@
 //! Frames that leave, batch by batch.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use bytes::Buf;
@@ -55,7 +56,8 @@ impl Session {
         let emitted = emitted + added as u64;
         self.streams.stats.bytes_emitted = emitted;
         if added > 0 {
-            out.filled(owner, emitted);
+            self.marker.get_or_insert_with(|| Box::new(0));
+            out.filled(self.owner(), emitted);
             if !self.liveness.is_writing() {
                 self.unheard_refusals = 0;
             }
@@ -87,11 +89,13 @@ impl Session {
         }
     }
 
-    fn owner(&self) -> Owner {
-        Owner {
-            address: core::ptr::from_ref(&*self.marker).addr(),
+    /// Whose batches are this session's; `None` as long as there are none.
+    fn owner(&self) -> Option<Owner> {
+        let marker = self.marker.as_deref()?;
+        Some(Owner {
+            address: core::ptr::from_ref(marker).addr(),
             seed: self.seed,
-        }
+        })
     }
 
     /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a write without

@@ -8,6 +8,7 @@ pub(crate) mod receive_windows;
 pub(crate) mod recv;
 pub(crate) mod scheduler;
 pub(crate) mod send;
+mod slow_readers;
 pub(crate) mod stalls;
 pub(crate) mod stream;
 mod stream_mut;
@@ -34,6 +35,7 @@ use events::Events;
 use receive_budget::Budget;
 use receive_windows::Windows;
 use scheduler::Scheduler;
+use slow_readers::SlowReaders;
 use stalls::Stalls;
 use stream::{Flag, Stream};
 use table::{Key, Table};
@@ -66,6 +68,8 @@ pub(crate) struct Streams {
     pub(crate) trace: Trace,
     /// Streams of the peer that wait to be accepted, in order.
     pub(crate) backlog: VecDeque<Key>,
+    /// Version 1: streams that may be evicted.
+    slow_readers: SlowReaders,
     /// Streams that went beyond their window.
     overrunners: Vec<Key>,
     /// Bytes in all send queues.
@@ -96,6 +100,7 @@ impl Streams {
             stalls: Stalls::default(),
             trace: Trace::new(side, version),
             backlog: VecDeque::new(),
+            slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Vec::new(),
             queued: 0,
             inbound: 0,
@@ -312,7 +317,7 @@ impl Streams {
     }
 
     /// Queues payload for its stream as it arrives; drops it if the stream takes none.
-    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8]) {
+    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: Duration) {
         if let Some((_, arrived)) = &mut self.arriving {
             *arrived += data.len() as u64;
         }
@@ -325,6 +330,9 @@ impl Streams {
         self.segments.push(&mut stream.recv.queue, data, SEGMENT);
         self.budget.charge(data.len());
         stream.recv.received += data.len() as u64;
+        if self.version == Some(Version::V1) {
+            self.slow_readers.on_received(key, stream, now);
+        }
         if was_empty | stream.clear(Flag::ReadWaits) {
             self.events.raise(key, stream, Flag::EventReadable);
         }
@@ -387,15 +395,7 @@ impl Streams {
         self.release_window(key);
         self.trace.evicted(self.table[key].id);
         self.discard_received(key);
-        let stream = &mut self.table[key];
-        stream.set(Flag::Evicted);
-        if self.reason.is_none() {
-            stream.set(Flag::Finished);
-        }
-        stream.clear(Flag::ReadWaits);
-        self.scheduler.owe_data(key, stream);
-        self.events.raise(key, stream, Flag::EventReadable);
-        self.notify_writer(key);
+        self.end_evicted(key);
     }
 
     /// The peer finished a stream: it sends no more data on it.
@@ -427,7 +427,8 @@ impl Streams {
             return;
         }
         let bytes = self.segments.clear(queue);
-        self.budget.refund(bytes);
+        self.refund(key, bytes);
+        self.slow_readers.forget(key, &mut self.table[key]);
         self.stats.payload_discarded += bytes as u64;
         self.compact_segments();
     }
@@ -605,15 +606,78 @@ impl Streams {
 
     /// Notes that a read took bytes, and tells the peer in time.
     fn on_read(&mut self, key: Key, bytes: usize) {
-        self.budget.refund(bytes);
+        self.refund(key, bytes);
         self.table[key].recv.read += bytes as u64;
         self.compact_segments();
         self.update_window(key);
         self.uncount_if_spent(key);
     }
 
+    /// Gives back what bytes that are read or dropped took.
+    fn refund(&mut self, key: Key, bytes: usize) {
+        if self.table[key].has(Flag::Unbudgeted) {
+            self.slow_readers.release(bytes);
+        } else {
+            self.budget.refund(bytes);
+        }
+    }
+
+    /// When the next slow reader is to be evicted, if nothing happens before.
+    pub(crate) fn next_eviction(&self) -> Option<Duration> {
+        let waits = !self.input_over && !self.has_receive_budget();
+        let (_, at) = self.slow_readers.next().filter(|_| waits)?;
+        Some(at)
+    }
+
+    /// With the budget empty, ends slow readers until it is not. Returns whether it is not.
+    pub(crate) fn evict_slow_readers(&mut self, now: Duration) -> bool {
+        while self.next_eviction().is_some_and(|at| at <= now)
+            && let Some((key, _)) = self.slow_readers.next()
+        {
+            self.evict_slow_reader(key);
+        }
+        self.has_receive_budget()
+    }
+
+    /// Takes what a stream has unread out of the budget, and ends the stream if more would follow.
+    ///
+    /// Its reader gets what has arrived, unless evicted streams hold as much as a budget already.
+    fn evict_slow_reader(&mut self, key: Key) {
+        self.stats.streams_evicted += 1;
+        self.trace.evicted(self.table[key].id);
+        self.slow_readers.forget(key, &mut self.table[key]);
+        let held = self.table[key].recv.queue.len();
+        // A frame may exceed the budget.
+        let most = self.config.max_receive_buffer() + usize::from(u16::MAX);
+        let fits = self.slow_readers.unbudgeted() + held <= most;
+        if fits {
+            self.budget.refund(held);
+            self.slow_readers.keep(held);
+            self.table[key].set(Flag::Unbudgeted);
+        } else {
+            self.discard_received(key);
+        }
+        if !fits || !self.table[key].has(Flag::PeerFinished) {
+            self.end_evicted(key);
+        }
+    }
+
+    /// Ends an evicted stream: FIN follows what was written.
+    fn end_evicted(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        stream.set(Flag::Evicted);
+        if self.reason.is_none() {
+            stream.set(Flag::Finished);
+        }
+        stream.clear(Flag::ReadWaits);
+        self.scheduler.owe_data(key, stream);
+        self.events.raise(key, stream, Flag::EventReadable);
+        self.notify_writer(key);
+    }
+
     /// Renews a stream's window if the peer should hear of what was read.
     fn update_window(&mut self, key: Key) {
+        self.slow_readers.on_read(key, &mut self.table[key]);
         let partial = self.partial(key);
         let stream = &mut self.table[key];
         let settled = self.windows.settle(stream);

@@ -47,8 +47,12 @@ pub(crate) enum Flag {
     ReadStopped,
     /// Both ends have finished and all is read: it counts among its session's streams no more.
     Spent,
-    /// Ended here since the peer overran its window.
+    /// Ended here since it held too much of a full receive buffer.
     Evicted,
+    /// Version 1: has more than its share unread.
+    HoldsMuch,
+    /// What it has unread is no part of the receive budget.
+    Unbudgeted,
     /// Counts among the streams that were ever beyond their window.
     Overran,
     /// The peer's last update acknowledged more than was sent.

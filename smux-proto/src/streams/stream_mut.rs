@@ -64,9 +64,12 @@ impl<'a> StreamMut<'a> {
             table,
             segments,
             budget,
+            slow_readers,
             ..
         } = &mut *self.streams;
-        let recv = &mut table[self.key].recv;
+        let stream = &mut table[self.key];
+        let is_budgeted = !stream.has(Flag::Unbudgeted);
+        let recv = &mut stream.recv;
         let mut copied = 0;
         while buf.has_remaining_mut() && !recv.queue.is_empty() {
             let front = segments.front(&recv.queue);
@@ -74,7 +77,11 @@ impl<'a> StreamMut<'a> {
             // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
             buf.put_slice(&front[..count]);
             segments.advance(&mut recv.queue, count);
-            budget.refund(count);
+            if is_budgeted {
+                budget.refund(count);
+            } else {
+                slow_readers.release(count);
+            }
             recv.read += count as u64;
             copied += count;
         }
