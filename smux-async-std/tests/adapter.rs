@@ -116,9 +116,9 @@ fn a_socket_is_shut_when_its_session_closes() {
     let (server, server_driver) = start(far, Session::server_with_driver);
     let drivers = thread::spawn(|| within(zip(client_driver, server_driver)));
     assert_eq!(within(client.close()), CloseReason::Local);
-    assert_eq!(within(server.closed()), CloseReason::PeerClosed);
+    assert_eq!(within(server.closed()), CloseReason::PeerNeverSpoke);
     let reasons = drivers.join().expect("no panic");
-    assert_eq!(reasons, (CloseReason::Local, CloseReason::PeerClosed));
+    assert_eq!(reasons, (CloseReason::Local, CloseReason::PeerNeverSpoke));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn a_session_has_ended_when_its_transport_is_dropped() {
         assert_eq!(probe.dropped.load(SeqCst), 2);
         let shut = probe.shut.lock().expect("no panic").clone();
         assert_eq!(shut, [Shutdown::Write, Shutdown::Both]);
-        assert_eq!(server.closed(), CloseReason::PeerClosed);
+        assert_eq!(server.closed(), CloseReason::PeerNeverSpoke);
     });
 }
 

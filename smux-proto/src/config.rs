@@ -35,6 +35,28 @@ pub struct KeepAlive {
     pub required: bool,
 }
 
+/// Version 1: what happens when the receive buffer is full because streams are not read.
+///
+/// Version 1 has no windows: its peers send on all streams until the receive buffer is full, and then
+/// all wait for the slowest reader. In version 2 streams have windows instead, and this has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowReaderPolicy {
+    /// All streams wait until enough is read, as with the reference.
+    Stall,
+    /// Ends the stream that has been slow for longest, so that the others go on.
+    ///
+    /// Its reader gets what has arrived, then [`StreamError::Evicted`](crate::StreamError::Evicted);
+    /// what was written to it still leaves, then FIN. What evicted streams hold unread is no part of
+    /// `max_receive_buffer`: it may be as much again, and of a stream that would make it more is dropped.
+    Evict {
+        /// A stream is slow while it has more unread than this, in bytes; 1 to `max_receive_buffer`.
+        share: usize,
+        /// How long a stream may be slow. It goes on if the receive buffer is not full.
+        grace: Duration,
+    },
+}
+
 /// The validated configuration of a session.
 ///
 /// [`Config::default`] has the numbers of the Go reference and talks to a Go peer without
@@ -56,7 +78,7 @@ pub struct KeepAlive {
 ///
 /// | setting | default | unit | what happens beyond it |
 /// |---|---|---|---|
-/// | `max_receive_buffer` | 4 194 304 | bytes | reading from the transport pauses until the application reads |
+/// | `max_receive_buffer` | 4 194 304 | bytes | reading from the transport pauses until the application reads; in version 1 see [`SlowReaderPolicy`] |
 /// | `max_stream_buffer` | 65 536 | bytes | (version 2) the peer waits for a window update |
 /// | `window_floor` | 64 | bytes | (version 2) with `max_receive_buffer` bounds the streams: see [`ConfigBuilder::window_floor`] |
 /// | `max_inbound_streams` | 65 536 | streams | the stream is refused with FIN |
@@ -79,6 +101,7 @@ pub struct KeepAlive {
 /// ```
 ///
 /// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 105 MiB with the defaults, of which 88 MiB only if there are 131 072 streams. A test drives a session there.
+/// With [`SlowReaderPolicy::Evict`], `max_receive_buffer + 65 535` counts twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     version: Version,
@@ -90,6 +113,7 @@ pub struct Config {
     initial_send_window: u32,
     window_floor: usize,
     half_close: bool,
+    slow_readers: SlowReaderPolicy,
     max_inbound_streams: usize,
     max_outbound_streams: usize,
     accept_backlog: usize,
@@ -117,6 +141,7 @@ impl Default for Config {
             initial_send_window: INITIAL_WINDOW,
             window_floor: WINDOW_FLOOR,
             half_close: true,
+            slow_readers: SlowReaderPolicy::Stall,
             max_inbound_streams: 65_536,
             max_outbound_streams: 65_536,
             accept_backlog: 4_096,
@@ -202,6 +227,8 @@ getters! {
     window_floor: usize,
     /// Whether writing may end before reading does.
     half_close: bool,
+    /// What happens when streams that are not read fill the receive buffer (version 1).
+    slow_readers: SlowReaderPolicy,
     /// Streams that the peer may have open.
     max_inbound_streams: usize,
     /// Streams that this side may have open.
@@ -271,6 +298,9 @@ setters! {
     /// Go reference, and the fork in sing-box. A FIN that *they* send is taken as the end of both
     /// directions too, since they have no other.
     half_close: bool,
+    /// What happens when streams that are not read fill the receive buffer (version 1);
+    /// [`SlowReaderPolicy::Stall`] unless set.
+    slow_readers: SlowReaderPolicy,
     /// Streams that the peer may have open, 2^30 at most; further ones are refused. 0 refuses all.
     max_inbound_streams: usize,
     /// Streams that this side may have open, 2^30 at most; opening further ones waits.
@@ -278,6 +308,9 @@ setters! {
     /// Streams that wait to be accepted, at least 1; further ones are refused.
     accept_backlog: usize,
     /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
+    ///
+    /// Streams that are sending have equal shares of three quarters of it; the rest is for those that
+    /// have queued less than 4 096 bytes.
     max_session_send_queue: usize,
     /// Streams refused since the transport last took output: beyond it the session ends. At most
     /// twice as many refusals are held.
@@ -402,6 +435,15 @@ impl ConfigBuilder {
                 ConfigError::StreamLimit,
             ),
             (config.accept_backlog >= 1, ConfigError::AcceptBacklog),
+            (
+                match config.slow_readers {
+                    SlowReaderPolicy::Stall => true,
+                    SlowReaderPolicy::Evict { share, .. } => {
+                        (1..=config.max_receive_buffer).contains(&share)
+                    }
+                },
+                ConfigError::SlowReaderShare,
+            ),
             (
                 (1..=MAX_BUFFER).contains(&config.max_stream_send_queue)
                     && (config.max_stream_send_queue..=MAX_BUFFER)

@@ -15,6 +15,9 @@ pub enum CloseReason {
     Aborted,
     /// The transport ended between two frames: the peer closed it.
     PeerClosed,
+    /// The transport ended before the peer had sent anything: it does not speak smux, or had no use
+    /// for the session.
+    PeerNeverSpoke,
     /// The transport ended inside a frame.
     Truncated,
     /// The peer broke the protocol or passed a limit.
@@ -36,6 +39,9 @@ impl fmt::Display for CloseReason {
             Self::Local => f.write_str("session closed"),
             Self::Aborted => f.write_str("session aborted"),
             Self::PeerClosed => f.write_str("session closed by the peer"),
+            Self::PeerNeverSpoke => {
+                f.write_str("peer closed the connection before it sent anything")
+            }
             Self::Truncated => f.write_str("transport ended inside a frame"),
             Self::Protocol(error) => error.fmt(f),
             Self::KeepAliveTimeout => f.write_str("peer was silent for the keep-alive timeout"),
@@ -121,7 +127,9 @@ pub enum StreamError {
     Stopped,
     /// The peer acknowledged more than was sent; writing works again if it corrects that.
     AcknowledgedTooMuch,
-    /// The peer sent beyond the stream's window and the receive buffer was full: this side ended the stream.
+    /// This side ended the stream because the receive buffer was full: the peer had sent beyond the
+    /// stream's window, or in version 1 the stream was not read and
+    /// [`SlowReaderPolicy::Evict`](crate::SlowReaderPolicy::Evict) is set.
     Evicted,
     /// The session has ended.
     Closed(CloseReason),
@@ -134,7 +142,7 @@ impl fmt::Display for StreamError {
             Self::Stopped => f.write_str("stream was closed by the peer"),
             Self::AcknowledgedTooMuch => f.write_str("peer acknowledged more than was sent"),
             Self::Evicted => {
-                f.write_str("stream ended: the peer sent beyond its window into a full buffer")
+                f.write_str("stream ended here: it held too much of a full receive buffer")
             }
             Self::Closed(reason) => reason.fmt(f),
         }
@@ -207,7 +215,9 @@ mod io {
         fn kind(&self) -> ErrorKind {
             match self {
                 Self::Local => ErrorKind::NotConnected,
-                Self::Aborted | Self::PeerClosed => ErrorKind::ConnectionAborted,
+                Self::Aborted | Self::PeerClosed | Self::PeerNeverSpoke => {
+                    ErrorKind::ConnectionAborted
+                }
                 Self::Truncated => ErrorKind::UnexpectedEof,
                 Self::Protocol(_) => ErrorKind::InvalidData,
                 Self::KeepAliveTimeout | Self::WriteTimeout => ErrorKind::TimedOut,

@@ -24,10 +24,9 @@
 //! use bytes::Buf;
 //! use smux_proto::{Config, Session, Transmit};
 //!
-//! /// Carries everything that one end has to send to the other.
-//! fn carry(now: Duration, from: &mut Session, to: &mut Session) {
-//!     let mut batch = Transmit::new();
-//!     while from.poll_transmit(now, &mut batch) {
+//! /// Carries what one end has to send to the other. Keep the batch: what is left in it goes first the next time.
+//! fn carry(now: Duration, from: &mut Session, batch: &mut Transmit, to: &mut Session) {
+//!     while from.poll_transmit(now, batch) {
 //!         let taken = to.handle_input(now, batch.chunk()).expect("a well-behaved peer");
 //!         batch.advance(taken);
 //!         if taken == 0 {
@@ -39,18 +38,36 @@
 //! let now = Duration::ZERO; // since an epoch of your choice
 //! let mut client = Session::client(Config::default(), 1, now); // 1: a random number, really
 //! let mut server = Session::server(Config::default(), 2, now);
+//! let mut batch = Transmit::new();
 //!
 //! let Poll::Ready(Ok(id)) = client.open() else { panic!() };
 //! let mut stream = client.stream(id).expect("just opened");
 //! assert_eq!(stream.write(b"ping"), Poll::Ready(Ok(4)));
 //! stream.finish();
-//! carry(now, &mut client, &mut server);
+//! carry(now, &mut client, &mut batch, &mut server);
 //!
 //! let Poll::Ready(Ok(id)) = server.accept() else { panic!() };
 //! let mut stream = server.stream(id).expect("just accepted");
 //! let mut buf = [0; 16];
 //! assert_eq!(stream.read(&mut buf), Poll::Ready(Ok(4)));
 //! assert_eq!(stream.read(&mut buf), Poll::Ready(Ok(0))); // its end
+//! # // More than the receive buffer takes, to a reader that is slower than the writer.
+//! # let Poll::Ready(Ok(id)) = client.open() else { panic!() };
+//! # let data: Vec<u8> = (0..12_000_000_u32).map(|n| (n % 251) as u8).collect();
+//! # let (mut written, mut got) = (0, Vec::new());
+//! # while got.len() < data.len() {
+//! #     for _ in 0..20 {
+//! #         if let Poll::Ready(Ok(count)) = client.stream(id).expect("open").write(&data[written..]) {
+//! #             written += count;
+//! #         }
+//! #         carry(now, &mut client, &mut batch, &mut server);
+//! #     }
+//! #     let _ = server.accept();
+//! #     let before = got.len();
+//! #     while let Poll::Ready(Ok(1..)) = server.stream(id).expect("accepted").read_buf(&mut got) {}
+//! #     assert!(got.len() > before, "stuck at {before} bytes");
+//! # }
+//! # assert!(got == data);
 //! ```
 //!
 //! # Time
@@ -127,13 +144,17 @@ pub mod poll;
 pub use buffer::ThreadBuffers;
 pub use buffer::Transmit;
 pub use buffer::{BufferPool, BufferSource};
-pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
+pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive, SlowReaderPolicy};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use session::Session;
 pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats, WindowLimit};
 pub use streams::Event;
+pub use streams::Priority;
 pub use streams::StreamMut;
-pub use wire::{Command, FrameClass, Header, ProtocolError, Side, StreamId, Version, WindowUpdate};
+pub use wire::{
+    Command, FrameClass, Header, OtherProtocol, ProtocolError, Side, StreamId, Version,
+    WindowUpdate,
+};
 
 /// Makes a test of the README's code.
 #[cfg(doctest)]

@@ -70,7 +70,7 @@ pub struct SessionStats {
     pub transport_time: Duration,
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,
-    /// Streams ended here because they had overrun their window when the receive buffer was full.
+    /// Streams that were ended here because they held too much of a full receive buffer.
     pub streams_evicted: u64,
     /// Streams opened here.
     pub streams_opened: u64,
@@ -190,7 +190,7 @@ pub enum StallCause {
     PeerWindow,
     /// The stream has `max_stream_send_queue` bytes to send.
     StreamQueue,
-    /// All streams together have `max_session_send_queue` bytes to send.
+    /// All streams together have `max_session_send_queue` bytes to send, or this one has its share.
     SessionQueue,
 }
 

@@ -13,4 +13,5 @@ pub use source::BufferSource;
 pub use thread_buffers::ThreadBuffers;
 #[cfg(feature = "poll")]
 pub(crate) use transmit::BatchMemory;
+pub(crate) use transmit::Owner;
 pub use transmit::Transmit;

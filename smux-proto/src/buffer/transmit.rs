@@ -23,6 +23,10 @@ const SIZE: usize = 60 << 10;
 /// contiguous [`chunk`](Buf::chunk), or, with feature `std`, as slices for a vectored write. Bytes count as
 /// sent once [`advance`](Buf::advance) has passed them. Give the same batch to `poll_transmit`
 /// again, so that its buffers are used again.
+///
+/// A batch belongs to the session that filled it until it is empty: to any other session it is
+/// [no batch to fill](crate::Session::poll_transmit). One session may fill a second batch while the
+/// first is being written; they leave in the order in which they were filled.
 pub struct Transmit {
     /// Headers and small payloads, in order.
     copied: Vec<u8>,
@@ -31,6 +35,10 @@ pub struct Transmit {
     /// How much the session fills in.
     size: usize,
     more_follows: bool,
+    /// The session that filled it last.
+    owner: Option<Owner>,
+    /// How far that session's output had come with the last byte that was filled in.
+    end: u64,
     /// Buffers whose bytes have left, other than by a copy.
     spent: Vec<Vec<u8>>,
     /// Bytes of the user that are copied or cleared. They are dropped with the next bytes that
@@ -46,6 +54,15 @@ pub(crate) struct BatchMemory {
     chunks: VecDeque<Chunk>,
     spent: Vec<Vec<u8>>,
     released: Vec<Bytes>,
+}
+
+/// Tells a session from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The address of something that the session owns: no other that lives has the same.
+    pub(crate) address: usize,
+    /// Tells it from sessions that lived before.
+    pub(crate) seed: u64,
 }
 
 enum Chunk {
@@ -81,6 +98,8 @@ impl Transmit {
             remaining: 0,
             size: SIZE,
             more_follows: false,
+            owner: None,
+            end: 0,
             spent: Vec::new(),
             released: Vec::new(),
         }
@@ -124,6 +143,27 @@ impl Transmit {
     /// [size](Self::set_batch_size).
     pub const fn more_follows(&self) -> bool {
         self.more_follows
+    }
+
+    /// Whether this session may fill it.
+    pub(crate) fn is_free_for(&self, owner: Option<Owner>) -> bool {
+        self.remaining == 0 || self.owner == owner
+    }
+
+    /// How much of this session's output has left, as far as this batch tells.
+    pub(crate) fn position(&self, owner: Option<Owner>) -> Option<u64> {
+        (self.owner == owner).then_some(self.end - self.remaining as u64)
+    }
+
+    /// Whether it is empty or holds the last of the output, up to `emitted`: then more may follow in it.
+    pub(crate) const fn is_newest(&self, emitted: u64) -> bool {
+        self.remaining == 0 || self.end == emitted
+    }
+
+    /// Notes whose output it holds, and how far that has come.
+    pub(crate) const fn filled(&mut self, owner: Option<Owner>, end: u64) {
+        self.owner = owner;
+        self.end = end;
     }
 
     /// The limit keeps a transport that takes little at a time from having the copied part moved each time.

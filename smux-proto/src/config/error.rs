@@ -26,6 +26,8 @@ pub enum ConfigError {
     StreamLimit,
     /// `accept_backlog` is 0.
     AcceptBacklog,
+    /// The share of `SlowReaderPolicy::Evict` is not 1 to `max_receive_buffer`.
+    SlowReaderShare,
     /// `max_stream_send_queue` is 0 or above `max_session_send_queue`, or that is above 2^31 − 1.
     SendQueue,
 }
@@ -45,6 +47,9 @@ impl fmt::Display for ConfigError {
             Self::WindowFloor => "window_floor must be 1 byte to max_stream_buffer",
             Self::StreamLimit => "stream limits must not be above 2^30",
             Self::AcceptBacklog => "accept_backlog must be at least 1 stream",
+            Self::SlowReaderShare => {
+                "the share of slow readers must be 1 byte to max_receive_buffer"
+            }
             Self::SendQueue => {
                 "max_stream_send_queue must be at least 1 byte and not above \
                  max_session_send_queue, that not above 2147483647 bytes"

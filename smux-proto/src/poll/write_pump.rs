@@ -202,7 +202,7 @@ impl WritePump {
         let batch = &mut self.batch;
         self.pump
             .shared
-            .act(|state| state.session.note_written(now, batch));
+            .act(|state| state.session.handle_written(now, batch));
     }
 
     /// The reading side may still have something, so this is not the session's end yet.

@@ -53,7 +53,9 @@ impl Session {
     /// The transport's read side has ended. What has arrived can still be read.
     pub fn handle_eof(&mut self, now: Duration) {
         self.advance(now);
-        self.terminate(if self.decoder.is_between_frames() {
+        self.terminate(if self.streams.stats.bytes_received == 0 {
+            CloseReason::PeerNeverSpoke
+        } else if self.decoder.is_between_frames() {
             CloseReason::PeerClosed
         } else {
             CloseReason::Truncated
@@ -99,7 +101,10 @@ impl Session {
             {
                 self.terminate(CloseReason::Local);
             }
-            Phase::Open | Phase::Draining(_) => self.handle_liveness(now),
+            Phase::Open | Phase::Draining(_) => {
+                self.streams.evict_slow_readers(now);
+                self.handle_liveness(now);
+            }
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => {}
         }
     }
@@ -126,9 +131,10 @@ impl Session {
     /// Any other call may change it.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let liveness = self.liveness.next_timeout(self.wants_input());
+        let due = liveness.into_iter().chain(self.streams.next_eviction());
         match self.phase {
-            Phase::Open => liveness,
-            Phase::Draining(limit) => liveness.into_iter().chain([limit]).min(),
+            Phase::Open => due.min(),
+            Phase::Draining(limit) => due.chain([limit]).min(),
             Phase::Closing(limit) | Phase::Shut(limit) | Phase::Receiving(limit) => Some(limit),
             Phase::Terminated => None,
         }

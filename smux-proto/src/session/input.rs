@@ -28,7 +28,7 @@ impl Session {
         if self.wants_input() && !data.is_empty() {
             self.liveness.heard(now);
         }
-        while !rest.is_empty() && self.wants_input() {
+        while !rest.is_empty() && (self.wants_input() || self.make_room(now)) {
             if self.streams.input_over {
                 rest = &[];
             } else if let Err(error) = self.take_item(&mut rest) {
@@ -47,12 +47,17 @@ impl Session {
         Ok(taken)
     }
 
+    /// Ends slow readers whose time is up. Returns whether input can go on.
+    fn make_room(&mut self, now: Duration) -> bool {
+        self.streams.evict_slow_readers(now) && self.wants_input()
+    }
+
     /// Takes the next piece that belongs together.
     fn take_item(&mut self, rest: &mut &[u8]) -> Result<(), ProtocolError> {
         match self.decoder.next(rest)? {
             Some(Item::Header(header)) => self.begin_frame(header),
             Some(Item::Payload { bytes, is_last }) => {
-                self.streams.receive(self.receiver, bytes);
+                self.streams.receive(self.receiver, bytes, self.now);
                 if is_last && let Some(key) = self.receiver {
                     self.streams.end_of_data(key);
                 }

@@ -64,8 +64,9 @@ pub(super) struct Liveness {
     peer_keeps_alive: bool,
     /// When a byte last left.
     left: Duration,
-    /// Bytes are being written.
-    writing: Option<usize>,
+    /// How much output was handed out for writing, and how much of it has left.
+    emitted: u64,
+    written: u64,
     /// A flush of the transport is under way.
     flushing: bool,
     /// Since the write or the flush under way last made progress.
@@ -82,7 +83,8 @@ impl Liveness {
             silence: Patience::new(now),
             peer_keeps_alive: false,
             left: now,
-            writing: None,
+            emitted: 0,
+            written: 0,
             flushing: false,
             no_progress: Patience::new(now),
             nop_due: false,
@@ -107,24 +109,23 @@ impl Liveness {
         self.paused = true;
     }
 
-    /// Compares what is left of the batch being written with what was left before. Returns whether
-    /// that is less.
-    pub(super) fn wrote(&mut self, now: Duration, remaining: usize) -> bool {
-        let progressed = self.writing.is_some_and(|before| remaining < before);
+    /// The output has left up to here. Returns whether that is further than before.
+    pub(super) const fn wrote(&mut self, now: Duration, position: u64) -> bool {
+        let progressed = position > self.written;
         if progressed {
             self.left = now;
             self.no_progress.restart(now);
-            self.writing = (remaining > 0).then_some(remaining);
+            self.written = position;
         }
         progressed
     }
 
-    /// So many bytes are to be written now; more of them are no progress.
-    pub(super) const fn writing(&mut self, now: Duration, bytes: usize) {
+    /// The output up to here is to be written now; that it is more is no progress.
+    pub(super) const fn writing(&mut self, now: Duration, emitted: u64) {
         if !self.has_output() {
             self.no_progress.restart(now);
         }
-        self.writing = Some(bytes);
+        self.emitted = emitted;
         self.nop_due = false;
     }
 
@@ -144,12 +145,12 @@ impl Liveness {
     }
 
     pub(super) const fn is_writing(&self) -> bool {
-        self.writing.is_some()
+        self.written < self.emitted
     }
 
     /// Whether a write or a flush is under way.
     const fn has_output(&self) -> bool {
-        self.writing.is_some() || self.flushing
+        self.is_writing() || self.flushing
     }
 
     pub(super) const fn nop_due(&self) -> bool {

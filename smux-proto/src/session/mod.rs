@@ -7,7 +7,7 @@ mod keep_alive;
 mod output;
 mod phase;
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
 
 use crate::{
@@ -51,6 +51,9 @@ pub struct Session {
     glitches: Glitches,
     /// Streams refused since the transport last took output: the peer cannot have read of more.
     unheard_refusals: usize,
+    seed: u64,
+    /// Its address tells this session from others, wherever that is moved. Made with the first batch.
+    marker: Option<Box<u8>>,
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
     now: Duration,
@@ -84,6 +87,8 @@ impl Session {
             liveness: Liveness::new(config.keep_alive(), now),
             glitches: Glitches::new(config.max_glitches(), now),
             unheard_refusals: 0,
+            seed,
+            marker: None,
             // The reference steps its counter before use: ids 1 and 0 never name a stream.
             next_id: Some(match side {
                 Side::Client => 3,

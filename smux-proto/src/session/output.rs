@@ -1,12 +1,13 @@
 //! Frames that leave, batch by batch.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use bytes::Buf;
 
 use crate::{
     buffer::{
-        Transmit,
+        Owner, Transmit,
         segments::{Queue, Segments},
     },
     stats::SessionStats,
@@ -26,8 +27,14 @@ impl Session {
     ///
     /// Write from `out` what the transport takes, advance it, and call this again with the same
     /// `out` until it returns `false`: that is how the session sees the transport's progress.
+    ///
+    /// Also returns `false`, and leaves `out` alone, while it holds bytes of another session.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
-        let now = self.note_written(now, out);
+        self.handle_written(now, out);
+        let (now, owner) = (self.now, self.owner());
+        if !out.is_free_for(owner) {
+            return false;
+        }
         if matches!(self.phase, Phase::Receiving(_) | Phase::Terminated) {
             out.clear();
             return false;
@@ -35,7 +42,8 @@ impl Session {
         if core::mem::take(&mut self.output_idle) {
             out.trim();
         }
-        if out.has_remaining() && !out.wants_more() {
+        let emitted = self.streams.stats.bytes_emitted;
+        if out.has_remaining() && !(out.wants_more() && out.is_newest(emitted)) {
             return true;
         }
         self.close_if_drained(now);
@@ -45,31 +53,49 @@ impl Session {
             self.fill(version, out);
         }
         let added = out.remaining() - before;
-        self.streams.stats.bytes_emitted += added as u64;
+        let emitted = emitted + added as u64;
+        self.streams.stats.bytes_emitted = emitted;
         if added > 0 {
+            self.marker.get_or_insert_with(|| Box::new(0));
+            out.filled(self.owner(), emitted);
             if !self.liveness.is_writing() {
                 self.unheard_refusals = 0;
             }
             out.set_more_follows(self.streams.scheduler.has_frames());
-            self.liveness.writing(now, out.remaining());
+            self.liveness.writing(now, emitted);
         } else if before > 0 {
             out.set_more_follows(false);
-        } else if let Phase::Closing(limit) = self.phase {
+        } else if let Phase::Closing(limit) = self.phase
+            && !self.liveness.is_writing()
+        {
             self.phase = Phase::Shut(limit);
         }
         out.has_remaining()
     }
 
-    /// Takes note of what has left of a batch.
-    pub(crate) fn note_written(&mut self, now: Duration, out: &mut Transmit) -> Duration {
+    /// Takes note of what has left of a batch that this session filled, without filling it again.
+    ///
+    /// [`poll_transmit`](Self::poll_transmit) does that as well.
+    pub fn handle_written(&mut self, now: Duration, batch: &mut Transmit) {
         let now = self.advance(now);
-        for buffer in out.spent() {
+        let Some(position) = batch.position(self.owner()) else {
+            return;
+        };
+        for buffer in batch.spent() {
             self.streams.segments.recycle(buffer);
         }
-        if self.liveness.wrote(now, out.remaining()) {
+        if self.liveness.wrote(now, position) {
             self.unheard_refusals = 0;
         }
-        now
+    }
+
+    /// Whose batches are this session's; `None` as long as there are none.
+    fn owner(&self) -> Option<Owner> {
+        let marker = self.marker.as_deref()?;
+        Some(Owner {
+            address: core::ptr::from_ref(marker).addr(),
+            seed: self.seed,
+        })
     }
 
     /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a write without
@@ -131,17 +157,19 @@ impl Session {
     }
 
     fn fill_data(&mut self, writer: &mut Writer<'_>) {
+        let max_frame = self.streams.config.max_frame_size();
         // One turn at least: however small the batch, control frames cannot fill it for ever.
         let mut turns = 0;
         while (turns == 0 || writer.out.remaining() < writer.out.batch_size())
-            && let Some(key) = self.streams.scheduler.next_data(&mut self.streams.table)
+            && let Some((key, most)) =
+                (self.streams.scheduler).next_data(&mut self.streams.table, max_frame)
         {
             turns += 1;
             // A SYN leaves before the rest of its stream, even if the control lane is long.
             if self.streams.table[key].has(Flag::OwesSyn) {
                 writer.owed_control(key, &mut self.streams);
             }
-            writer.data(key, &mut self.streams);
+            writer.data(key, most, &mut self.streams);
             self.after_turn(key);
         }
     }
@@ -211,8 +239,8 @@ impl Writer<'_> {
         }
     }
 
-    /// One frame of data, and what FINs are owed once there is no more.
-    fn data(&mut self, key: Key, streams: &mut Streams) {
+    /// One frame of `most` bytes of data or less, and what FINs are owed once there is no more.
+    fn data(&mut self, key: Key, most: usize, streams: &mut Streams) {
         let before = self.out.remaining();
         let Streams {
             table,
@@ -223,7 +251,7 @@ impl Writer<'_> {
             ..
         } = streams;
         let stream = &mut table[key];
-        let length = stream.send.queue.len().min(config.max_frame_size());
+        let length = stream.send.queue.len().min(most);
         if let Ok(wire_length) = u16::try_from(length)
             && wire_length > 0
         {

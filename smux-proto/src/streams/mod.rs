@@ -1,12 +1,15 @@
 //! The streams of a session: the table, and what its streams share.
 
+mod data_lanes;
 pub(crate) mod events;
+mod priority;
 pub(crate) mod receive_budget;
 pub(crate) mod receive_windows;
 pub(crate) mod recv;
 mod round_trip;
 pub(crate) mod scheduler;
 pub(crate) mod send;
+mod slow_readers;
 pub(crate) mod stalls;
 pub(crate) mod stream;
 mod stream_mut;
@@ -14,6 +17,7 @@ mod stream_queue;
 pub(crate) mod table;
 
 pub use events::Event;
+pub use priority::Priority;
 pub use stream_mut::StreamMut;
 
 use alloc::{collections::VecDeque, vec::Vec};
@@ -32,9 +36,16 @@ use events::Events;
 use receive_budget::Budget;
 use receive_windows::Windows;
 use scheduler::Scheduler;
+use slow_readers::SlowReaders;
 use stalls::Stalls;
 use stream::{Flag, Stream};
 use table::{Key, Table};
+
+/// What a stream may queue that has had nothing to send for a whole round, whatever others have.
+const NEWCOMER: usize = 4_096;
+
+/// The least that streams share the session's send queue by: frames should not be smaller.
+const LEAST_SHARE: usize = 1_024;
 
 /// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
@@ -58,6 +69,8 @@ pub(crate) struct Streams {
     pub(crate) trace: Trace,
     /// Streams of the peer that wait to be accepted, in order.
     pub(crate) backlog: VecDeque<Key>,
+    /// Version 1: streams that may be evicted.
+    slow_readers: SlowReaders,
     /// Streams that went beyond their window.
     overrunners: Vec<Key>,
     /// Bytes in all send queues.
@@ -88,6 +101,7 @@ impl Streams {
             stalls: Stalls::default(),
             trace: Trace::new(side, version),
             backlog: VecDeque::new(),
+            slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Vec::new(),
             queued: 0,
             inbound: 0,
@@ -245,7 +259,7 @@ impl Streams {
             self.uncount(stream.id);
         }
         self.trace.gone(stream.id);
-        self.scheduler.forget(&stream, &self.table);
+        self.scheduler.forget(key, &stream, &self.table);
         if stream.has(Flag::InEvents) {
             self.events.forget(&self.table);
         }
@@ -303,7 +317,7 @@ impl Streams {
     }
 
     /// Queues payload for its stream as it arrives; drops it if the stream takes none.
-    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8]) {
+    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: Duration) {
         if let Some((_, arrived)) = &mut self.arriving {
             *arrived += data.len() as u64;
         }
@@ -316,6 +330,9 @@ impl Streams {
         self.segments.push(&mut stream.recv.queue, data, SEGMENT);
         self.budget.charge(data.len());
         self.windows.on_arrival(data.len(), stream);
+        if self.version == Some(Version::V1) {
+            self.slow_readers.on_received(key, stream, now);
+        }
         if was_empty | stream.clear(Flag::ReadWaits) {
             self.events.raise(key, stream, Flag::EventReadable);
         }
@@ -378,15 +395,7 @@ impl Streams {
         self.release_window(key);
         self.trace.evicted(self.table[key].id);
         self.discard_received(key);
-        let stream = &mut self.table[key];
-        stream.set(Flag::Evicted);
-        if self.reason.is_none() {
-            stream.set(Flag::Finished);
-        }
-        stream.clear(Flag::ReadWaits);
-        self.scheduler.owe_data(key, stream);
-        self.events.raise(key, stream, Flag::EventReadable);
-        self.notify_writer(key);
+        self.end_evicted(key);
     }
 
     /// The peer finished a stream: it sends no more data on it.
@@ -418,7 +427,8 @@ impl Streams {
             return;
         }
         let bytes = self.segments.clear(queue);
-        self.budget.refund(bytes);
+        self.refund(key, bytes);
+        self.slow_readers.forget(key, &mut self.table[key]);
         self.stats.payload_discarded += bytes as u64;
         self.compact_segments();
     }
@@ -456,27 +466,47 @@ impl Streams {
 
     /// Bytes that may be written to a stream now.
     fn room(&self, stream: &Stream) -> usize {
-        let own = self
-            .config
-            .max_stream_send_queue()
-            .saturating_sub(stream.send.queue.len());
-        let all = self
-            .config
-            .max_session_send_queue()
-            .saturating_sub(self.queued);
-        let peer = if self.is_v2() {
-            stream.send.credit()
-        } else {
-            usize::MAX
+        let own = stream.send.queue.len();
+        let share = self.send_share().saturating_sub(own);
+        let shared = self.shared_send_queue().saturating_sub(self.queued);
+        // A small write need not wait for bulk data.
+        let newcomer = match stream.has(Flag::InRound) {
+            true => 0,
+            false => {
+                let all = self.config.max_session_send_queue();
+                let least = NEWCOMER.min(self.config.max_stream_send_queue());
+                least
+                    .saturating_sub(own)
+                    .min(all.saturating_sub(self.queued))
+            }
         };
-        own.min(all).min(peer)
+        let peer = match self.is_v2() {
+            true => stream.send.credit(),
+            false => usize::MAX,
+        };
+        share.min(shared).max(newcomer).min(peer)
+    }
+
+    /// What streams that send all the time may have of the session's send queue together. The rest is
+    /// for newcomers.
+    const fn shared_send_queue(&self) -> usize {
+        let limit = self.config.max_session_send_queue();
+        limit - limit / 4
+    }
+
+    /// What each of them may have.
+    fn send_share(&self) -> usize {
+        let share = self.shared_send_queue() / self.scheduler.senders().max(1);
+        share
+            .max(LEAST_SHARE)
+            .min(self.config.max_stream_send_queue())
     }
 
     /// Notes why a write has to wait.
     fn write_waits(&mut self, key: Key) {
-        let is_v2 = self.is_v2();
+        let (is_v2, shared) = (self.is_v2(), self.shared_send_queue());
         let stream = &mut self.table[key];
-        if self.queued >= self.config.max_session_send_queue() {
+        if self.queued >= shared {
             self.scheduler.block(key, stream);
         }
         if stream.write_stall.is_some() {
@@ -484,10 +514,10 @@ impl Streams {
         }
         let cause = if is_v2 && stream.send.credit() == 0 {
             StallCause::PeerWindow
-        } else if self.queued >= self.config.max_session_send_queue() {
-            StallCause::SessionQueue
-        } else {
+        } else if stream.send.queue.len() >= self.config.max_stream_send_queue() {
             StallCause::StreamQueue
+        } else {
+            StallCause::SessionQueue
         };
         stream.write_stall = Some(cause);
         self.stalls.begin(cause, &mut self.stats);
@@ -534,19 +564,19 @@ impl Streams {
     /// Raises an event for a writer that can go on. Every other way to room comes here again: the
     /// peer's update, the stream's next turn, or room in the session's queue.
     pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
-        let half = self.config.max_stream_send_queue() / 2;
         let is_v2 = self.is_v2();
-        let stream = &mut self.table[key];
+        let stream = &self.table[key];
+        // Woken for less, it would be woken for every frame.
         if stream.write_stall.is_none()
-            || stream.send.queue.len() > half
+            || self.room(stream) < stream.send.queue.len()
             || (is_v2 && stream.send.credit() == 0)
         {
             return;
         }
         // The longest waiter for the session's queue goes first: a stream that has just made room
         // by its turn would take it again and again.
-        if self.queued >= self.config.max_session_send_queue() || self.scheduler.has_blocked() {
-            self.scheduler.block(key, stream);
+        if self.queued >= self.shared_send_queue() || self.scheduler.has_blocked() {
+            self.scheduler.block(key, &mut self.table[key]);
         } else {
             self.notify_writer(key);
         }
@@ -572,31 +602,91 @@ impl Streams {
 
     /// Raises events for writers that wait for room in the session's queue, as many as it may serve.
     pub(crate) fn notify_blocked(&mut self) {
-        let mut room = self
-            .config
-            .max_session_send_queue()
-            .saturating_sub(self.queued);
+        let mut room = self.shared_send_queue().saturating_sub(self.queued);
         while room > 0
             && let Some(key) = self.scheduler.next_blocked(&mut self.table)
         {
             self.notify_writer(key);
             if self.queued > 0 {
-                room = room.saturating_sub(self.config.max_stream_send_queue());
+                room = room.saturating_sub(self.send_share());
             }
         }
     }
 
     /// Notes that a read took bytes, and tells the peer in time.
     fn on_read(&mut self, key: Key, bytes: usize) {
-        self.budget.refund(bytes);
+        self.refund(key, bytes);
         self.windows.on_read(bytes, &mut self.table[key]);
         self.compact_segments();
         self.update_window(key);
         self.uncount_if_spent(key);
     }
 
+    /// Gives back what bytes that are read or dropped took.
+    fn refund(&mut self, key: Key, bytes: usize) {
+        if self.table[key].has(Flag::Unbudgeted) {
+            self.slow_readers.release(bytes);
+        } else {
+            self.budget.refund(bytes);
+        }
+    }
+
+    /// When the next slow reader is to be evicted, if nothing happens before.
+    pub(crate) fn next_eviction(&self) -> Option<Duration> {
+        let waits = !self.input_over && !self.has_receive_budget();
+        let (_, at) = self.slow_readers.next().filter(|_| waits)?;
+        Some(at)
+    }
+
+    /// With the budget empty, ends slow readers until it is not. Returns whether it is not.
+    pub(crate) fn evict_slow_readers(&mut self, now: Duration) -> bool {
+        while self.next_eviction().is_some_and(|at| at <= now)
+            && let Some((key, _)) = self.slow_readers.next()
+        {
+            self.evict_slow_reader(key);
+        }
+        self.has_receive_budget()
+    }
+
+    /// Takes what a stream has unread out of the budget, and ends the stream if more would follow.
+    ///
+    /// Its reader gets what has arrived, unless evicted streams hold as much as a budget already.
+    fn evict_slow_reader(&mut self, key: Key) {
+        self.stats.streams_evicted += 1;
+        self.trace.evicted(self.table[key].id);
+        self.slow_readers.forget(key, &mut self.table[key]);
+        let held = self.table[key].recv.queue.len();
+        // A frame may exceed the budget.
+        let most = self.config.max_receive_buffer() + usize::from(u16::MAX);
+        let fits = self.slow_readers.unbudgeted() + held <= most;
+        if fits {
+            self.budget.refund(held);
+            self.slow_readers.keep(held);
+            self.table[key].set(Flag::Unbudgeted);
+        } else {
+            self.discard_received(key);
+        }
+        if !fits || !self.table[key].has(Flag::PeerFinished) {
+            self.end_evicted(key);
+        }
+    }
+
+    /// Ends an evicted stream: FIN follows what was written.
+    fn end_evicted(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        stream.set(Flag::Evicted);
+        if self.reason.is_none() {
+            stream.set(Flag::Finished);
+        }
+        stream.clear(Flag::ReadWaits);
+        self.scheduler.owe_data(key, stream);
+        self.events.raise(key, stream, Flag::EventReadable);
+        self.notify_writer(key);
+    }
+
     /// Owes an update if the peer should hear of what was read.
     fn update_window(&mut self, key: Key) {
+        self.slow_readers.on_read(key, &mut self.table[key]);
         let partial = self.partial(key);
         let stream = &mut self.table[key];
         if stream.has(Flag::PeerFinished) {

@@ -1,14 +1,11 @@
-//! Which frame leaves next.
-//!
-//! Two lanes: control frames (NOP, SYN, UPD and refusals) of all streams first, a bounded share
-//! of each batch; then data, byte-fair: a stream's turn is one frame of at most `max_frame_size`
-//! bytes, into which small writes are merged. This is deficit round robin with the frame size as
-//! the quantum; as frames can be cut anywhere, a backlogged stream always uses its turn up and
-//! there is no deficit to carry over. Each step costs the same whatever the number of streams.
+//! Which frame leaves next: control frames (NOP, SYN, UPD and refusals) of all streams first, a
+//! bounded share of each batch; then [data](super::data_lanes).
 
 use alloc::collections::VecDeque;
 
 use crate::{
+    streams::data_lanes::DataLanes,
+    streams::priority::Priority,
     streams::stream::{Flag, Stream},
     streams::stream_queue::Ring,
     streams::table::{Key, Table},
@@ -20,7 +17,7 @@ pub(crate) struct Scheduler {
     /// Streams that owe a SYN or an UPD.
     control: Ring,
     /// Streams that have data or owe a FIN.
-    data: Ring,
+    data: DataLanes,
     /// Refused streams of the peer, whose FIN is owed.
     refusals: VecDeque<StreamId>,
     /// Streams whose writer waits for room in the session's send queue.
@@ -30,14 +27,14 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
-        for ring in [&mut self.control, &mut self.data, &mut self.blocked] {
-            ring.trim();
-        }
+        self.control.trim();
+        self.data.trim();
+        self.blocked.trim();
         self.refusals.shrink_to_fit();
     }
 
     pub(crate) fn has_frames(&self) -> bool {
-        !(self.control.is_empty() && self.data.is_empty() && self.refusals.is_empty())
+        self.data.has_frames() || !(self.control.is_empty() && self.refusals.is_empty())
     }
 
     pub(crate) fn owe_control(&mut self, key: Key, stream: &mut Stream) {
@@ -48,10 +45,17 @@ impl Scheduler {
     }
 
     pub(crate) fn owe_data(&mut self, key: Key, stream: &mut Stream) {
-        if !stream.has(Flag::InData) {
-            stream.set(Flag::InData);
-            self.data.push(key);
-        }
+        self.data.owe(key, stream);
+    }
+
+    pub(crate) fn set_priority(&mut self, key: Key, stream: &mut Stream, priority: Priority) {
+        self.data.set_priority(key, stream, priority);
+    }
+
+    /// Streams that share the session's send queue: they have sent something in this round, or are
+    /// about to.
+    pub(crate) const fn senders(&self) -> usize {
+        self.data.members()
     }
 
     pub(crate) fn block(&mut self, key: Key, stream: &mut Stream) {
@@ -82,8 +86,13 @@ impl Scheduler {
         next(&mut self.control, table, Flag::InControl)
     }
 
-    pub(crate) fn next_data(&mut self, table: &mut Table) -> Option<Key> {
-        next(&mut self.data, table, Flag::InData)
+    /// The stream that sends data next, and how many bytes it may send.
+    pub(crate) fn next_data(
+        &mut self,
+        table: &mut Table,
+        max_frame: usize,
+    ) -> Option<(Key, usize)> {
+        self.data.next(table, max_frame)
     }
 
     pub(crate) fn next_blocked(&mut self, table: &mut Table) -> Option<Key> {
@@ -91,10 +100,10 @@ impl Scheduler {
     }
 
     /// A stream is gone that may still stand in the lanes.
-    pub(crate) fn forget(&mut self, stream: &Stream, table: &Table) {
+    pub(crate) fn forget(&mut self, key: Key, stream: &Stream, table: &Table) {
+        self.data.forget(key, stream, table);
         let lanes = [
             (&mut self.control, Flag::InControl),
-            (&mut self.data, Flag::InData),
             (&mut self.blocked, Flag::InBlocked),
         ];
         for (lane, flag) in lanes {

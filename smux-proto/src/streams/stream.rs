@@ -24,6 +24,7 @@
 
 use crate::{
     stats::{StallCause, StreamStats, WindowLimit},
+    streams::priority::Priority,
     streams::recv::Recv,
     streams::send::Send,
     wire::StreamId,
@@ -49,8 +50,12 @@ pub(crate) enum Flag {
     ReadStopped,
     /// Both ends have finished and all is read: it counts among its session's streams no more.
     Spent,
-    /// Ended here since the peer overran its window.
+    /// Ended here since it held too much of a full receive buffer.
     Evicted,
+    /// Version 1: has more than its share unread.
+    HoldsMuch,
+    /// What it has unread is no part of the receive budget.
+    Unbudgeted,
     /// Counts among the streams that were ever beyond their window.
     Overran,
     /// The peer's last update acknowledged more than was sent.
@@ -59,6 +64,8 @@ pub(crate) enum Flag {
     CutOff,
     OwesSyn,
     OwesUpd,
+    /// Has data to send, or a FIN.
+    OwesData,
     /// A read was pending.
     ReadWaits,
     /// `poll_sent` was pending.
@@ -70,7 +77,8 @@ pub(crate) enum Flag {
     EventStopped,
     /// Stands in the queue of this name.
     InControl,
-    InData,
+    InFresh,
+    InRound,
     InBlocked,
     InEvents,
     InWindows,
@@ -89,6 +97,7 @@ pub(crate) struct Stream {
     flags: u32,
     /// FINs that have left.
     fins: u8,
+    pub(crate) priority: Priority,
     /// A write was pending, for this.
     pub(crate) write_stall: Option<StallCause>,
     pub(crate) recv: Recv,
@@ -102,6 +111,7 @@ impl Stream {
             serial: 0,
             flags: 0,
             fins: 0,
+            priority: Priority::NORMAL,
             write_stall: None,
             recv: Recv::new(),
             send: Send::new(send_window),

@@ -8,9 +8,9 @@ use crate::{
     buffer::segments::{Queue, Segment, Segments},
     error::StreamError,
     stats::StreamStats,
-    streams::Streams,
     streams::stream::Flag,
     streams::table::Key,
+    streams::{Priority, Streams},
     wire::StreamId,
 };
 
@@ -64,10 +64,12 @@ impl<'a> StreamMut<'a> {
             table,
             segments,
             budget,
+            slow_readers,
             windows,
             ..
         } = &mut *self.streams;
         let stream = &mut table[self.key];
+        let is_budgeted = !stream.has(Flag::Unbudgeted);
         let mut copied = 0;
         while buf.has_remaining_mut() && !stream.recv.queue.is_empty() {
             let front = segments.front(&stream.recv.queue);
@@ -75,7 +77,11 @@ impl<'a> StreamMut<'a> {
             // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
             buf.put_slice(&front[..count]);
             segments.advance(&mut stream.recv.queue, count);
-            budget.refund(count);
+            if is_budgeted {
+                budget.refund(count);
+            } else {
+                slow_readers.release(count);
+            }
             windows.on_read(count, stream);
             copied += count;
         }
@@ -223,6 +229,19 @@ impl<'a> StreamMut<'a> {
         let (unread, unsent) = (self.unread(), self.unsent());
         self.streams.trace.closed(self.id(), unread, unsent);
         self.streams.close(self.key);
+    }
+
+    /// Sets which data leaves first if this and other streams have some. Only this side knows of it.
+    pub fn set_priority(&mut self, priority: Priority) {
+        let stream = &mut self.streams.table[self.key];
+        self.streams
+            .scheduler
+            .set_priority(self.key, stream, priority);
+    }
+
+    /// How this stream's data ranks among that of others.
+    pub fn priority(&self) -> Priority {
+        self.streams.table[self.key].priority
     }
 
     /// Bytes that have arrived and are not read.

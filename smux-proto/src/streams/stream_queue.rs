@@ -33,6 +33,11 @@ impl Ring {
         key
     }
 
+    /// Takes a live entry out, in time that grows with the queue.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.keys.retain(|&other| other != key);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -134,7 +134,10 @@ impl Trace {
 
     pub(crate) fn ended(&self, reason: &CloseReason, streams: usize) {
         match reason {
-            CloseReason::Local | CloseReason::Aborted | CloseReason::PeerClosed => {
+            CloseReason::Local
+            | CloseReason::Aborted
+            | CloseReason::PeerClosed
+            | CloseReason::PeerNeverSpoke => {
                 tell!(DEBUG, &self.session, %reason, streams, "session ended");
             }
             _ => tell!(WARN, &self.session, %reason, streams, "session ended by an error"),

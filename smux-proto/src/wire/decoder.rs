@@ -1,12 +1,14 @@
 //! From bytes, cut in whatever way, to frames: knows the format and nothing of sessions or streams.
 
-use super::{Command, Header, ProtocolError, StreamId, Version, WindowUpdate};
+use super::{Command, Header, OtherProtocol, ProtocolError, StreamId, Version, WindowUpdate};
 
 /// A position in the byte stream. No more than eight bytes are ever held back.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     /// The version that every frame must have; `None` until the first frame decides it.
     version: Option<Version>,
+    /// A frame has begun.
+    has_begun: bool,
     state: State,
     staged: [u8; 8],
     staged_len: usize,
@@ -40,6 +42,7 @@ impl Decoder {
     pub(crate) const fn new(version: Option<Version>) -> Self {
         Self {
             version,
+            has_begun: false,
             state: State::Header,
             staged: [0; 8],
             staged_len: 0,
@@ -60,6 +63,10 @@ impl Decoder {
     ) -> Result<Option<Item<'a>>, ProtocolError> {
         match self.state {
             State::Header => {
+                // A wrong first byte is told at once: the others may never come.
+                if self.staged_len == 0 && (1..Header::SIZE).contains(&input.len()) {
+                    self.check_version(input)?;
+                }
                 let Some(bytes) = self.stage(input) else {
                     return Ok(None);
                 };
@@ -85,7 +92,7 @@ impl Decoder {
     /// Judges a header: version, then command, then length, before it has any effect.
     #[inline(always)]
     fn begin_frame<'a>(&mut self, bytes: [u8; 8]) -> Result<Item<'a>, ProtocolError> {
-        let version = self.check_version(bytes[0])?;
+        let version = self.check_version(&bytes)?;
         let header = Header::decode(bytes)?;
         let Header {
             command,
@@ -110,17 +117,20 @@ impl Decoder {
             Command::Psh | Command::Syn | Command::Fin | Command::Nop => {}
         }
         self.version = Some(version);
+        self.has_begun = true;
         Ok(Item::Header(header))
     }
 
-    /// The first frame decides, if the version is to be detected; then all must be alike.
-    fn check_version(&self, byte: u8) -> Result<Version, ProtocolError> {
+    /// Judges the first byte of a frame. The first frame decides, if the version is to be detected;
+    /// then all must be alike.
+    fn check_version(&self, bytes: &[u8]) -> Result<Version, ProtocolError> {
         let expected = self.version;
-        match Version::from_byte(byte) {
+        let got = bytes.first().copied().unwrap_or_default();
+        match Version::from_byte(got) {
             Some(version) if expected.is_none_or(|expected| expected == version) => Ok(version),
-            _ => Err(ProtocolError::Version {
-                expected,
-                got: byte,
+            _ => Err(match OtherProtocol::guess(bytes) {
+                Some(protocol) if !self.has_begun => ProtocolError::NotSmux(protocol),
+                _ => ProtocolError::Version { expected, got },
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Command, Version};
+use super::{Command, OtherProtocol, Version};
 
 /// The peer broke the protocol or passed a limit. It ends the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum ProtocolError {
         /// The version byte that arrived.
         got: u8,
     },
+    /// The session began with bytes of another protocol.
+    NotSmux(OtherProtocol),
     /// A command byte above 4.
     UnknownCommand(u8),
     /// SYN, FIN or NOP with a payload, or UPD with other than 8 bytes.
@@ -37,10 +39,18 @@ impl fmt::Display for ProtocolError {
         match self {
             Self::Version {
                 expected: Some(expected),
-                got,
+                got: got @ 1..=2,
             } => write!(
                 f,
                 "peer speaks smux version {got}, this session is version {}: configure both alike",
+                expected.to_byte()
+            ),
+            Self::Version {
+                expected: Some(expected),
+                got,
+            } => write!(
+                f,
+                "peer sent {got} where a frame of smux version {} begins",
                 expected.to_byte()
             ),
             Self::Version {
@@ -50,6 +60,9 @@ impl fmt::Display for ProtocolError {
                 f,
                 "peer's first byte is {got}: neither smux version 1 nor 2"
             ),
+            Self::NotSmux(protocol) => {
+                write!(f, "peer does not speak smux: this looks like {protocol}")
+            }
             Self::UnknownCommand(command) => {
                 write!(f, "peer sent unknown command {command}")
             }

@@ -8,8 +8,8 @@ use smux_conformance::{
     harness::Harness,
 };
 use smux_proto::{
-    CloseReason, Command, Config, Event, OpenError, ProtocolError, Session, StreamError, StreamId,
-    Version,
+    CloseReason, Command, Config, Event, OpenError, OtherProtocol, ProtocolError, Session,
+    StreamError, StreamId, Version,
 };
 
 use crate::{BOTH, MAX_FRAME, config, measure, server, server_with_stream, stats, wire};
@@ -92,10 +92,7 @@ fn attack_02_only_the_first_frame_decides_a_detected_version() {
         assert_eq!(error, Err(expected));
     }
     let mut harness = server(Config::builder().detect_version(true));
-    let expected = ProtocolError::Version {
-        expected: None,
-        got: b'G',
-    };
+    let expected = ProtocolError::NotSmux(OtherProtocol::HttpRequest);
     assert_eq!(
         harness.peer_sends_bytes(b"GET / HTTP/1.1\r\n"),
         Err(expected)

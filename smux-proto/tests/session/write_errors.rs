@@ -241,7 +241,7 @@ fn after_the_end_it_changes_nothing() {
     let mut harness = Harness::server(config(Version::V1).build().expect("valid"));
     harness.peer_ends();
     harness.session.handle_write_error(harness.now(), failure());
-    assert_eq!(harness.reason(), CloseReason::PeerClosed);
+    assert_eq!(harness.reason(), CloseReason::PeerNeverSpoke);
     assert_eq!(harness.events(), [Event::Closed]);
 }
 

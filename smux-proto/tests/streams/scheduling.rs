@@ -7,7 +7,7 @@ use smux_conformance::{
     frame::{Frame, Kind, counting, decode_all, fin, psh, syn, upd},
     harness::Harness,
 };
-use smux_proto::{Config, ConfigBuilder, StreamId, Transmit, Version};
+use smux_proto::{Config, ConfigBuilder, Event, Priority, StreamId, Transmit, Version};
 
 fn config() -> ConfigBuilder {
     Config::builder().keep_alive_disabled()
@@ -56,25 +56,199 @@ fn streams_take_turns() {
     assert_eq!(turns, [3, 5, 7].repeat(5));
 }
 
-/// Everybody waits for a round of the others, however much they have to send.
-#[test]
-fn a_small_message_waits_for_one_frame_of_each_other_stream() {
-    let (mut harness, ids) = client(config(), 4);
-    let (small, bulk) = ids.split_first().expect("four");
-    harness.set_transport_room(0);
-    for id in bulk {
-        harness.write(*id, &counting(131_072));
+/// Fills the streams' queues; with each call, one batch leaves and the writers that have room fill theirs again.
+struct Bulk {
+    piece: Vec<u8>,
+    batch: Transmit,
+    sent: BTreeMap<u32, usize>,
+}
+
+impl Bulk {
+    fn new(harness: &mut Harness, streams: &[StreamId], piece: usize) -> Self {
+        let bulk = Self {
+            piece: counting(piece),
+            batch: Transmit::new(),
+            sent: BTreeMap::new(),
+        };
+        for &id in streams {
+            bulk.fill(harness, id);
+        }
+        bulk
     }
-    harness.pump();
-    harness.write(*small, b"small");
+
+    fn fill(&self, harness: &mut Harness, id: StreamId) {
+        while harness.try_write(id, &self.piece).is_ready() {}
+    }
+
+    /// Tells how many bytes left.
+    fn round(&mut self, harness: &mut Harness, small: Option<StreamId>) -> usize {
+        assert!(
+            harness
+                .session
+                .poll_transmit(harness.now(), &mut self.batch)
+        );
+        let bytes = self.batch.copy_to_bytes(self.batch.remaining());
+        for frame in decode_all(&bytes) {
+            *self.sent.entry(frame.id).or_default() += frame.payload.len();
+        }
+        for event in harness.events() {
+            if let Event::Writable(id) = event
+                && Some(id) != small
+            {
+                self.fill(harness, id);
+            }
+        }
+        bytes.len()
+    }
+}
+
+/// Jain's index: 1 if all have the same, 1/n if one has everything.
+fn fairness(shares: impl Iterator<Item = f64> + Clone) -> f64 {
+    let count = shares.clone().count() as f64;
+    let sum: f64 = shares.clone().sum();
+    sum * sum / (count * shares.map(|share| share * share).sum::<f64>())
+}
+
+/// Whatever others have to send, a message of a stream that had nothing to send waits for the batch that is under
+/// way, and for a frame.
+#[test]
+fn a_small_message_does_not_wait_for_bulk_data() {
+    for bulk in [1, 10, 100, 1_000] {
+        let (mut harness, ids) = client(config(), bulk + 1);
+        let (&small, streams) = ids.split_first().expect("some");
+        let mut writers = Bulk::new(&mut harness, streams, 65_536);
+        for _ in 0..1_000 {
+            writers.round(&mut harness, Some(small));
+        }
+        for _ in 0..20 {
+            let written = harness.try_write(small, b"0123456789");
+            assert_eq!(written, Poll::Ready(Ok(10)), "beside {bulk}");
+            let mut before = 0;
+            while harness.session.stream(small).expect("open").unsent() > 0 {
+                before += writers.round(&mut harness, Some(small));
+            }
+            assert!(before <= 128 << 10, "{before} bytes beside {bulk} streams");
+            for _ in 0..2 * bulk {
+                writers.round(&mut harness, Some(small));
+            }
+        }
+    }
+}
+
+#[test]
+fn bulk_streams_have_equal_shares() {
+    for (bulk, piece) in [(10, 65_536), (100, 65_536), (1_000, 65_536), (100, 512)] {
+        let (mut harness, streams) = client(config(), bulk);
+        let mut writers = Bulk::new(&mut harness, &streams, piece);
+        // The first to write have filled their queues as if they were alone.
+        for _ in 0..2 {
+            writers.sent.clear();
+            let mut sent = 0;
+            while sent < bulk << 18 {
+                sent += writers.round(&mut harness, None);
+            }
+        }
+        let shares = streams
+            .iter()
+            .map(|id| writers.sent.get(&id.get()).copied().unwrap_or(0) as f64);
+        let index = fairness(shares);
+        assert!(
+            index >= 0.99,
+            "{index} among {bulk} that write {piece} bytes"
+        );
+    }
+}
+
+/// Streams that are opened for one frame each go first, but others still have their turns.
+#[test]
+fn newcomers_do_not_starve_the_others() {
+    let (mut harness, ids) = client(config().max_outbound_streams(1_000_000), 1);
+    let old = ids[0];
+    let mut writers = Bulk::new(&mut harness, &ids, 65_536);
+    for _ in 0..100 {
+        for _ in 0..3 {
+            let new = harness.open();
+            assert!(harness.try_write(new, &counting(32_768)).is_ready());
+            harness.close(new);
+        }
+        writers.round(&mut harness, None);
+    }
+    let left = writers.sent.values().sum::<usize>();
+    let share = writers.sent[&old.get()];
+    assert!(share >= left / 40, "{share} of {left}");
+}
+
+// ------------------------------------------------------------------ priorities
+
+fn prioritize(harness: &mut Harness, id: StreamId, priority: Priority) {
+    let mut stream = harness.session.stream(id).expect("open");
+    stream.set_priority(priority);
+    assert_eq!(stream.priority(), priority);
+}
+
+#[test]
+fn streams_share_by_weight() {
+    let weights = [1, 8, 16, 48, 255];
+    let (mut harness, streams) = client(config(), weights.len());
+    for (&id, weight) in streams.iter().zip(weights) {
+        prioritize(&mut harness, id, Priority::NORMAL.with_weight(weight));
+    }
+    let mut writers = Bulk::new(&mut harness, &streams, 65_536);
+    let mut sent = 0;
+    while sent < 64 << 20 {
+        sent += writers.round(&mut harness, None);
+    }
+    let index = fairness(
+        streams
+            .iter()
+            .zip(weights)
+            .map(|(id, weight)| writers.sent[&id.get()] as f64 / f64::from(weight)),
+    );
+    assert!(index >= 0.98, "{index}: {:?}", writers.sent);
+}
+
+#[test]
+fn a_higher_level_goes_first() {
+    let (mut harness, ids) = client(config(), 3);
+    harness.set_transport_room(0);
+    for &id in &ids {
+        harness.write(id, &counting(100_000));
+    }
+    prioritize(&mut harness, ids[0], Priority::LOW);
+    prioritize(&mut harness, ids[2], Priority::HIGH);
+    harness.set_transport_room(None);
+    let order: Vec<u32> = harness.take_frames().iter().map(|frame| frame.id).collect();
+    assert_eq!(order, [[7; 4], [5; 4], [3; 4]].concat());
+}
+
+/// However often a stream changes its level while it has data queued, it has one place and loses nothing.
+#[test]
+fn a_stream_keeps_its_data_when_its_priority_changes() {
+    let (mut harness, ids) = client(config().max_frame_size(1_000), 4);
+    harness.set_transport_room(1_500);
+    let levels = [Priority::HIGH, Priority::LOW, Priority::NORMAL];
+    for &id in &ids {
+        harness.write(id, &counting(50_000));
+    }
+    for step in 0..60_usize {
+        let weight = (step % 5 * 10) as u8;
+        let priority = levels[step % 3].with_weight(weight);
+        prioritize(&mut harness, ids[step % 4], priority);
+        harness.set_transport_room(1_500);
+        harness.pump();
+    }
+    for &id in &ids {
+        harness.close(id);
+    }
     harness.set_transport_room(None);
     let frames = harness.take_frames();
-    let place = frames.iter().position(|frame| frame.id == small.get());
-    // What was on its way when it was written: a batch of two frames.
-    assert!(
-        place.is_some_and(|place| place <= 2 + bulk.len()),
-        "{place:?}"
-    );
+    for id in ids {
+        let of_stream = frames.iter().filter(|frame| frame.id == id.get());
+        let data: Vec<u8> = of_stream.flat_map(|frame| frame.payload.clone()).collect();
+        assert!(data == counting(50_000), "{} bytes", data.len());
+    }
+    assert_eq!(harness.session.stream_count(), 0);
+    assert!(!harness.session.wants_transmit());
 }
 
 #[test]

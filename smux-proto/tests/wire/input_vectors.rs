@@ -70,7 +70,7 @@ const ROWS: &[Row] = &[
     row("SYN own parity sid=5 (session is client)", OWN_ID, OWN_ID, |_| None),
     row("SYN dup of locally opened sid=3", Both, Both, |_| None),
     row("SYN sid=0xFFFFFFFF", OWN_ID, OWN_ID, |_| None),
-    row("EOF at frame boundary", Both, Both, |_| Some(CloseReason::PeerClosed)),
+    row("EOF at frame boundary", Both, Both, |_| Some(CloseReason::PeerNeverSpoke)),
     row("EOF inside header (3 bytes)", Both, Both, |_| Some(CloseReason::Truncated)),
     row("EOF between header and payload", CUT_PAYLOAD, CUT_PAYLOAD, |_| Some(CloseReason::Truncated)),
     row("EOF inside payload", Both, Both, |_| Some(CloseReason::Truncated)),
@@ -226,7 +226,7 @@ fn describe<T: ToString, E>(result: Poll<Result<T, E>>, error: impl Fn(E) -> Str
 fn word(reason: &CloseReason) -> String {
     match reason {
         CloseReason::Protocol(_) => "invalid_protocol".to_owned(),
-        CloseReason::PeerClosed => "eof".to_owned(),
+        CloseReason::PeerClosed | CloseReason::PeerNeverSpoke => "eof".to_owned(),
         CloseReason::Truncated => "unexpected_eof".to_owned(),
         other => panic!("no input ends a session with {other}"),
     }

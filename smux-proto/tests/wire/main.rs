@@ -3,3 +3,4 @@
 mod detect;
 mod frames;
 mod input_vectors;
+mod strangers;

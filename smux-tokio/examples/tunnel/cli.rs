@@ -308,6 +308,7 @@ impl LinkArgs {
             builder
                 .keep_alive_interval(self.keep_alive)
                 .keep_alive_timeout(timeout)
+                .keep_alive_required(self.transport == Transport::Kcp)
         };
         builder.build().context("the arguments do not fit")
     }

@@ -6,6 +6,7 @@ mod long_links;
 mod overruns;
 mod receiver;
 mod sender;
+mod slow_readers;
 mod stalls;
 mod wrap;
 

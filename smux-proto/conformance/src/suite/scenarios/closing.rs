@@ -30,9 +30,9 @@ pub fn is_closed<H: Host>(case: &Case<H>) {
     assert_eq!(ours.close(), CloseReason::Local);
     assert!(ours.is_closed());
     assert_eq!(ours.close_reason(), Some(CloseReason::Local));
-    assert_eq!(theirs.closed(), CloseReason::PeerClosed);
+    assert_eq!(theirs.closed(), CloseReason::PeerNeverSpoke);
     assert!(theirs.is_closed());
-    assert_eq!(theirs.close_reason(), Some(CloseReason::PeerClosed));
+    assert_eq!(theirs.close_reason(), Some(CloseReason::PeerNeverSpoke));
 }
 
 /// Closing twice, here and there, is no error, and the reason stays the first.
@@ -40,8 +40,8 @@ pub fn close_twice<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     assert_eq!(ours.close(), CloseReason::Local);
     assert_eq!(ours.close(), CloseReason::Local);
-    assert_eq!(theirs.close(), CloseReason::PeerClosed);
-    assert_eq!(theirs.close(), CloseReason::PeerClosed);
+    assert_eq!(theirs.close(), CloseReason::PeerNeverSpoke);
+    assert_eq!(theirs.close(), CloseReason::PeerNeverSpoke);
     ours.abort();
     assert_eq!(ours.close_reason(), Some(CloseReason::Local));
 }

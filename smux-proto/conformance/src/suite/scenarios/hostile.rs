@@ -48,11 +48,8 @@ pub fn other_version<H: Host>(case: &Case<H>) {
 /// A version that does not exist.
 pub fn unknown_version<H: Host>(case: &Case<H>) {
     let expected = Some(case.version);
-    let error = ProtocolError::Version {
-        expected,
-        got: 0x16,
-    };
-    ends_with(case, &[0x16, 3, 1, 0, 0, 0, 0, 0], &error);
+    let error = ProtocolError::Version { expected, got: 0 };
+    ends_with(case, &[0, 3, 1, 0, 0, 0, 0, 0], &error);
 }
 
 /// Commands that do not exist.

@@ -165,6 +165,6 @@ pub fn connection_takes_nothing<H: Host>(case: &Case<H>) {
         };
         assert_eq!(ours.closed(), why);
         assert_eq!(reason(stream.flush()), why);
-        assert_eq!(theirs.closed(), CloseReason::PeerClosed);
+        assert_eq!(theirs.closed(), CloseReason::PeerNeverSpoke);
     }
 }

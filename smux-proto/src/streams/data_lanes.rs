@@ -1,0 +1,239 @@
+//! Which stream sends data next.
+//!
+//! The streams of a level of [priority](super::Priority) take turns: deficit round robin in bytes,
+//! where a turn is a frame of `max_frame_size`, or as much more or less as the stream's weight says.
+//! Frames can be cut anywhere, so a backlogged stream uses its turn up and has no deficit.
+//!
+//! A stream that has had nothing to send for a whole round is fresh when it has something: it sends
+//! one frame before the round goes on. So a small message waits for the batch that is under way, and
+//! not for a frame of every other stream. After a frame a stream stays in the round, empty or not,
+//! until its next turn: what sends all the time is never fresh.
+//!
+//! Each step costs the same whatever the number of streams: an empty stream that is passed over has
+//! sent a frame since it was passed over last.
+
+use crate::streams::{
+    priority::Level,
+    stream::{Flag, Stream},
+    stream_queue::Ring,
+    table::{Key, Table},
+};
+
+/// Frames of fresh streams before one of the round: streams that are opened for one frame each must
+/// not starve the others.
+const MOST_FRESH: u8 = 32;
+
+/// The streams that send data, by level.
+#[derive(Debug, Default)]
+pub(super) struct DataLanes {
+    lanes: [Lane; Level::COUNT],
+    /// Streams that stand in any lane.
+    members: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    fresh: Ring,
+    round: Ring,
+    /// Streams of this lane that have data or owe a FIN.
+    ready: usize,
+    /// The stream whose turn it is, and how much of its turn is left.
+    turn: Option<(Key, usize)>,
+    /// Frames of fresh streams since the last one of the round.
+    fresh_turns: u8,
+}
+
+impl DataLanes {
+    pub(super) fn has_frames(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.ready > 0)
+    }
+
+    /// Streams that have sent something in this round, or are about to.
+    pub(super) const fn members(&self) -> usize {
+        self.members
+    }
+
+    /// Notes that a stream has data or owes a FIN.
+    pub(super) fn owe(&mut self, key: Key, stream: &mut Stream) {
+        if stream.has(Flag::OwesData) {
+            return;
+        }
+        stream.set(Flag::OwesData);
+        let lane = &mut self.lanes[stream.priority.level() as usize];
+        lane.ready += 1;
+        if !is_member(stream) {
+            stream.set(Flag::InFresh);
+            lane.fresh.push(key);
+            self.members += 1;
+        }
+    }
+
+    /// The stream that sends next, and how many bytes of data it may send.
+    pub(super) fn next(&mut self, table: &mut Table, max_frame: usize) -> Option<(Key, usize)> {
+        for lane in &mut self.lanes {
+            if lane.ready > 0 {
+                if let Some(next) = lane.next(table, max_frame, &mut self.members) {
+                    return Some(next);
+                }
+                // Nothing is in the lane any more: it has been cleared.
+                lane.ready = 0;
+            }
+            // Nobody waits for a turn, so there is no round to keep.
+            lane.leave_round(table, &mut self.members);
+        }
+        None
+    }
+
+    /// Takes a stream out, because it is gone or about to change its level.
+    pub(super) fn remove(&mut self, key: Key, stream: &Stream) {
+        let lane = &mut self.lanes[stream.priority.level() as usize];
+        if stream.has(Flag::OwesData) {
+            lane.ready = lane.ready.saturating_sub(1);
+        }
+        if is_member(stream) {
+            self.members = self.members.saturating_sub(1);
+        }
+        if lane.turn.is_some_and(|(whose, _)| whose == key) {
+            lane.turn = None;
+        }
+    }
+
+    /// A stream is gone that may still stand in a lane.
+    pub(super) fn forget(&mut self, key: Key, stream: &Stream, table: &Table) {
+        self.remove(key, stream);
+        let lane = &mut self.lanes[stream.priority.level() as usize];
+        for (ring, flag) in [
+            (&mut lane.fresh, Flag::InFresh),
+            (&mut lane.round, Flag::InRound),
+        ] {
+            if stream.has(flag) {
+                ring.forget(|key| table.get(key).is_some_and(|stream| stream.has(flag)));
+            }
+        }
+    }
+
+    /// Changes a stream's priority, and its place with it if the level is another.
+    pub(super) fn set_priority(
+        &mut self,
+        key: Key,
+        stream: &mut Stream,
+        priority: super::Priority,
+    ) {
+        let owes = stream.has(Flag::OwesData);
+        if priority.level() == stream.priority.level() || !(owes || is_member(stream)) {
+            stream.priority = priority;
+            return;
+        }
+        self.remove(key, stream);
+        let lane = &mut self.lanes[stream.priority.level() as usize];
+        if stream.clear(Flag::InFresh) {
+            lane.fresh.remove(key);
+        }
+        if stream.clear(Flag::InRound) {
+            lane.round.remove(key);
+        }
+        stream.priority = priority;
+        if stream.clear(Flag::OwesData) {
+            self.owe(key, stream);
+        }
+    }
+
+    pub(super) fn trim(&mut self) {
+        for lane in &mut self.lanes {
+            lane.fresh.trim();
+            lane.round.trim();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn is_member(stream: &Stream) -> bool {
+    stream.has(Flag::InFresh) || stream.has(Flag::InRound)
+}
+
+impl Lane {
+    fn next(
+        &mut self,
+        table: &mut Table,
+        max_frame: usize,
+        members: &mut usize,
+    ) -> Option<(Key, usize)> {
+        let (key, most) = self
+            .next_fresh(table, max_frame)
+            .or_else(|| self.next_of_round(table, max_frame, members))
+            .or_else(|| {
+                self.fresh_turns = 0;
+                self.next_fresh(table, max_frame)
+            })?;
+        table[key].clear(Flag::OwesData);
+        self.ready = self.ready.saturating_sub(1);
+        Some((key, most))
+    }
+
+    fn next_fresh(&mut self, table: &mut Table, max_frame: usize) -> Option<(Key, usize)> {
+        while self.fresh_turns < MOST_FRESH
+            && let Some(key) = self.fresh.pop()
+        {
+            if let Some(stream) = table.get_mut(key)
+                && stream.clear(Flag::InFresh)
+            {
+                self.fresh_turns += 1;
+                stream.set(Flag::InRound);
+                self.round.push(key);
+                let turn = stream.priority.turn(max_frame);
+                return Some((key, turn.min(max_frame)));
+            }
+        }
+        None
+    }
+
+    fn next_of_round(
+        &mut self,
+        table: &mut Table,
+        max_frame: usize,
+        members: &mut usize,
+    ) -> Option<(Key, usize)> {
+        self.fresh_turns = 0;
+        let goes_on = self.turn.take().filter(|&(key, _)| {
+            let stream = table.get(key);
+            stream.is_some_and(|stream| stream.has(Flag::OwesData))
+        });
+        let (key, left) = match goes_on {
+            Some(turn) => turn,
+            None => {
+                let key = self.next_ready(table, members)?;
+                self.round.push(key);
+                (key, table[key].priority.turn(max_frame))
+            }
+        };
+        let most = left.min(max_frame);
+        if left > most {
+            self.turn = Some((key, left - most));
+        }
+        Some((key, most))
+    }
+
+    /// Takes the next stream of the round that has something to send. Those that have nothing leave.
+    fn next_ready(&mut self, table: &mut Table, members: &mut usize) -> Option<Key> {
+        while let Some(key) = self.round.pop() {
+            let Some(stream) = table.get_mut(key).filter(|s| s.has(Flag::InRound)) else {
+                continue;
+            };
+            if stream.has(Flag::OwesData) {
+                return Some(key);
+            }
+            stream.clear(Flag::InRound);
+            *members = members.saturating_sub(1);
+        }
+        None
+    }
+
+    /// Empties the round of streams that have nothing to send.
+    fn leave_round(&mut self, table: &mut Table, members: &mut usize) {
+        self.turn = None;
+        while self.next_ready(table, members).is_some() {}
+    }
+}

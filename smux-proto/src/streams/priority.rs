@@ -1,0 +1,90 @@
+//! How important a stream's data is, compared with that of other streams.
+
+use core::num::NonZeroU8;
+
+/// Which stream's data leaves first, among those of one session that have data to send.
+///
+/// Nothing of it is on the wire: it orders what *this* side sends, and the peer knows nothing of it.
+///
+/// A level is strict: as long as a stream of a higher level has data, those of lower levels wait.
+/// Within a level, streams share the connection in proportion to their weights. Control frames
+/// (SYN and window updates) go before data at any level.
+///
+/// ```
+/// use smux_proto::Priority;
+///
+/// let interactive = Priority::HIGH;
+/// let download = Priority::NORMAL;
+/// let paid_download = Priority::NORMAL.with_weight(48); // three times as much as `download`
+/// let backup = Priority::LOW;
+/// assert_eq!(Priority::default(), download);
+/// # let _ = (interactive, paid_download, backup);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Priority {
+    level: Level,
+    weight: NonZeroU8,
+}
+
+/// In the order in which they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(super) enum Level {
+    High,
+    Normal,
+    Low,
+}
+
+impl Level {
+    pub(super) const COUNT: usize = 3;
+}
+
+/// A stream of this weight sends a frame of `max_frame_size` a turn.
+const USUAL_WEIGHT: NonZeroU8 = NonZeroU8::new(16).unwrap();
+
+impl Priority {
+    /// Before everything else: for little data that is urgent. It can starve all other streams.
+    pub const HIGH: Self = Self::of(Level::High);
+    /// That of every stream unless set.
+    pub const NORMAL: Self = Self::of(Level::Normal);
+    /// Only what all other streams leave, which may be nothing.
+    pub const LOW: Self = Self::of(Level::Low);
+
+    const fn of(level: Level) -> Self {
+        Self {
+            level,
+            weight: USUAL_WEIGHT,
+        }
+    }
+
+    /// The same level with this weight, 1 to 255; 0 counts as 1. The weight is 16 unless set.
+    #[must_use]
+    pub const fn with_weight(self, weight: u8) -> Self {
+        let weight = match NonZeroU8::new(weight) {
+            Some(weight) => weight,
+            None => NonZeroU8::MIN,
+        };
+        Self { weight, ..self }
+    }
+
+    /// The share of the connection, in relation to the weights of other streams of the level.
+    pub const fn weight(self) -> u8 {
+        self.weight.get()
+    }
+
+    pub(super) const fn level(self) -> Level {
+        self.level
+    }
+
+    /// Bytes that a stream may send each time it is its turn.
+    pub(super) fn turn(self, max_frame_size: usize) -> usize {
+        let weight = usize::from(self.weight.get());
+        (max_frame_size * weight / usize::from(USUAL_WEIGHT.get())).max(1)
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self::NORMAL
+    }
+}
