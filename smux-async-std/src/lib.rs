@@ -117,6 +117,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod copy;
 mod io;
 #[cfg(any(feature = "async-std", feature = "smol"))]
 mod runtime;

@@ -9,7 +9,7 @@ use smux_proto::{
     poll::{self, ReadHandle, StreamHandle, WriteHandle},
 };
 
-use crate::{io::copy_to, stream::Stream};
+use crate::{copy::copy_to, stream::Stream};
 
 /// The reading half of a [`Stream`].
 ///

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_io::AsyncWrite;
 use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 
-use crate::io::copy_to;
+use crate::copy::copy_to;
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
