@@ -39,8 +39,8 @@ macro_rules! impl_async_read {
 
 macro_rules! impl_async_write {
     ($($writer:ty),*) => {$(
-        /// A write returns once its bytes are queued; a flush once all that is queued is written and the transport
-        /// flushed; a close ends our data, then flushes: reading goes on.
+        /// A write returns once its bytes are queued; a flush once all that is queued is written
+        /// and the transport flushed; a close ends our data, then flushes: reading goes on.
         impl AsyncWrite for $writer {
             fn poll_write(
                 self: Pin<&mut Self>,

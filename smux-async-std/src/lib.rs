@@ -1,8 +1,8 @@
-//! smux over `futures-io`, for smol and async-std: many streams over one connection, compatible with Go's
-//! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
+//! smux over `futures-io`, for smol and async-std: many streams over one connection, compatible
+//! with Go's [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
 //!
-//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it is
-//! `AsyncRead + AsyncWrite` again.
+//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it
+//! is `AsyncRead + AsyncWrite` again.
 //!
 //! With the feature `smol`:
 //!

@@ -13,8 +13,8 @@ use crate::{copy::copy_to, stream::Stream};
 
 /// The reading half of a [`Stream`].
 ///
-/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`]; the writing half can go on.
-/// When both are dropped, the stream closes.
+/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`];
+/// the writing half can go on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
@@ -22,8 +22,8 @@ pub struct OwnedReadHalf {
 
 /// The writing half of a [`Stream`].
 ///
-/// Dropping it alone ends our data behind what is queued, as `close` does; the reading half can go on. When both are dropped, the
-/// stream closes.
+/// Dropping it alone ends our data behind what is queued, as `close` does; the reading half can go
+/// on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     half: WriteHandle,

@@ -1,8 +1,9 @@
 //! The threads that move a session, and the blocking transport as its pumps see it.
 //!
-//! There are three, whatever the number of streams: one is blocked in the transport's read, one in its write, and
-//! while both are, somebody must keep time, or a peer that takes no bytes would never be noticed. The third ends
-//! the other two: it sees the end of the session and shuts the transport.
+//! There are three, whatever the number of streams: one is blocked in the transport's read, one in
+//! its write, and while both are, somebody must keep time, or a peer that takes no bytes would
+//! never be noticed. The third ends the other two: it sees the end of the session and shuts the
+//! transport.
 
 use std::{
     cell::Cell,
@@ -54,8 +55,8 @@ where
         transport: BlockingReader(parts.reader),
         pump: pumps.read,
     };
-    // If spawning a thread fails, dropping its pump aborts the session. The timer comes first, to see
-    // that and end the others.
+    // If spawning a thread fails, dropping its pump aborts the session. The timer comes first, to
+    // see that and end the others.
     start("smux-timer", move || timer.run())?;
     start("smux-write", move || writer.run())?;
     start("smux-read", move || reader.run())?;
@@ -69,8 +70,8 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-// In each of the three, fields are dropped in this order: the session counts as ended once the last pump is dropped, and by
-// then nothing must be left of the transport.
+// In each of the three, fields are dropped in this order: the session counts as ended once the last
+// pump is dropped, and by then nothing must be left of the transport.
 
 struct ReaderThread<R> {
     transport: BlockingReader<R>,

@@ -1,9 +1,9 @@
 //! What sessions of the Go implementation were seen to send and to do.
 //!
-//! The files in `traces/` were recorded with real Go sessions of the releases in their names; 1.5.58
-//! has files only where it differs from 1.5.57, which `go/record` checks. A
-//! packet trace has the steps that were taken and every frame in both directions; the input
-//! vectors have malformed and unusual input and how each call ended.
+//! The files in `traces/` were recorded with real Go sessions of the releases in their names;
+//! 1.5.58 has files only where it differs from 1.5.57, which `go/record` checks. A packet trace has
+//! the steps that were taken and every frame in both directions; the input vectors have malformed
+//! and unusual input and how each call ended.
 
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
 

@@ -39,10 +39,11 @@ impl StreamHandle {
         Poll::Ready(Ok(read))
     }
 
-    /// As [`poll_read`](Self::poll_read), into any [`BufMut`]: for instance one that was never initialised.
+    /// As [`poll_read`](Self::poll_read), into any [`BufMut`]: for instance one that was never
+    /// initialised.
     ///
-    /// `buf` may use the session: the bytes are copied through a buffer in between, which is filled under the lock.
-    /// Should `buf` panic, up to 16 KiB are lost.
+    /// `buf` may use the session: the bytes are copied through a buffer in between, which is filled
+    /// under the lock. Should `buf` panic, up to 16 KiB are lost.
     pub fn poll_read_buf(
         &self,
         cx: &mut Context<'_>,
@@ -119,10 +120,12 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes some of the bytes that it is
-    /// given and returns how many; it is called without the session's lock.
+    /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes
+    /// some of the bytes that it is given and returns how many; it is called without the session's
+    /// lock.
     ///
-    /// Cancel-safe if `write` is: bytes count as read once it has taken them. It lets other tasks run now and then.
+    /// Cancel-safe if `write` is: bytes count as read once it has taken them. It lets other tasks
+    /// run now and then.
     ///
     /// # Errors
     /// As of any read, those of `write`, and [`io::ErrorKind::WriteZero`] if it takes nothing.
@@ -146,7 +149,8 @@ impl StreamHandle {
         .await
     }
 
-    /// Bytes are taken from the stream in the same step in which the writer took them: a caller may stop in between steps.
+    /// Bytes are taken from the stream in the same step in which the writer took them: a caller may
+    /// stop in between steps.
     fn poll_copy(
         &self,
         cx: &mut Context<'_>,

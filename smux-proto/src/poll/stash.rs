@@ -51,8 +51,8 @@ impl Reader {
 
 /// What a transport reads into.
 ///
-/// A transport may report more than it read: then the reader gets what it has read before, or zeros, and never what
-/// another reader has.
+/// A transport may report more than it read: then the reader gets what it has read before, or
+/// zeros, and never what another reader has.
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     /// How far it was ever used since it was all zeros.

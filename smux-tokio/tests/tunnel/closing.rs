@@ -59,7 +59,8 @@ async fn a_reset_passes_through() {
     assert_reset(&mut near).await;
 }
 
-/// The tunnel does not read a connection as long as the target takes nothing. Once it does, it learns what has happened.
+/// The tunnel does not read a connection as long as the target takes nothing. Once it does, it
+/// learns what has happened.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_passes_through_when_the_target_reads_again() {
     let tunnel = Tunnel::start(&[], &[]).await;
@@ -208,7 +209,8 @@ async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
     server.ended().await;
 }
 
-/// Nobody waits for ever for a user or a target that has ended its own direction and has stopped reading.
+/// Nobody waits for ever for a user or a target that has ended its own direction and has stopped
+/// reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_cuts_those_that_do_not_read() {
     let tunnel = Tunnel::start(&["--drain", "0.1"], &["--drain", "0.1"]).await;

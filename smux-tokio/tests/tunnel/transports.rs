@@ -10,7 +10,8 @@ use crate::target::{check_echo, echo, receive, send};
 
 const SIZE: u64 = 1 << 20;
 
-/// Each direction ends in its own time, the user's first and the target's first, on every session of the tunnel.
+/// Each direction ends in its own time, the user's first and the target's first, on every session
+/// of the tunnel.
 async fn carries_and_half_closes(tunnel: &Tunnel) {
     for seed in 0..4 {
         let (mut near, mut far) = within(tunnel.connect()).await;

@@ -12,7 +12,8 @@ use crate::{
 
 type Waiter = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
 
-/// Each waits for something that happens only when the session ends. The peer is silent and does not read.
+/// Each waits for something that happens only when the session ends. The peer is silent and does
+/// not read.
 fn waiters(session: &SessionHandle, streams: &[Arc<StreamHandle>; 3]) -> [Waiter; 7] {
     let [shared, flushed, stopped] = streams.clone();
     let (read, written) = (Arc::clone(&shared), shared);

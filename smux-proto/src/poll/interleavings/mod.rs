@@ -1,11 +1,13 @@
 //! This layer with its tasks in orders that a scheduler picks.
 //!
-//! `shuttle` runs the tasks of a scenario as coroutines and decides at every lock which of them goes on; handles and
-//! pumps share nothing that is not behind one. After `Pending` a task goes on only if its waker was woken: a missed
-//! wake-up ends as a deadlock. A failure prints its schedule, which `shuttle::replay` in place of `explore` repeats.
+//! `shuttle` runs the tasks of a scenario as coroutines and decides at every lock which of them
+//! goes on; handles and pumps share nothing that is not behind one. After `Pending` a task goes on
+//! only if its waker was woken: a missed wake-up ends as a deadlock. A failure prints its schedule,
+//! which `shuttle::replay` in place of `explore` repeats.
 //!
 //! Each run takes other schedules, `cargo test` a few.
-//! `SMUX_SCHEDULES=100000 cargo test --release -p smux-proto --features poll --lib interleavings` takes many.
+//! `SMUX_SCHEDULES=100000 cargo test --release -p smux-proto --features poll --lib interleavings`
+//! takes many.
 
 mod endings;
 mod sessions;
@@ -70,7 +72,8 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until the tasks have ended by themselves. No handle of the session may be left then, nor anything else.
+    /// Waits until the tasks have ended by themselves. No handle of the session may be left then,
+    /// nor anything else.
     async fn ended(self) {
         for task in self.tasks {
             task.await.expect("ends without panic");
