@@ -29,8 +29,8 @@
 //! # Both ends alike
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
-//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
-//! version 2 a stream that nobody reads does not hold up the others.
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in version 2 a
+//! stream that is not read does not hold up the others.
 //!
 //! # Threads
 //!

@@ -21,7 +21,7 @@ const COPY: usize = 64 * 1024;
 /// either direction.
 ///
 /// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has
-/// finished, reading fails instead, so nobody takes a truncated stream for a whole one.
+/// finished, reading fails instead, so a truncated stream is never taken for a whole one.
 ///
 /// A write returns once its bytes are queued; it waits while the peer's window or the send queue is
 /// full. A flush returns once what is queued is written, and the transport flushed; nothing needs a
@@ -163,7 +163,7 @@ impl Stream {
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     ///
     /// # Example
     /// ```
@@ -194,10 +194,11 @@ impl Stream {
         read.block_on(|cx| handle.poll_read_bytes(cx, max))
     }
 
-    /// Writes all that the peer sends to `writer`, flushes it, and returns how many bytes it were.
+    /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
+    /// copied.
     ///
     /// # Errors
-    /// As of any read, or of `writer`; what `writer` was being given is lost then.
+    /// Same errors as reading, or those of `writer`. What `writer` was being given is then lost.
     ///
     /// # Example
     /// ```
@@ -239,7 +240,7 @@ impl Stream {
     /// that was; 0 only for empty `data`.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -264,7 +265,7 @@ impl Stream {
     /// Queues all of `data` without a copy.
     ///
     /// # Errors
-    /// As of any write; `data` keeps what was not taken.
+    /// Same errors as writing; `data` keeps what was not taken.
     ///
     /// # Example
     /// ```

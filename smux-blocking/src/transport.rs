@@ -12,7 +12,7 @@ use std::{
 /// A connection that a session can run over.
 ///
 /// Implemented for [`TcpStream`], for [`UnixStream`](std::os::unix::net::UnixStream), and for
-/// [`Parts`], that is for any reader and writer that two threads can use at the same time and that
+/// [`Parts`]. `Parts` hold any reader and writer that two threads can use at the same time and that
 /// can be shut down.
 ///
 /// A blocking TLS stream is usually no such pair, since reading and writing share its state: take

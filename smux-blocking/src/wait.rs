@@ -123,10 +123,10 @@ impl Signal {
     fn raise(&self) {
         let mut state = self.lock();
         state.raised += 1;
-        let anybody = state.waiting > 0;
+        let has_waiters = state.waiting > 0;
         drop(state);
         // Each notification is a system call.
-        if anybody {
+        if has_waiters {
             self.changed.notify_all();
         }
     }

@@ -167,7 +167,7 @@ fn the_last_clone_closes_the_stream() {
         assert_eq!(theirs.read(&mut text).expect("end"), 0);
         theirs.stopped().expect("told");
         assert!(theirs.is_stopped());
-        let error = theirs.write(b"nobody reads").expect_err("stopped");
+        let error = theirs.write(b"not read").expect_err("stopped");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         let source = error.get_ref().and_then(|e| e.downcast_ref());
         assert_eq!(source, Some(&StreamError::Stopped));

@@ -29,8 +29,8 @@
 //! # Both ends alike
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
-//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
-//! version 2 a stream that nobody reads does not hold up the others.
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in version 2 a
+//! stream that is not read does not hold up the others.
 //!
 //! # What runs where
 //!
@@ -39,10 +39,9 @@
 //! Everything else works on any task, thread or runtime. The runtime of the driver needs its timer
 //! enabled.
 //!
-//! A task that computes for long between its reads can delay all streams of its session, since
-//! tokio keeps the session's task on the same thread. Move such work to
-//! [`tokio::task::spawn_blocking`], or the session to a runtime of its own with
-//! [`Session::client_on`].
+//! A task that computes for long between its reads can delay all streams of its session: tokio
+//! keeps the session's task on the same thread. Move such work to [`tokio::task::spawn_blocking`],
+//! or the session to a runtime of its own with [`Session::client_on`].
 //!
 //! # Writing, flushing, ending
 //!

@@ -17,7 +17,7 @@ use tokio::{
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
 /// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has
-/// finished, reading fails instead, so nobody takes a truncated stream for a whole one.
+/// finished, reading fails instead, so a truncated stream is never taken for a whole one.
 ///
 /// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was
 /// not read is discarded, and the peer's writes fail from then on, if it can tell. A stream keeps
@@ -56,7 +56,7 @@ impl Stream {
     /// Cancel-safe.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     ///
     /// # Example
     /// ```
@@ -87,13 +87,13 @@ impl Stream {
         Ok(cooperative(self.handle.read_bytes(max)).await?)
     }
 
-    /// Writes all that the peer sends to `writer`, flushes it at the end, and returns how many
-    /// bytes it were.
+    /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
+    /// copied.
     ///
     /// Cancel-safe if `writer` is: bytes count as read once it has taken them.
     ///
     /// # Errors
-    /// As of any read, or of `writer`.
+    /// Same errors as reading, or those of `writer`.
     ///
     /// # Example
     /// ```
@@ -130,7 +130,7 @@ impl Stream {
     /// that was; 0 only for empty `data`. Cancel-safe.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -154,7 +154,7 @@ impl Stream {
     /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```

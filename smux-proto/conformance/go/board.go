@@ -8,7 +8,7 @@ type board struct {
 	changed  *sync.Cond
 	released map[uint32]bool
 	receipts map[uint32]receipt
-	// ended is closed with the session: nobody waits beyond it.
+	// ended is closed with the session: waiting ends with it.
 	ended chan struct{}
 }
 

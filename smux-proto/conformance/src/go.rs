@@ -11,7 +11,8 @@
 //! if !GoPeer::available() {
 //!     return Ok(());
 //! }
-//! let peer = GoPeer::start(Release::NEWEST, Mode::Serve, &Options { version: 2, ..Options::default() })?;
+//! let options = Options { version: 2, ..Options::default() };
+//! let peer = GoPeer::start(Release::NEWEST, Mode::Serve, &options)?;
 //! let transport = std::net::TcpStream::connect(peer.address())?;
 //! // ... a session over `transport`, which opens streams ...
 //! drop(transport);

@@ -96,7 +96,7 @@ impl StreamHandle {
     /// [`poll_read_bytes`](Self::poll_read_bytes) as a future. Cancel-safe.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     pub async fn read_bytes(&self, max: usize) -> Result<Bytes, StreamError> {
         poll_fn(|cx| self.poll_read_bytes(cx, max)).await
     }
@@ -104,7 +104,7 @@ impl StreamHandle {
     /// [`poll_write_bytes`](Self::poll_write_bytes) as a future. Cancel-safe.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_bytes(&self, data: &mut Bytes) -> Result<usize, StreamError> {
         poll_fn(|cx| self.poll_write_bytes(cx, data)).await
     }
@@ -112,7 +112,7 @@ impl StreamHandle {
     /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_all_bytes(&self, data: &mut Bytes) -> Result<(), StreamError> {
         while !data.is_empty() {
             self.write_bytes(data).await?;
@@ -120,7 +120,7 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes
+    /// Gives `write` all that the peer sends, and returns the number of bytes copied. `write` takes
     /// some of the bytes that it is given and returns how many; it is called without the session's
     /// lock.
     ///
@@ -128,7 +128,8 @@ impl StreamHandle {
     /// run now and then.
     ///
     /// # Errors
-    /// As of any read, those of `write`, and [`io::ErrorKind::WriteZero`] if it takes nothing.
+    /// Same errors as reading, those of `write`, and [`io::ErrorKind::WriteZero`] if it takes
+    /// nothing.
     pub async fn copy_to(
         &self,
         mut write: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,

@@ -2,7 +2,7 @@
 //!
 //! A [`Driver`](super::Driver) runs them in one task. Threads can run one each, with a waker that
 //! unparks the thread: then a thread that is blocked in its transport does not see the end of the
-//! session, so whoever runs the [`TimerPump`] shuts the transport when that pump is done.
+//! session. The thread that runs the [`TimerPump`] shuts the transport down when that pump is done.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -40,8 +40,8 @@ impl Pumps {
         (SessionHandle::first(shared), pumps)
     }
 
-    /// Whoever polls all three in one task begins so: none of them need be woken for what the
-    /// others do, and one look at the clock serves them all.
+    /// A task that polls all three begins with this call: no pump need be woken for what the others
+    /// do, and one look at the clock serves all.
     pub(super) fn begin(&mut self) {
         let Self { read, write, timer } = self;
         let shared = &read.pump.shared;

@@ -30,9 +30,8 @@ pub(super) struct State {
     pub(super) wake_everyone: bool,
     /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
     pub(super) deadline_moved: bool,
-    /// Events dispatched: about how often streams' tasks were woken, whoever they are. The few
-    /// events of the session as a whole count too, which does not matter for what it is used for,
-    /// to tell a crowd from a few.
+    /// Events dispatched: about how often the tasks of streams were woken. The few events of the
+    /// session as a whole count too: it only has to tell many tasks from few.
     pub(super) streams_woken: u64,
 }
 

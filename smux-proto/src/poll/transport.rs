@@ -59,8 +59,7 @@ pub trait Transport: TransportRead + TransportWrite {
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()>;
 }
 
-/// Tells the time of a session: what has passed since a moment that whoever makes the clock
-/// chooses.
+/// A monotonic clock for a session. Its creator picks the epoch.
 ///
 /// It must not go back, and must not run on in jumps: a peer's silence is measured with it.
 #[derive(Clone)]

@@ -69,8 +69,8 @@ impl WritePump {
             if self.pump.done {
                 return Poll::Ready(());
             }
-            // Whoever writes to streams has a turn after a large batch, while it is in the
-            // processor's cache and before the queues run empty.
+            // After a large batch, tasks that write to streams have a turn: the data is still in
+            // the processor's cache, and the queues have not run empty.
             if written >= LARGEST_BATCH {
                 self.note_written();
                 transport.yield_now(cx);

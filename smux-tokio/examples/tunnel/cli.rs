@@ -327,7 +327,7 @@ fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
-/// Whoever speaks first cannot wait and see.
+/// The client speaks first, so it cannot detect the version.
 fn client_version() -> impl TypedValueParser<Value = SmuxVersion> {
     PossibleValuesParser::new(["1", "2"]).map(|text| match text.as_str() {
         "1" => SmuxVersion::V1,

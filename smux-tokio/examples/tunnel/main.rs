@@ -12,12 +12,13 @@
 //!
 //! # Over TLS
 //!
-//! Plain TCP and KCP hide nothing and let everybody in. With TLS the client knows its server, and
-//! nobody can read along; clients are not asked who they are. The server makes its certificate on
-//! the first start:
+//! Plain TCP and KCP neither encrypt nor authenticate. TLS encrypts, and authenticates the server
+//! to its clients, but not the clients to the server. The server makes its certificate on the first
+//! start:
 //!
 //! ```sh
-//! tunnel server ... --transport tls --tls-cert cert.pem --tls-key key.pem --tls-generate --tls-name server.example
+//! tunnel server ... --transport tls \
+//!     --tls-cert cert.pem --tls-key key.pem --tls-generate --tls-name server.example
 //! tunnel client ... --transport tls --tls-ca cert.pem     # a copy of the server's
 //! ```
 //!
@@ -27,10 +28,13 @@
 //! encryption, error correction and compression off; either end can be kcptun's:
 //!
 //! ```sh
-//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2   # --closewait 0 in 2026
-//! tunnel client --listen 127.0.0.1:8080 --server server.example:4000 --transport kcp --kcp-crypt none --no-half-close
+//! # since 2026 also: --closewait 0
+//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
+//! tunnel client --listen 127.0.0.1:8080 --server server.example:4000 \
+//!     --transport kcp --kcp-crypt none --no-half-close
 //!
-//! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080 --transport kcp --kcp-crypt none --no-half-close
+//! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080 \
+//!     --transport kcp --kcp-crypt none --no-half-close
 //! kcptun-client -l :8080 -r server.example:4000 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
 //! ```
 //!
@@ -161,7 +165,7 @@ async fn run(
     }
 }
 
-/// On standard output, for whoever asked for a free port.
+/// Prints the address to standard output, since the port may have been chosen by the system.
 fn announce(address: SocketAddr) {
     println!("listening on {address}");
 }

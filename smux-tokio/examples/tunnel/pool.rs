@@ -53,7 +53,7 @@ impl Pool {
         })
     }
 
-    /// What opens streams on whichever session is best.
+    /// Opens streams on the session that suits best.
     pub(crate) fn opener(&self) -> Opener {
         Opener(self.links.clone())
     }

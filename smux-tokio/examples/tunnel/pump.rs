@@ -81,8 +81,8 @@ pub(crate) struct Carried {
 /// What is broken on one side is broken on the other: a TCP connection that is reset closes the
 /// stream; a session that is lost, or a stream that the peer closes although more is to be sent,
 /// resets the TCP connection. So does the end of this future before it is ready, or of the process.
-/// So nobody takes a part of the data for all of it. The news does not overtake data: as long as a
-/// side takes none, it learns nothing either.
+/// So a part of the data is never taken for all of it. A reset does not overtake data: a side that
+/// takes no data does not see it either.
 ///
 /// # Errors
 /// Of either side. Both are ended then.

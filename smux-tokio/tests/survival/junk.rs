@@ -16,7 +16,7 @@ use crate::usage::{alone, leaves_nothing};
 /// Datagrams a second.
 const RATE: usize = 1_100;
 
-/// The first datagram of a conversation that nobody has.
+/// The first datagram of a conversation that does not exist.
 fn push(data: &[u8]) -> Vec<u8> {
     let mut datagram = fastrand::u32(1..).to_le_bytes().to_vec();
     datagram.extend([81, 0, 128, 0]);
@@ -67,7 +67,7 @@ async fn start_echo() -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn junk_datagrams_lock_nobody_out() {
+async fn junk_datagrams_do_not_lock_clients_out() {
     let _alone = alone().await;
     let kcp = [
         "--transport",

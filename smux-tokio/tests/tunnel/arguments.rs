@@ -23,7 +23,7 @@ async fn a_connect_timeout_of_zero_is_refused() {
     }
 }
 
-/// Nobody gets plain text who names a certificate.
+/// A client that names a certificate never sends plain text.
 #[tokio::test]
 async fn options_of_another_transport_are_refused() {
     let client: [&[&str]; 2] = [&["--tls-ca", "cert.pem"], &["--tls-name", "localhost"]];

@@ -89,9 +89,8 @@ fn number(variable: &str, default: u64) -> u64 {
     })
 }
 
-/// For a program that cannot pick a port itself. Not one of those that the system gives away, as it
-/// might then give it to the very socket that wants to reach the program, which would talk to
-/// itself.
+/// For a program that cannot pick a port itself. Not an ephemeral port: the system might give it to
+/// the very socket that wants to reach the program, which would then talk to itself.
 fn free_address() -> SocketAddr {
     static NEXT: LazyLock<AtomicU16> =
         LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..20_000)));

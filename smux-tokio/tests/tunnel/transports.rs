@@ -84,7 +84,7 @@ async fn kcp_carries_half_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_of_somebody_else_is_not_trusted() {
+async fn a_server_with_an_untrusted_certificate_is_refused() {
     let folder = Folder::new();
     let [ours, ours_key, theirs, theirs_key] =
         ["ours.pem", "ours.key", "theirs.pem", "theirs.key"].map(|name| folder.file(name));

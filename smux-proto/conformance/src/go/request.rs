@@ -44,11 +44,11 @@ pub enum Op {
     /// Lets the stream that is held under `seed` go on; answers with an empty receipt, waits for
     /// the end of the stream, closes.
     Release = 10,
-    /// Waits until the receipt of the stream with `seed` has `length` bytes, be it of
-    /// [`FinFirst`](Self::FinFirst) or [`ReadLast`](Self::ReadLast), which have received them, or
-    /// of [`CloseInWrite`](Self::CloseInWrite), which has sent them; answers with it, waits for the
-    /// end of the stream, closes. It lets the opener keep its FIN back until a Go acceptor has
-    /// nothing unread that the FIN would make it lose.
+    /// Waits until the receipt of the stream with `seed` has `length` bytes.
+    /// [`FinFirst`](Self::FinFirst) and [`ReadLast`](Self::ReadLast) count received bytes,
+    /// [`CloseInWrite`](Self::CloseInWrite) sent ones. Answers with it, waits for the end of the
+    /// stream, closes. It lets the opener keep its FIN back until a Go acceptor has nothing unread
+    /// that the FIN would make it lose.
     Report = 11,
     /// Sends `length` bytes of the pattern, half-closes, reads the pattern to the end of the
     /// stream, closes. A Go acceptor reads only once the opener's FIN has come: see

@@ -267,7 +267,7 @@ impl World {
                 let stopped = v2 && peer.deaf;
                 assert!(
                     (!view.waits.write || stopped) && !view.waits.sent,
-                    "{side:?}: nobody wakes a writer of {id}"
+                    "{side:?}: a writer of {id} is never woken"
                 );
             }
         }

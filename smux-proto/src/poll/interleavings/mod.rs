@@ -48,7 +48,7 @@ fn explore(scenario: impl Fn(Movers) + Copy + Send + Sync + 'static) {
     }
 }
 
-/// Small limits, so that everybody waits for everybody; closing never runs out of time.
+/// Small limits, so that the tasks wait for each other; closing never runs out of time.
 fn tight(version: Version) -> Config {
     Config::builder()
         .version(version)
@@ -155,7 +155,7 @@ async fn read_to_end(from: &ReadHandle) -> Result<Vec<u8>, StreamError> {
     Ok(data)
 }
 
-/// Polls `future` a few times, whoever wakes it, and gives up.
+/// Polls `future` a few times, whatever wakes it, and gives up.
 async fn given_up<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..2 {

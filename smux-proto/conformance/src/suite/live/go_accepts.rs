@@ -309,8 +309,8 @@ pub fn without_half_close<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// A stream that the peer does not read stops its writer, in version 2, and nobody else; version 1
-/// has to leave it room.
+/// In version 2, a stream that the peer does not read stops only its own writer. Version 1 has to
+/// leave it room.
 pub fn hold<A: Adapter>(live: &Live<'_, A>) {
     const LENGTH: u64 = 1 << 20;
     let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
