@@ -111,8 +111,8 @@ impl Session {
         Ok(Stream::new(handle, self.shared.addresses))
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who
-    /// wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -186,8 +186,8 @@ impl Session {
     /// Refuses the streams that the peer opens from now on, and closes those that wait to be
     /// accepted.
     ///
-    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that
-    /// is never accepted fills the receive buffer and then holds up all others. It cannot be
+    /// A client that accepts nothing should call this. Otherwise, in version 1, data of a stream
+    /// that is never accepted fills the receive buffer and then holds up all others. It cannot be
     /// undone.
     pub fn stop_accepting(&self) {
         self.handle.stop_accepting();

@@ -60,7 +60,7 @@ impl Waiter {
         }
     }
 
-    /// Lets all who wait look again.
+    /// Wakes all waiting threads to look again.
     pub(crate) fn wake(&self) {
         self.signal.raise();
     }
@@ -191,7 +191,7 @@ impl TimedWaiter {
         }
     }
 
-    /// Lets all who wait look again.
+    /// Wakes all waiting threads to look again.
     pub(crate) fn wake(&self) {
         self.waiter.wake();
     }

@@ -117,7 +117,7 @@ fn sockets_are_made_blocking() {
 }
 
 #[test]
-fn bytes_and_slices_in_and_out() {
+fn bytes_and_slices_arrive_as_written() {
     within(|| {
         for config in configs() {
             let (client, server) = pair(&config);

@@ -209,8 +209,8 @@ impl Session {
         Ok(Stream::new(handle))
     }
 
-    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place
-    /// among those who wait.
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place in
+    /// the queue.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -221,8 +221,8 @@ impl Session {
         Poll::Ready(opened.map(Stream::new))
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who
-    /// wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -260,7 +260,7 @@ impl Session {
     }
 
     /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its
-    /// place among those who wait.
+    /// place in the queue.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -274,8 +274,8 @@ impl Session {
     /// Refuses the streams that the peer opens from now on, and closes those that wait to be
     /// accepted.
     ///
-    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that
-    /// is never accepted fills the receive buffer and then holds up all others. It cannot be
+    /// A client that accepts nothing should call this. Otherwise, in version 1, data of a stream
+    /// that is never accepted fills the receive buffer and then holds up all others. It cannot be
     /// undone.
     pub fn stop_accepting(&self) {
         self.handle.stop_accepting();

@@ -105,7 +105,7 @@ async fn other_transports_have_the_addresses_that_they_are_given() {
 }
 
 #[tokio::test]
-async fn bytes_in_and_out() {
+async fn bytes_arrive_as_written() {
     for config in configs() {
         let (client, server) = pair(&config);
         let (mut ours, mut theirs) = within(stream(&client, &server)).await;

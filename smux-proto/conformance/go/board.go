@@ -30,7 +30,7 @@ func (b *board) post(seed uint32, sum receipt) {
 	b.update(func() { b.receipts[seed] = sum })
 }
 
-// end wakes all who wait. It is called once.
+// end wakes all that wait. It is called once.
 func (b *board) end() {
 	b.update(func() { close(b.ended) })
 }

@@ -18,12 +18,12 @@ use crate::frame::Frame;
 pub struct Trace {
     /// The name of what was done.
     pub scenario: String,
-    /// Who did it, as `xtaci/smux 1.5.57`.
+    /// The implementation, as `xtaci/smux 1.5.57`.
     pub implementation: String,
     protocol_version: u8,
     /// The configuration, in words.
     pub config: String,
-    /// Who was client and who server, in words.
+    /// The roles of client and server, in words.
     pub roles: String,
     /// The steps, in words.
     pub script: Vec<String>,

@@ -85,7 +85,7 @@ impl ReadPump {
             if self.pump.done {
                 return Poll::Ready(());
             }
-            // After a full buffer those who read from streams have their turn, while it is in the
+            // After a full buffer, tasks that read from streams have a turn, while it is in the
             // processor's cache.
             if mem::take(&mut self.filled) {
                 transport.yield_now(cx);

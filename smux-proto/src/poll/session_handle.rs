@@ -96,8 +96,8 @@ impl SessionHandle {
         Ok(self.stream(opened))
     }
 
-    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps a place
-    /// among those who wait.
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place in
+    /// the queue.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -107,8 +107,8 @@ impl SessionHandle {
         opened.map_ok(|opened| self.stream(opened))
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who
-    /// wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -130,8 +130,8 @@ impl SessionHandle {
         Ok(self.stream(accepted))
     }
 
-    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps a place
-    /// among those who wait.
+    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its
+    /// place in the queue.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -144,8 +144,9 @@ impl SessionHandle {
     /// Refuses the streams that the peer opens from now on, and closes those that wait to be
     /// accepted.
     ///
-    /// A side that accepts nothing should say so: in version 1, a stream that is neither accepted
-    /// nor read fills the receive buffer, and then holds up all others. It cannot be undone.
+    /// A side that accepts nothing should call this: in version 1, a stream that is neither
+    /// accepted nor read fills the receive buffer, and then holds up all others. It cannot be
+    /// undone.
     pub fn stop_accepting(&self) {
         self.shared
             .act_on_streams(|state| state.session.stop_accepting());

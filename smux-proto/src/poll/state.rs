@@ -1,4 +1,4 @@
-//! All that the lock protects, and the rules of who may do what with it.
+//! All that the lock protects, and the rules of its use.
 
 use std::{
     task::{Poll, Waker},

@@ -1,4 +1,4 @@
-//! Who waits for what. Only data: nothing here wakes or drops a waker unless it says so.
+//! Which wakers wait for what. Only data: nothing here wakes or drops a waker unless documented.
 
 use std::{mem, task::Waker, vec::Vec};
 

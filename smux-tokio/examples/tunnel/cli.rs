@@ -259,8 +259,8 @@ impl Default for KcpArgs {
 }
 
 impl LinkArgs {
-    /// Refuses what would be ignored: who names a certificate must not get plain text. `tls`: an
-    /// option for it was given.
+    /// Refuses what would be ignored: a client that names a certificate must not get plain text.
+    /// `tls`: an option for it was given.
     pub(crate) fn check(&self, tls: bool) -> Result<()> {
         ensure!(
             !tls || self.transport == Transport::Tls,

@@ -68,7 +68,7 @@
 //!   those that it stands for.
 //! * The first Ctrl-C or SIGTERM stops accepting and waits until the open connections have ended,
 //!   at most `--drain`; then sessions close, which sends what is queued, for at most 5 s. What has
-//!   arrived gets 3 s more; who does not read it by then is reset. The second Ctrl-C cuts
+//!   arrived gets 3 s more; a user that has not read it by then is reset. The second Ctrl-C cuts
 //!   everything.
 //!
 //! # Where what is

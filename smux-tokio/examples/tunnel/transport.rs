@@ -225,7 +225,7 @@ impl Arrival {
     }
 }
 
-/// Who has sent the head of a frame.
+/// A client that has sent the head of a frame.
 pub(crate) enum Visitor {
     Tcp(TcpStream),
     Tls(

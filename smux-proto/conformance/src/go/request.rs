@@ -196,7 +196,7 @@ mod tests {
     // The Go side has the same two golden values.
 
     #[test]
-    fn a_request_is_the_one_of_the_go_side() {
+    fn a_request_is_encoded_as_by_the_go_side() {
         let request = Request {
             op: Op::Drain,
             length: 0x0102_0304_0506_0708,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_the_one_of_the_go_side() {
+    fn a_receipt_is_encoded_as_by_the_go_side() {
         let receipt = Receipt::of(Pattern { seed: 7 }, 100_001);
         assert_eq!(
             receipt,

@@ -31,7 +31,7 @@ const FEW: usize = 100;
 /// Points at which the second scheduler preempts a task; most races need one or two.
 const PREEMPTIONS: usize = 3;
 
-/// Who moves a session: one task, or one for each direction and one for the deadlines.
+/// The tasks that move a session: one for all, or one for each direction and one for the deadlines.
 #[derive(Clone, Copy, Debug)]
 enum Movers {
     Driver,

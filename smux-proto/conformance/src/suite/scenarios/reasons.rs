@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// One who waits in each call: open, accept, read, write, flush, finish, closed.
+/// A waiting thread in each call: open, accept, read, write, flush, finish, closed.
 const WAITERS: usize = 7;
 
 /// Closed by another handle.
