@@ -16,8 +16,8 @@ import source
 # the floors below its own, and a folder from itself; rooms of one floor may not import each other.
 FLOORS = {
     "smux-proto": ["wire", "config stats error", "trace buffer", "streams", "session", "poll"],
-    "smux-tokio": ["transport", "stream", "split", "session"],
-    "smux-async-std": ["shutdown transport", "stream", "split", "io", "session", "runtime"],
+    "smux-tokio": ["pipe tcp transport", "stream", "split", "session"],
+    "smux-async-std": ["copy shutdown transport", "stream", "split", "io", "session", "runtime"],
     "smux-blocking": ["wait transport", "stream threads", "session"],
 }
 # Only re-exports and text.

@@ -1,14 +1,12 @@
 //! Reading and writing as `futures-io` has it, once for streams and their halves.
 
 use std::{
-    future::poll_fn,
     io::{self, IoSlice, IoSliceMut},
     pin::Pin,
     task::{Context, Poll},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use smux_proto::poll::StreamHandle;
 
 use crate::{
     split::{OwnedReadHalf, OwnedWriteHalf},
@@ -41,8 +39,8 @@ macro_rules! impl_async_read {
 
 macro_rules! impl_async_write {
     ($($writer:ty),*) => {$(
-        /// A write returns once its bytes are queued; a flush once all that is queued is written and the transport
-        /// flushed; a close ends our data, then flushes: reading goes on.
+        /// A write returns once its bytes are queued; a flush once all that is queued is written
+        /// and the transport flushed; a close ends our data, then flushes: reading goes on.
         impl AsyncWrite for $writer {
             fn poll_write(
                 self: Pin<&mut Self>,
@@ -75,13 +73,3 @@ macro_rules! impl_async_write {
 
 impl_async_read!(Stream, OwnedReadHalf);
 impl_async_write!(Stream, OwnedWriteHalf);
-
-pub(crate) async fn copy_to<W>(stream: &StreamHandle, writer: &mut W) -> io::Result<u64>
-where
-    W: AsyncWrite + Unpin + ?Sized,
-{
-    let write = |cx: &mut Context<'_>, data: &[u8]| Pin::new(&mut *writer).poll_write(cx, data);
-    let copied = stream.copy_to(write).await?;
-    poll_fn(|cx| Pin::new(&mut *writer).poll_flush(cx)).await?;
-    Ok(copied)
-}

@@ -1,8 +1,8 @@
-//! smux over `futures-io`, for smol and async-std: many streams over one connection, compatible with Go's
-//! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
+//! smux over `futures-io`, for smol and async-std: many streams over one connection, compatible
+//! with Go's [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
 //!
-//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it is
-//! `AsyncRead + AsyncWrite` again.
+//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it
+//! is `AsyncRead + AsyncWrite` again.
 //!
 //! With the feature `smol`:
 //!
@@ -32,8 +32,8 @@
 //!
 //! # Runtimes
 //!
-//! The session itself needs no runtime. Its socket and its timer are woken by [`async_io`], which smol and async-std both
-//! are built on and which runs a thread of its own where nobody else runs it.
+//! The session itself needs no runtime. Its socket and its timer are woken by [`async_io`], which
+//! smol and async-std both are built on and which runs a thread of its own where none is running.
 //!
 //! | feature | module | its constructors spawn on |
 //! |---|---|---|
@@ -41,8 +41,8 @@
 //! | `smol` | `smol` | smol's global executor |
 //! | `async-std` | `async_std` | async-std's executor; async-std is discontinued |
 //!
-//! Neither is on by default, they go together, and neither changes anything else. The same program with
-//! `async-std`:
+//! Neither is on by default, they go together, and neither changes anything else. The same program
+//! with `async-std`:
 //!
 #![cfg_attr(feature = "async-std", doc = "```")]
 #![cfg_attr(not(feature = "async-std"), doc = "```ignore")]
@@ -72,51 +72,59 @@
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
 //! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
-//! version 2 a stream that nobody reads does not hold up the others.
+//! version 2 a stream that is not read does not hold up the others.
 //!
 //! # Writing, flushing, ending
 //!
-//! * A write returns once its bytes are queued. It waits when the peer's window or the send queue is full.
-//! * `flush` returns once what the stream had queued is written to the transport, and the transport is flushed. It is not
-//!   needed for progress: the driver sends at once what is queued, and flushes whenever nothing is left to send.
-//! * `close`, of `AsyncWriteExt`, ends the stream's data and flushes; where that trait has none, as in async-std, call
-//!   [`Stream::finish`], then `flush`. Reading goes on. A program that ends right after it may lose the tail: wait for
-//!   [`Session::close`] first.
-//! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works on any thread.
-//! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to wait for that, or to
-//!   end a program after it, use [`Session::close`].
+//! * A write returns once its bytes are queued. It waits when the peer's window or the send queue
+//!   is full.
+//! * `flush` returns once what the stream had queued is written to the transport, and the transport
+//!   is flushed. It is not needed for progress: the driver sends at once what is queued, and
+//!   flushes whenever nothing is left to send.
+//! * `close`, of `AsyncWriteExt`, ends the stream's data and flushes; where that trait has none, as
+//!   in async-std, call [`Stream::finish`], then `flush`. Reading goes on. A program that ends
+//!   right after it may lose the tail: wait for [`Session::close`] first.
+//! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works
+//!   on any thread.
+//! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to
+//!   wait for that, or to end a program after it, use [`Session::close`].
 //!
 //! # Cancel safety
 //!
-//! Every future of this crate can be dropped at any moment: nothing that was received is lost, and a
-//! write whose future was dropped before it completed has queued nothing. Of `write_all_bytes` and `copy_to`, which make
-//! many steps, those that were made stay made. (The `write_all` and `copy` of the runtimes do not say how far they came.)
+//! Every future of this crate can be dropped at any moment: nothing that was received is lost, and
+//! a write whose future was dropped before it completed has queued nothing. Of `write_all_bytes`
+//! and `copy_to`, which make many steps, those that were made stay made. (The `write_all` and
+//! `copy` of the runtimes do not say how far they came.)
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused it follows by
-//! [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`], the transport's own error.
-//! Whatever ends a session is its one [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused
+//! it follows by [`source`](std::error::Error::source): the [`CloseReason`], the
+//! [`TransportError`], the transport's own error. Whatever ends a session is its one
+//! [`CloseReason`], which everything that waits or is called later gets.
 //!
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
 //!
 //! # Metrics and logs
 //!
-//! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by default, sessions and streams are
-//! spans, and what happens to them are events under the target `smux`: the levels and what to mind are in the documentation of
-//! `smux_proto`.
+//! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by
+//! default, sessions and streams are spans, and what happens to them are events under the target
+//! `smux`: the levels and what to mind are in the documentation of `smux_proto`.
 //!
 //! # More
 //!
-//! The guide has a page each on [sizing](smux_proto::guide::sizing), [closing](smux_proto::guide::closing),
-//! [cancellation](smux_proto::guide::cancellation) and [what is what for users of the Go package](smux_proto::guide::from_go).
-//! Every setting stands at [`Config`].
+//! The guide has a page each on [sizing](smux_proto::guide::sizing),
+//! [closing](smux_proto::guide::closing), [cancellation](smux_proto::guide::cancellation) and
+//! [what is what for users of the Go package](smux_proto::guide::from_go). Every setting stands at
+//! [`Config`].
 //!
-//! Examples, to be run with `cargo run -p smux-async-std --example NAME`: `echo_smol`, and `echo_async_std`.
+//! Examples, to be run with `cargo run -p smux-async-std --example NAME`: `echo_smol`, and
+//! `echo_async_std`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod copy;
 mod io;
 #[cfg(any(feature = "async-std", feature = "smol"))]
 mod runtime;

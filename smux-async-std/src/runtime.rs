@@ -11,7 +11,8 @@ macro_rules! spawning_constructors {
 
         /// The connecting side's session over `io`, moved by a task of its own.
         ///
-        /// Over TCP, [`connect`] or [`client_tcp`] also set `TCP_NODELAY`; without it, small messages wait for each other.
+        /// Over TCP, [`connect`] or [`client_tcp`] also set `TCP_NODELAY`; without it, small
+        /// messages wait for each other.
         pub fn client<T>(io: T, config: Config) -> Session
         where
             T: AsyncRead + AsyncWrite + Send + 'static,
@@ -35,7 +36,8 @@ macro_rules! spawning_constructors {
             client_tcp(<$TcpStream>::connect(address).await?, config)
         }
 
-        /// [`client`] over a TCP connection, which gets `TCP_NODELAY`. The session knows its addresses.
+        /// [`client`] over a TCP connection, which gets `TCP_NODELAY`. The session knows its
+        /// addresses.
         ///
         /// # Errors
         /// If the socket is not connected any more.
@@ -44,7 +46,8 @@ macro_rules! spawning_constructors {
             Ok(client(io, config).with_addresses(local, peer))
         }
 
-        /// [`server`] over a TCP connection, which gets `TCP_NODELAY`. The session knows its addresses.
+        /// [`server`] over a TCP connection, which gets `TCP_NODELAY`. The session knows its
+        /// addresses.
         ///
         /// # Errors
         /// If the socket is not connected any more.

@@ -21,8 +21,8 @@ use crate::{
 
 /// Many streams over one connection. Clones are handles on the same session.
 ///
-/// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
-/// open go on. When they are gone too, the session closes as by [`close`](Self::close).
+/// When the last handle is dropped, streams that the peer opens from then on are refused; those
+/// that are open go on. When they are gone too, the session closes as by [`close`](Self::close).
 ///
 /// Two sessions are equal if they are handles on the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,10 +31,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// The connecting side's session over `io`, and the driver that moves it: nothing happens unless that is polled.
+    /// The connecting side's session over `io`, and the driver that moves it: nothing happens
+    /// unless that is polled.
     ///
-    /// `io` must end its writing side in `poll_close`, see [`ShutdownOnClose`](crate::ShutdownOnClose). Over TCP, set
-    /// `TCP_NODELAY` first; without it, small messages wait for each other.
+    /// `io` must end its writing side in `poll_close`, see
+    /// [`ShutdownOnClose`](crate::ShutdownOnClose). Over TCP, set `TCP_NODELAY` first; without it,
+    /// small messages wait for each other.
     ///
     /// ```
     /// # use smol::net::TcpStream;
@@ -88,10 +90,11 @@ impl Session {
         self
     }
 
-    /// Opens a stream. The peer learns of it together with what is written first; no answer is awaited.
+    /// Opens a stream. The peer learns of it together with what is written first; no answer is
+    /// awaited.
     ///
-    /// It waits only while the limit of outbound streams is reached, or until a server that detects the protocol
-    /// version knows it. Cancel-safe: a stream that is opened is returned.
+    /// It waits only while the limit of outbound streams is reached, or until a server that detects
+    /// the protocol version knows it. Cancel-safe: a stream that is opened is returned.
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
@@ -116,7 +119,8 @@ impl Session {
         Ok(Stream::new(handle))
     }
 
-    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place in
+    /// the queue.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -124,7 +128,8 @@ impl Session {
         self.handle.poll_open(cx).map_ok(Stream::new)
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -163,7 +168,8 @@ impl Session {
         Ok(Stream::new(handle))
     }
 
-    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its
+    /// place in the queue.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -171,10 +177,12 @@ impl Session {
         self.handle.poll_accept(cx).map_ok(Stream::new)
     }
 
-    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be
+    /// accepted.
     ///
-    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that is never accepted fills
-    /// the receive buffer and then holds up all others. It cannot be undone.
+    /// A client that accepts nothing should call this. Otherwise, in version 1, data of a stream
+    /// that is never accepted fills the receive buffer and then holds up all others. It cannot be
+    /// undone.
     pub fn stop_accepting(&self) {
         self.handle.stop_accepting();
     }
@@ -186,12 +194,12 @@ impl Session {
         }
     }
 
-    /// Closes the session: sends what is queued, closes the transport's write side, and waits for the peer to do the same,
-    /// all within the configured [`close_timeout`](Config::close_timeout). Streams fail from now on, but what has
-    /// arrived can still be read.
+    /// Closes the session: sends what is queued, closes the transport's write side, and waits for
+    /// the peer to do the same, all within the configured [`close_timeout`](Config::close_timeout).
+    /// Streams fail from now on, but what has arrived can still be read.
     ///
-    /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
-    /// future is dropped.
+    /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing
+    /// goes on even if the future is dropped.
     ///
     /// ```
     /// # use smux_async_std::CloseReason;
@@ -220,7 +228,8 @@ impl Session {
         self.handle.start_close();
     }
 
-    /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    /// Refuses new streams in both directions, waits until those that are open have ended, at most
+    /// for `limit`, then closes.
     ///
     /// Once polled, it goes on even if the future is dropped.
     ///
@@ -262,16 +271,17 @@ impl Session {
         self.handle.abort();
     }
 
-    /// Waits until the session has ended, for whatever reason, and its transport is dropped. Cancel-safe.
+    /// Waits until the session has ended, for whatever reason, and its transport is dropped.
+    /// Cancel-safe.
     ///
-    /// The handle that waits keeps the session, which then does not close by itself. To watch a session, take
-    /// [`on_closed`](Self::on_closed).
+    /// The handle that waits keeps the session, which then does not close by itself. To watch a
+    /// session, take [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
     }
 
-    /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The future does not keep
-    /// the session, so a task of its own can wait for it.
+    /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The
+    /// future does not keep the session, so a task of its own can wait for it.
     pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
         self.handle.on_closed()
     }
@@ -351,7 +361,8 @@ impl WeakSession {
     }
 }
 
-/// The streams that the peer opens; it ends with the session, whose [`close_reason`](Session::close_reason) says why.
+/// The streams that the peer opens; it ends with the session, whose
+/// [`close_reason`](Session::close_reason) says why.
 ///
 /// It keeps the session as a [`Session`] does.
 #[derive(Debug)]

@@ -10,10 +10,12 @@ use std::{
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// A socket whose `poll_close` flushes and then shuts the writing side, so that the peer reads the end.
+/// A socket whose `poll_close` flushes and then shuts the writing side, so that the peer reads the
+/// end.
 ///
-/// The sockets of async-std and [`async_io::Async`] only flush there (those of smol do shut it). A session over one of
-/// them closes all the same, but only when its [`close_timeout`](crate::Config::close_timeout) is over.
+/// The sockets of async-std and [`async_io::Async`] only flush there (those of smol do shut it). A
+/// session over one of them closes all the same, but only when its
+/// [`close_timeout`](crate::Config::close_timeout) is over.
 ///
 /// ```
 /// # use async_io::Async;
@@ -79,7 +81,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for ShutdownOnClose<T> {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
         Poll::Ready(match (self.shutdown)(&self.socket, Shutdown::Write) {
-            // Some systems say so of a connection that the peer has closed: there is nothing left to shut.
+            // Some systems say so of a connection that the peer has closed: there is nothing left
+            // to shut.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         })

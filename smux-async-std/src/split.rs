@@ -9,12 +9,12 @@ use smux_proto::{
     poll::{self, ReadHandle, StreamHandle, WriteHandle},
 };
 
-use crate::{io::copy_to, stream::Stream};
+use crate::{copy::copy_to, stream::Stream};
 
 /// The reading half of a [`Stream`].
 ///
-/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`]; the writing half can go on.
-/// When both are dropped, the stream closes.
+/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`];
+/// the writing half can go on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
@@ -22,8 +22,8 @@ pub struct OwnedReadHalf {
 
 /// The writing half of a [`Stream`].
 ///
-/// Dropping it alone ends our data behind what is queued, as `close` does; the reading half can go on. When both are dropped, the
-/// stream closes.
+/// Dropping it alone ends our data behind what is queued, as `close` does; the reading half can go
+/// on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     half: WriteHandle,
@@ -74,7 +74,7 @@ impl OwnedReadHalf {
     /// As [`Stream::read_bytes`].
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(self.handle().read_bytes(max).await?)
     }
@@ -82,7 +82,7 @@ impl OwnedReadHalf {
     /// As [`Stream::copy_to`].
     ///
     /// # Errors
-    /// As of any read, or of `writer`.
+    /// Same errors as reading, or those of `writer`.
     pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -123,7 +123,7 @@ impl OwnedWriteHalf {
     /// As [`Stream::write_bytes`].
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(self.handle().write_bytes(data).await?)
     }
@@ -131,7 +131,7 @@ impl OwnedWriteHalf {
     /// As [`Stream::write_all_bytes`].
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(self.handle().write_all_bytes(data).await?)
     }

@@ -10,15 +10,16 @@ use bytes::Bytes;
 use futures_io::AsyncWrite;
 use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 
-use crate::io::copy_to;
+use crate::copy::copy_to;
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
-/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has finished, reading fails
-/// instead, so nobody takes a truncated stream for a whole one.
+/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has
+/// finished, reading fails instead, so a truncated stream is never taken for a whole one.
 ///
-/// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was not read is
-/// discarded, and the peer's writes fail from then on, if it can tell. A stream keeps its session open.
+/// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was
+/// not read is discarded, and the peer's writes fail from then on, if it can tell. A stream keeps
+/// its session open.
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
@@ -53,10 +54,11 @@ impl Stream {
         self.handle.addresses().peer()
     }
 
-    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
+    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     ///
     /// # Example
     /// ```
@@ -88,12 +90,13 @@ impl Stream {
         Ok(self.handle.read_bytes(max).await?)
     }
 
-    /// Writes all that the peer sends to `writer`, flushes it, and returns how many bytes it were.
+    /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
+    /// copied.
     ///
     /// Cancel-safe if `writer` is: bytes count as read once it has taken them.
     ///
     /// # Errors
-    /// As of any read, or of `writer`.
+    /// Same errors as reading, or those of `writer`.
     ///
     /// # Example
     /// ```
@@ -127,11 +130,11 @@ impl Stream {
         self.handle.peer_finished()
     }
 
-    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much that was; 0 only for
-    /// empty `data`. Cancel-safe.
+    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much
+    /// that was; 0 only for empty `data`. Cancel-safe.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -157,7 +160,7 @@ impl Stream {
     /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -207,11 +210,11 @@ impl Stream {
         self.handle.finish();
     }
 
-    /// Reads no more: what has arrived is discarded, and so is what still arrives. Reads return 0 bytes from now on. Writing
-    /// goes on.
+    /// Reads no more: what has arrived is discarded, and so is what still arrives. Reads return 0
+    /// bytes from now on. Writing goes on.
     ///
-    /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
-    /// up, in version 1 it goes on into nothing.
+    /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
+    /// stops once the window is used up, in version 1 it goes on into nothing.
     ///
     /// ```
     /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
@@ -233,8 +236,9 @@ impl Stream {
         self.handle.stop_reading();
     }
 
-    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
-    /// keep the stream. Of several that wait, only the one that was polled last is woken.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer
+    /// tells. The future does not keep the stream. Of several that wait, only the one that was
+    /// polled last is woken.
     ///
     /// # Errors
     /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.

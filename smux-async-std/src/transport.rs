@@ -17,7 +17,8 @@ use smux_proto::{
     poll::{self, Clock, SessionHandle, Transport, TransportRead, TransportWrite},
 };
 
-/// Moves a session's bytes until the session has ended; then drops the transport and resolves with the reason.
+/// Moves a session's bytes until the session has ended; then drops the transport and resolves with
+/// the reason.
 ///
 /// Poll it on any executor. Dropping it before it resolves aborts the session.
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
@@ -64,8 +65,8 @@ struct Io<T> {
     timer_at: Option<Duration>,
 }
 
-/// Whether a writer takes more than one slice. `futures-io` cannot say, and those that do not would otherwise get each
-/// header and each payload in a write of its own.
+/// Whether a writer takes more than one slice. `futures-io` cannot say, and those that do not would
+/// otherwise get each header and each payload in a write of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Vectored {
     /// So many writes in a row have ended exactly with their first slice.

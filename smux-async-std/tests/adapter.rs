@@ -191,7 +191,8 @@ fn a_writer_of_one_slice_gets_whole_frames() {
     assert!(writes.len() < 10, "{writes:?}");
 }
 
-/// Takes all slices, except in its first write, which ends with the first slice as if there were no more room.
+/// Takes all slices, except in its first write, which ends with the first slice as if there were no
+/// more room.
 #[derive(Clone, Default)]
 struct Partial(OneSlice);
 

@@ -1,8 +1,9 @@
 //! smux on threads and blocking I/O: many streams over one connection, compatible with Go's
 //! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
 //!
-//! A [`Session`] runs over a [`TcpStream`](std::net::TcpStream), a Unix socket, or any reader and writer that can be
-//! [shut down](Parts). A [`Stream`] of it is [`Read`](std::io::Read) and [`Write`](std::io::Write), with timeouts.
+//! A [`Session`] runs over a [`TcpStream`](std::net::TcpStream), a Unix socket, or any reader and
+//! writer that can be [shut down](Parts). A [`Stream`] of it is [`Read`](std::io::Read) and
+//! [`Write`](std::io::Write), with timeouts.
 //!
 //! ```
 //! use std::{io::{Read, Write}, net::{Shutdown, TcpListener}};
@@ -28,50 +29,55 @@
 //! # Both ends alike
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
-//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
-//! version 2 a stream that nobody reads does not hold up the others.
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in version 2 a
+//! stream that is not read does not hold up the others.
 //!
 //! # Threads
 //!
-//! A session has three threads, however many streams there are: one reads from the transport, one writes to it, and one
-//! keeps time, since the others may be blocked. They sleep while nothing happens and end with the session; to wait for
-//! that, call [`Session::close`] or [`Session::closed`].
+//! A session has three threads, however many streams there are: one reads from the transport, one
+//! writes to it, and one keeps time, since the others may be blocked. They sleep while nothing
+//! happens and end with the session; to wait for that, call [`Session::close`] or
+//! [`Session::closed`].
 //!
-//! Whatever waits here waits on its own thread, and any thread may use any handle. For many thousands of
-//! sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.
+//! Whatever waits here waits on its own thread, and any thread may use any handle. For many
+//! thousands of sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.
 //!
 //! # Timeouts
 //!
-//! [`Stream::set_read_timeout`], [`Stream::set_write_timeout`] and [`Session::set_accept_timeout`] limit each call, and can be
-//! changed while a thread waits in it. What has arrived is never held back by a timeout, and a call that timed out
-//! has done nothing: try again, or give up. See [`TimeoutElapsed`] for how to tell it from a session that ended.
+//! [`Stream::set_read_timeout`], [`Stream::set_write_timeout`] and [`Session::set_accept_timeout`]
+//! limit each call, and can be changed while a thread waits in it. What has arrived is never held
+//! back by a timeout, and a call that timed out has done nothing: try again, or give up. See
+//! [`TimeoutElapsed`] for how to tell it from a session that ended.
 //!
 //! # Slow transports
 //!
-//! How far a blocking write has come is only seen when it returns. If meanwhile nothing arrives, or nothing is read
-//! because the receive buffer is full, a transport that takes longer than the [keep-alive timeout](KeepAlive)
-//! for one write of up to 240 KiB counts as dead: configure a longer timeout for links below about 10 kB/s.
+//! How far a blocking write has come is only seen when it returns. If meanwhile nothing arrives, or
+//! nothing is read because the receive buffer is full, a transport that takes longer than the
+//! [keep-alive timeout](KeepAlive) for one write of up to 240 KiB counts as dead: configure a
+//! longer timeout for links below about 10 kB/s.
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused it follows by
-//! [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`], the transport's own error.
-//! Whatever ends a session is its one [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused
+//! it follows by [`source`](std::error::Error::source): the [`CloseReason`], the
+//! [`TransportError`], the transport's own error. Whatever ends a session is its one
+//! [`CloseReason`], which everything that waits or is called later gets.
 //!
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
 //!
 //! # Metrics and logs
 //!
-//! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by default, sessions and streams are
-//! spans, and what happens to them are events under the target `smux`: the levels and what to mind are in the documentation of
-//! `smux_proto`.
+//! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by
+//! default, sessions and streams are spans, and what happens to them are events under the target
+//! `smux`: the levels and what to mind are in the documentation of `smux_proto`.
 //!
 //! # More
 //!
-//! The guide has a page each on [sizing](smux_proto::guide::sizing), [closing](smux_proto::guide::closing),
-//! [cancellation](smux_proto::guide::cancellation) and [what is what for users of the Go package](smux_proto::guide::from_go).
-//! Every setting stands at [`Config`].
+//! The guide has a page each on [sizing](smux_proto::guide::sizing),
+//! [closing](smux_proto::guide::closing), [cancellation](smux_proto::guide::cancellation) and
+//! [what is what for users of the Go package](smux_proto::guide::from_go). Every setting stands at
+//! [`Config`].
 //!
 //! An example: `cargo run -p smux-blocking --example echo_blocking`.
 

@@ -22,10 +22,12 @@ use crate::{
     wait::{TimedWaiter, Waiter},
 };
 
-/// Many streams over one connection. Clones are handles on the same session, for any number of threads.
+/// Many streams over one connection. Clones are handles on the same session, for any number of
+/// threads.
 ///
-/// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
-/// open go on. When they are gone too, the session closes as by [`close`](Self::close). Dropping never waits.
+/// When the last handle is dropped, streams that the peer opens from then on are refused; those
+/// that are open go on. When they are gone too, the session closes as by [`close`](Self::close).
+/// Dropping never waits.
 ///
 /// Two sessions are equal if they are handles on the same one.
 #[derive(Clone)]
@@ -40,7 +42,8 @@ struct Shared {
 }
 
 impl Session {
-    /// The connecting side's session over `transport`, moved by three threads that end with the session.
+    /// The connecting side's session over `transport`, moved by three threads that end with the
+    /// session.
     ///
     /// # Errors
     /// If the transport is not connected any more, or there are no more threads.
@@ -48,7 +51,8 @@ impl Session {
         Self::start(Side::Client, transport, config)
     }
 
-    /// The accepting side's session over `transport`, moved by three threads that end with the session.
+    /// The accepting side's session over `transport`, moved by three threads that end with the
+    /// session.
     ///
     /// # Errors
     /// If the transport is not connected any more, or there are no more threads.
@@ -76,10 +80,11 @@ impl Session {
         Ok(Self { handle, shared })
     }
 
-    /// Opens a stream. The peer learns of it together with what is written first; no answer is awaited.
+    /// Opens a stream. The peer learns of it together with what is written first; no answer is
+    /// awaited.
     ///
-    /// It waits only while the limit of outbound streams is reached, or until a server that detects the protocol
-    /// version knows it.
+    /// It waits only while the limit of outbound streams is reached, or until a server that detects
+    /// the protocol version knows it.
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
@@ -106,7 +111,8 @@ impl Session {
         Ok(Stream::new(handle, self.shared.addresses))
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -118,8 +124,9 @@ impl Session {
     /// Accepts the next stream that the peer opened. Several threads may wait here.
     ///
     /// # Errors
-    /// The [`CloseReason`] once the session has ended and the streams that arrived before are accepted;
-    /// [`TimeoutElapsed`](crate::TimeoutElapsed) after the [accept timeout](Self::set_accept_timeout).
+    /// The [`CloseReason`] once the session has ended and the streams that arrived before are
+    /// accepted; [`TimeoutElapsed`](crate::TimeoutElapsed) after the
+    /// [accept timeout](Self::set_accept_timeout).
     ///
     /// # Example
     /// ```
@@ -145,7 +152,8 @@ impl Session {
         Ok(Stream::new(handle, self.shared.addresses))
     }
 
-    /// How long each [`accept`](Self::accept) may take, on all handles. `None`, as in the beginning: however long it takes.
+    /// How long each [`accept`](Self::accept) may take, on all handles. `None`, as in the
+    /// beginning: however long it takes.
     ///
     /// It also holds for threads that wait already; for them the time counts from now.
     ///
@@ -175,10 +183,12 @@ impl Session {
         self.shared.accept.timeout()
     }
 
-    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be
+    /// accepted.
     ///
-    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that is never accepted fills
-    /// the receive buffer and then holds up all others. It cannot be undone.
+    /// A client that accepts nothing should call this. Otherwise, in version 1, data of a stream
+    /// that is never accepted fills the receive buffer and then holds up all others. It cannot be
+    /// undone.
     pub fn stop_accepting(&self) {
         self.handle.stop_accepting();
     }
@@ -208,9 +218,9 @@ impl Session {
         }
     }
 
-    /// Closes the session: sends what is queued, shuts the transport's write side, and waits for the peer to do the same,
-    /// all within the configured [`close_timeout`](Config::close_timeout). Streams fail from now on, but what has
-    /// arrived can still be read.
+    /// Closes the session: sends what is queued, shuts the transport's write side, and waits for
+    /// the peer to do the same, all within the configured [`close_timeout`](Config::close_timeout).
+    /// Streams fail from now on, but what has arrived can still be read.
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before.
     ///
@@ -239,7 +249,8 @@ impl Session {
         self.handle.start_close();
     }
 
-    /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    /// Refuses new streams in both directions, waits until those that are open have ended, at most
+    /// for `limit`, then closes.
     ///
     /// ```
     /// # use smux_blocking::CloseReason;
@@ -277,13 +288,14 @@ impl Session {
 
     /// Waits until the session has ended, for whatever reason, and its transport is dropped.
     ///
-    /// The handle that waits keeps the session, which then does not close by itself. To watch a session, take
-    /// [`on_closed`](Self::on_closed).
+    /// The handle that waits keeps the session, which then does not close by itself. To watch a
+    /// session, take [`on_closed`](Self::on_closed).
     pub fn closed(&self) -> CloseReason {
         self.on_closed().wait()
     }
 
-    /// A wait for the end of the session, for a thread that watches it. It does not keep the session.
+    /// A wait for the end of the session, for a thread that watches it. It does not keep the
+    /// session.
     pub fn on_closed(&self) -> OnClosed {
         OnClosed(Box::pin(self.handle.on_closed()))
     }
@@ -336,7 +348,8 @@ impl Session {
         self.handle.config()
     }
 
-    /// The transport's address here, if known: of TCP, and of [`Parts`](crate::Parts) that were given one.
+    /// The transport's address here, if known: of TCP, and of [`Parts`](crate::Parts) that were
+    /// given one.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.shared.addresses.0
     }
@@ -416,8 +429,8 @@ impl fmt::Debug for OnClosed {
 }
 
 /// The streams that the peer opens. The iterator ends with the session, whose
-/// [`close_reason`](Session::close_reason) says why, and after an [accept timeout](Session::set_accept_timeout): then
-/// it can go on.
+/// [`close_reason`](Session::close_reason) says why, and after an
+/// [accept timeout](Session::set_accept_timeout): then it can go on.
 ///
 /// It keeps the session as a [`Session`] does.
 #[derive(Debug)]

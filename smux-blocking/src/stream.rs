@@ -16,17 +16,20 @@ use crate::{transport::Addresses, wait::TimedWaiter};
 /// What `copy_to` takes at a time, at most.
 const COPY: usize = 64 * 1024;
 
-/// A stream of a [`Session`](crate::Session): reads and writes as a socket does, also through `&Stream`, so that one thread can read
-/// while another writes. Any number of threads may use it in either direction.
+/// A stream of a [`Session`](crate::Session): reads and writes as a socket does, also through
+/// `&Stream`, so that one thread can read while another writes. Any number of threads may use it in
+/// either direction.
 ///
-/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has finished, reading fails
-/// instead, so nobody takes a truncated stream for a whole one.
+/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has
+/// finished, reading fails instead, so a truncated stream is never taken for a whole one.
 ///
-/// A write returns once its bytes are queued; it waits while the peer's window or the send queue is full. A flush
-/// returns once what is queued is written, and the transport flushed; nothing needs a flush to be sent.
+/// A write returns once its bytes are queued; it waits while the peer's window or the send queue is
+/// full. A flush returns once what is queued is written, and the transport flushed; nothing needs a
+/// flush to be sent.
 ///
-/// Dropping it, with all its [clones](Self::try_clone), closes the stream: what is queued is sent, then its end; what has arrived and was
-/// not read is discarded, and the peer's writes fail from then on, if it can tell. It never waits. A stream keeps its session open.
+/// Dropping it, with all its [clones](Self::try_clone), closes the stream: what is queued is sent,
+/// then its end; what has arrived and was not read is discarded, and the peer's writes fail from
+/// then on, if it can tell. It never waits. A stream keeps its session open.
 pub struct Stream {
     shared: Arc<Shared>,
 }
@@ -107,9 +110,10 @@ impl Stream {
 
     /// How long each read may take. `None`, as in the beginning: however long it takes.
     ///
-    /// A read that takes longer fails with [`TimeoutElapsed`](crate::TimeoutElapsed) in an error of kind
-    /// [`io::ErrorKind::TimedOut`], on every platform. It never fails while there is something to read, and takes nothing
-    /// with it. The timeout holds for all clones, and also for threads that wait already; for them the time counts from now.
+    /// A read that takes longer fails with [`TimeoutElapsed`](crate::TimeoutElapsed) in an error of
+    /// kind [`io::ErrorKind::TimedOut`], on every platform. It never fails while there is something
+    /// to read, and takes nothing with it. The timeout holds for all clones, and also for threads
+    /// that wait already; for them the time counts from now.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is zero.
@@ -133,10 +137,12 @@ impl Stream {
         self.shared.read.set_timeout(timeout)
     }
 
-    /// How long each write, flush and shutdown may take. As [`set_read_timeout`](Self::set_read_timeout).
+    /// How long each write, flush and shutdown may take. As
+    /// [`set_read_timeout`](Self::set_read_timeout).
     ///
-    /// A write that fails has queued nothing. What was queued before, also by a flush or shutdown that failed, is still sent.
-    /// Mind that [`Write::write_all`] does not tell how much it wrote before it failed.
+    /// A write that fails has queued nothing. What was queued before, also by a flush or shutdown
+    /// that failed, is still sent. Mind that [`Write::write_all`] does not tell how much it wrote
+    /// before it failed.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is zero.
@@ -157,7 +163,7 @@ impl Stream {
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     ///
     /// # Example
     /// ```
@@ -188,10 +194,11 @@ impl Stream {
         read.block_on(|cx| handle.poll_read_bytes(cx, max))
     }
 
-    /// Writes all that the peer sends to `writer`, flushes it, and returns how many bytes it were.
+    /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
+    /// copied.
     ///
     /// # Errors
-    /// As of any read, or of `writer`; what `writer` was being given is lost then.
+    /// Same errors as reading, or those of `writer`. What `writer` was being given is then lost.
     ///
     /// # Example
     /// ```
@@ -229,11 +236,11 @@ impl Stream {
         self.shared.handle.peer_finished()
     }
 
-    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much that was; 0 only for
-    /// empty `data`.
+    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much
+    /// that was; 0 only for empty `data`.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -258,7 +265,7 @@ impl Stream {
     /// Queues all of `data` without a copy.
     ///
     /// # Errors
-    /// As of any write; `data` keeps what was not taken.
+    /// Same errors as writing; `data` keeps what was not taken.
     ///
     /// # Example
     /// ```
@@ -282,7 +289,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends our data behind what is queued. It does not wait until that is sent, as [`shutdown`](Self::shutdown) does.
+    /// Ends our data behind what is queued. It does not wait until that is sent, as
+    /// [`shutdown`](Self::shutdown) does.
     ///
     /// Writes fail from now on, also those that wait already.
     ///
@@ -311,13 +319,15 @@ impl Stream {
 
     /// Ends one direction or both, for all clones.
     ///
-    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on. A program that ends right after it may
-    ///   lose the tail: wait for [`Session::close`](crate::Session::close) first.
-    /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already; what has arrived and what still
-    ///   arrives is discarded. The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
-    ///   stops once the window is used up, in version 1 it goes on into nothing.
-    /// * [`Shutdown::Both`]: both. Threads that read or write this stream return; the stream is closed once it is
-    ///   dropped with all its clones.
+    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on. A program that
+    ///   ends right after it may lose the tail: wait for [`Session::close`](crate::Session::close)
+    ///   first.
+    /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already; what has
+    ///   arrived and what still arrives is discarded. The protocol cannot tell the peer before the
+    ///   stream is dropped: in version 2 its writer stops once the window is used up, in version 1
+    ///   it goes on into nothing.
+    /// * [`Shutdown::Both`]: both. Threads that read or write this stream return; the stream is
+    ///   closed once it is dropped with all its clones.
     ///
     /// # Errors
     /// As of a flush.
@@ -353,7 +363,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer tells.
+    /// Waits until the peer has closed the stream and will read no more, which not every peer
+    /// tells.
     ///
     /// # Errors
     /// If the session ends before, and after the write timeout.

@@ -1,8 +1,8 @@
 //! The threads that move a session, and the blocking transport as its pumps see it.
 //!
-//! There are three, whatever the number of streams: one is blocked in the transport's read, one in its write, and
-//! while both are, somebody must keep time, or a peer that takes no bytes would never be noticed. The third ends
-//! the other two: it sees the end of the session and shuts the transport.
+//! There are three, whatever the number of streams: one is blocked in the transport's read, one in
+//! its write. While both are, the third keeps time, so that a peer that takes no bytes is noticed.
+//! It also ends the other two: it sees the end of the session and shuts the transport down.
 
 use std::{
     cell::Cell,
@@ -54,23 +54,23 @@ where
         transport: BlockingReader(parts.reader),
         pump: pumps.read,
     };
-    // If spawning a thread fails, dropping its pump aborts the session. The timer comes first, to see
-    // that and end the others.
+    // If spawning a thread fails, dropping its pump aborts the session. The timer comes first, to
+    // see that and end the others.
     start("smux-timer", move || timer.run())?;
     start("smux-write", move || writer.run())?;
     start("smux-read", move || reader.run())?;
     Ok(handle)
 }
 
-/// The thread ends with the session, so nobody joins it.
+/// The thread ends with the session, so it is not joined.
 fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
     drop(thread);
     Ok(())
 }
 
-// In each of the three, fields are dropped in this order: the session counts as ended once the last pump is dropped, and by
-// then nothing must be left of the transport.
+// In each of the three, fields are dropped in this order: the session counts as ended once the last
+// pump is dropped, and by then nothing must be left of the transport.
 
 struct ReaderThread<R> {
     transport: BlockingReader<R>,

@@ -11,11 +11,12 @@ use std::{
 
 /// A connection that a session can run over.
 ///
-/// Implemented for [`TcpStream`], for [`UnixStream`](std::os::unix::net::UnixStream), and for [`Parts`], that is
-/// for any reader and writer that two threads can use at the same time and that can be shut down.
+/// Implemented for [`TcpStream`], for [`UnixStream`](std::os::unix::net::UnixStream), and for
+/// [`Parts`]. `Parts` hold any reader and writer that two threads can use at the same time and that
+/// can be shut down.
 ///
-/// A blocking TLS stream is usually no such pair, since reading and writing share its state: take an asynchronous adapter
-/// for TLS, or run it in another process.
+/// A blocking TLS stream is usually no such pair, since reading and writing share its state: take
+/// an asynchronous adapter for TLS, or run it in another process.
 pub trait Transport {
     /// Its reading side.
     type Reader: Read + Send + 'static;
@@ -68,15 +69,18 @@ pub(crate) type Addresses = (Option<SocketAddr>, Option<SocketAddr>);
 impl<R, W> Parts<R, W> {
     /// A reader and a writer that two threads use at the same time.
     ///
-    /// Both block: a call that fails, with [`io::ErrorKind::WouldBlock`] too, ends the session. Only
-    /// [`io::ErrorKind::Interrupted`] is tried again. A writer that buffers is flushed whenever nothing is left to send.
+    /// Both block: a call that fails, with [`io::ErrorKind::WouldBlock`] too, ends the session.
+    /// Only [`io::ErrorKind::Interrupted`] is tried again. A writer that buffers is flushed
+    /// whenever nothing is left to send.
     ///
     /// `shutdown` is called from other threads while `reader` and `writer` may be in use:
     ///
-    /// * with [`Shutdown::Write`] at most once, when all is written: the peer must read its end of input then, at the latest when
-    ///   `writer` is dropped, which follows at once. An error ends the session.
-    /// * with [`Shutdown::Both`] once, when the session has ended: reads and writes that are blocked must return then, with
-    ///   whatever result. **If a read does not, its thread stays, and [`Session::close`](crate::Session::close) waits for it.**
+    /// * with [`Shutdown::Write`] at most once, when all is written: the peer must read its end of
+    ///   input then, at the latest when `writer` is dropped, which follows at once. An error ends
+    ///   the session.
+    /// * with [`Shutdown::Both`] once, when the session has ended: reads and writes that are
+    ///   blocked must return then, with whatever result. **If a read does not, its thread stays,
+    ///   and [`Session::close`](crate::Session::close) waits for it.**
     pub fn new(
         reader: R,
         writer: W,
@@ -91,8 +95,8 @@ impl<R, W> Parts<R, W> {
         }
     }
 
-    /// `writer` implements [`Write::write_vectored`], as sockets, pipes and files do. Otherwise small pieces are
-    /// copied together first.
+    /// `writer` implements [`Write::write_vectored`], as sockets, pipes and files do. Otherwise
+    /// small pieces are copied together first.
     #[must_use]
     pub fn vectored(mut self) -> Self {
         self.vectored = true;
@@ -108,7 +112,8 @@ impl<R, W> Parts<R, W> {
 }
 
 impl<S> Parts<Socket<S>, Socket<S>> {
-    /// The two sides of a socket, or of anything else of which `&S` is a reader and a writer. As [`new`](Self::new).
+    /// The two sides of a socket, or of anything else of which `&S` is a reader and a writer. As
+    /// [`new`](Self::new).
     pub fn of_socket(
         socket: S,
         shutdown: impl Fn(&S, Shutdown) -> io::Result<()> + Send + Sync + 'static,
@@ -144,7 +149,8 @@ where
     }
 }
 
-/// Sets `TCP_NODELAY`, without which small messages wait for each other, blocking mode, and no timeouts.
+/// Sets `TCP_NODELAY`, without which small messages wait for each other, blocking mode, and no
+/// timeouts.
 impl Transport for TcpStream {
     type Reader = Socket<Self>;
     type Writer = Socket<Self>;
@@ -174,7 +180,8 @@ impl Transport for UnixStream {
     }
 }
 
-/// One side of something that can be read and written at the same time through a shared reference, as sockets can.
+/// One side of something that can be read and written at the same time through a shared reference,
+/// as sockets can.
 ///
 /// It is dropped when both sides are, and the session has ended.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a call that took longer than its timeout fails with, inside an error of kind [`io::ErrorKind::TimedOut`].
+/// What a call that took longer than its timeout fails with, inside an error of kind
+/// [`io::ErrorKind::TimedOut`].
 ///
 /// A session whose peer fell silent ends with an error of the same kind. This tells the two apart:
 ///
@@ -41,8 +42,9 @@ impl From<TimeoutElapsed> for io::Error {
 
 /// One kind of thing to wait for, by any number of threads.
 ///
-/// The poll layer keeps one waker per stream and thing to wait for. All threads that wait here register the same one, so none
-/// takes another's place: it wakes them all, and those that find nothing wait again.
+/// The poll layer keeps one waker per stream and thing to wait for. All threads that wait here
+/// register the same one, so none takes another's place: it wakes them all, and those that find
+/// nothing wait again.
 pub(crate) struct Waiter {
     signal: Arc<Signal>,
     /// Made of `signal`, once.
@@ -58,7 +60,7 @@ impl Waiter {
         }
     }
 
-    /// Lets all who wait look again.
+    /// Wakes all waiting threads to look again.
     pub(crate) fn wake(&self) {
         self.signal.raise();
     }
@@ -78,7 +80,8 @@ impl Waiter {
         self.block_on(|cx| future.as_mut().poll(cx))
     }
 
-    /// Polls until it is ready, or else until the deadline, which is asked for anew before each wait.
+    /// Polls until it is ready, or else until the deadline, which is asked for anew before each
+    /// wait.
     pub(crate) fn block_until<R>(
         &self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
@@ -120,10 +123,10 @@ impl Signal {
     fn raise(&self) {
         let mut state = self.lock();
         state.raised += 1;
-        let anybody = state.waiting > 0;
+        let has_waiters = state.waiting > 0;
         drop(state);
         // Each notification is a system call.
-        if anybody {
+        if has_waiters {
             self.changed.notify_all();
         }
     }
@@ -188,7 +191,7 @@ impl TimedWaiter {
         }
     }
 
-    /// Lets all who wait look again.
+    /// Wakes all waiting threads to look again.
     pub(crate) fn wake(&self) {
         self.waiter.wake();
     }
@@ -209,7 +212,8 @@ impl TimedWaiter {
         ignore_poison(self.timeout.lock()).limit
     }
 
-    /// Polls until it is ready or the timeout is over. What is ready comes first: a timeout never hides it.
+    /// Polls until it is ready or the timeout is over. What is ready comes first: a timeout never
+    /// hides it.
     pub(crate) fn block_on<R, E: Into<io::Error>>(
         &self,
         poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R, E>>,

@@ -47,7 +47,7 @@ fn close_delivers_what_is_queued() {
 }
 
 #[test]
-fn close_waits_for_a_silent_peer_only_so_long() {
+fn close_waits_for_a_silent_peer_until_its_limit() {
     within(|| {
         let (near, _silent) = common::tcp_pair();
         let limit = Duration::from_millis(200);

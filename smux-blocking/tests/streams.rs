@@ -117,7 +117,7 @@ fn sockets_are_made_blocking() {
 }
 
 #[test]
-fn bytes_and_slices_in_and_out() {
+fn bytes_and_slices_arrive_as_written() {
     within(|| {
         for config in configs() {
             let (client, server) = pair(&config);
@@ -167,7 +167,7 @@ fn the_last_clone_closes_the_stream() {
         assert_eq!(theirs.read(&mut text).expect("end"), 0);
         theirs.stopped().expect("told");
         assert!(theirs.is_stopped());
-        let error = theirs.write(b"nobody reads").expect_err("stopped");
+        let error = theirs.write(b"not read").expect_err("stopped");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         let source = error.get_ref().and_then(|e| e.downcast_ref());
         assert_eq!(source, Some(&StreamError::Stopped));

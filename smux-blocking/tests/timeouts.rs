@@ -58,7 +58,7 @@ fn a_timeout_never_hides_what_has_arrived() {
 }
 
 #[test]
-fn zero_is_no_timeout() {
+fn a_timeout_of_zero_is_refused() {
     within(|| {
         let (client, server) = pair(&Config::default());
         let (ours, _theirs) = stream(&client, &server);
@@ -182,7 +182,7 @@ fn accept_has_a_timeout_and_incoming_goes_on_after_it() {
 }
 
 #[test]
-fn a_silent_peer_is_told_from_a_timeout() {
+fn a_silent_peer_and_a_timeout_are_different_errors() {
     within(|| {
         let (near, _silent) = common::tcp_pair();
         let config = Config::builder()

@@ -317,7 +317,10 @@ fn what_was_written_before_the_session_ended_counts_as_flushed() {
             far.read_exact(&mut [0; 8]).expect("read");
             far.shutdown(Shutdown::Write).expect("shutdown");
             until("the session has ended", || client.is_closed());
-            assert!(!flush.is_finished(), "nobody knows that it is written");
+            assert!(
+                !flush.is_finished(),
+                "a flush ended before its data was known to be written"
+            );
             drop(tell);
             flush.join().expect("no panic").expect("flushed");
         });

@@ -115,7 +115,7 @@
 //! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; a stream ended since its peer overran its window; reading paused |
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished or stopped a stream |
 //!
-//! What a peer can cause as often as it likes is not above `DEBUG`. In the poll layer, and so in the adapters, this happens
+//! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so in the adapters, this happens
 //! under the session's lock: a subscriber that is slow makes the session slow, and it must not use or drop anything of the
 //! session: even asking for its counters deadlocks.
 

@@ -1,8 +1,8 @@
 //! smux over tokio: many streams over one connection, compatible with Go's
 //! [`xtaci/smux`](https://github.com/xtaci/smux), versions 1 and 2.
 //!
-//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it is
-//! `AsyncRead + AsyncWrite` again.
+//! A [`Session`] runs over any `AsyncRead + AsyncWrite` and is cheap to clone. A [`Stream`] of it
+//! is `AsyncRead + AsyncWrite` again.
 //!
 //! ```
 //! use smux_tokio::{Config, Session};
@@ -29,60 +29,68 @@
 //! # Both ends alike
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
-//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in
-//! version 2 a stream that nobody reads does not hold up the others.
+//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in version 2 a
+//! stream that is not read does not hold up the others.
 //!
 //! # What runs where
 //!
-//! [`Session::client`] and [`Session::server`] spawn one task that moves the session's bytes. To place that task
-//! yourself, take [`Session::client_with_driver`] and poll the [`Driver`]. Everything else works on any
-//! task, thread or runtime. The runtime of the driver needs its timer enabled.
+//! [`Session::client`] and [`Session::server`] spawn one task that moves the session's bytes. To
+//! place that task yourself, take [`Session::client_with_driver`] and poll the [`Driver`].
+//! Everything else works on any task, thread or runtime. The runtime of the driver needs its timer
+//! enabled.
 //!
-//! A task that computes for long between its reads can delay all streams of its session, since tokio keeps the session's task
-//! on the same thread. Move such work to [`tokio::task::spawn_blocking`], or the session to a runtime of its own with
-//! [`Session::client_on`].
+//! A task that computes for long between its reads can delay all streams of its session: tokio
+//! keeps the session's task on the same thread. Move such work to [`tokio::task::spawn_blocking`],
+//! or the session to a runtime of its own with [`Session::client_on`].
 //!
 //! # Writing, flushing, ending
 //!
-//! * A write returns once its bytes are queued. It waits when the peer's window or the send queue is full.
-//! * `flush` returns once what the stream had queued is written to the transport, and the transport is flushed. It is not
-//!   needed for progress: the driver sends at once what is queued, and flushes whenever nothing is left to send.
-//! * `shutdown` ends the stream's data and flushes. Reading goes on. A program that ends right after it may lose the tail:
-//!   wait for [`Session::close`] first.
-//! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works outside of a runtime.
-//! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to wait for that, or to
-//!   end a program after it, use [`Session::close`].
+//! * A write returns once its bytes are queued. It waits when the peer's window or the send queue
+//!   is full.
+//! * `flush` returns once what the stream had queued is written to the transport, and the transport
+//!   is flushed. It is not needed for progress: the driver sends at once what is queued, and
+//!   flushes whenever nothing is left to send.
+//! * `shutdown` ends the stream's data and flushes. Reading goes on. A program that ends right
+//!   after it may lose the tail: wait for [`Session::close`] first.
+//! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works
+//!   outside of a runtime.
+//! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to
+//!   wait for that, or to end a program after it, use [`Session::close`].
 //!
 //! # Cancel safety
 //!
-//! Every future of this crate can be dropped at any moment, as in `select!`: nothing that was received is lost, and a
-//! write whose future was dropped before it completed has queued nothing. Of `write_all_bytes` and `copy_to`, which make
-//! many steps, those that were made stay made. (tokio's own `write_all` and `copy` do not say how far they came.)
+//! Every future of this crate can be dropped at any moment, as in `select!`: nothing that was
+//! received is lost, and a write whose future was dropped before it completed has queued nothing.
+//! `write_all_bytes` and `copy_to` take many steps; the steps already taken are kept.
+//! (tokio's own `write_all` and `copy` do not say how far they came.)
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused it follows by
-//! [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`], the transport's own error.
-//! Whatever ends a session is its one [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused
+//! it follows by [`source`](std::error::Error::source): the [`CloseReason`], the
+//! [`TransportError`], the transport's own error. Whatever ends a session is its one
+//! [`CloseReason`], which everything that waits or is called later gets.
 //!
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
 //!
 //! # Metrics and logs
 //!
-//! [`Session::stats`] and [`Stream::stats`] are for metrics; the example `metrics` exports them. With feature `tracing`, off by default, sessions and streams are
-//! spans, and what happens to them are events under the target `smux`: the levels and what to mind are in the documentation of
+//! [`Session::stats`] and [`Stream::stats`] are for metrics; the example `metrics` exports them.
+//! With feature `tracing`, off by default, sessions and streams are spans, and what happens to them
+//! are events under the target `smux`: the levels and what to mind are in the documentation of
 //! `smux_proto`.
 //!
 //! # More
 //!
-//! The guide has a page each on [sizing](smux_proto::guide::sizing), [closing](smux_proto::guide::closing),
-//! [cancellation](smux_proto::guide::cancellation) and [what is what for users of the Go package](smux_proto::guide::from_go).
-//! Every setting stands at [`Config`].
+//! The guide has a page each on [sizing](smux_proto::guide::sizing),
+//! [closing](smux_proto::guide::closing), [cancellation](smux_proto::guide::cancellation) and
+//! [what is what for users of the Go package](smux_proto::guide::from_go). Every setting stands at
+//! [`Config`].
 //!
-//! Examples, to be run with `cargo run --release -p smux-tokio --example NAME`: `echo`, the smallest whole program; `quickstart`,
-//! which moves checked data and puts the speed beside raw TCP; `tunnel`, TCP ports through sessions; `http`, axum and hyper;
-//! `metrics`, Prometheus.
+//! Examples, to be run with `cargo run --release -p smux-tokio --example NAME`: `echo`, the
+//! smallest whole program; `quickstart`, which moves checked data and puts the speed beside raw
+//! TCP; `tunnel`, TCP ports through sessions; `http`, axum and hyper; `metrics`, Prometheus.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -10,8 +10,8 @@ use tokio::io::AsyncWrite;
 
 /// A writer that is flushed and dropped by its shutdown, such as the standard input of a child.
 ///
-/// The shutdown of a child's standard input does nothing, so the child never reads its end, and a session over it closes
-/// only when its [`close_timeout`](crate::Config::close_timeout) is over.
+/// The shutdown of a child's standard input does nothing, so the child never reads its end. A
+/// session over it then closes only after its [`close_timeout`](crate::Config::close_timeout).
 ///
 /// ```
 /// # use smux_tokio::{Config, DropOnShutdown, Session};

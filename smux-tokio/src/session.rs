@@ -28,8 +28,8 @@ use crate::{
 
 /// Many streams over one connection. Clones are handles on the same session.
 ///
-/// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
-/// open go on. When they are gone too, the session closes as by [`close`](Self::close).
+/// When the last handle is dropped, streams that the peer opens from then on are refused; those
+/// that are open go on. When they are gone too, the session closes as by [`close`](Self::close).
 ///
 /// Two sessions are equal if they are handles on the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,8 +40,8 @@ pub struct Session {
 impl Session {
     /// The connecting side's session over `io`, moved by a task of its own.
     ///
-    /// Over TCP, [`connect`](Self::connect) or [`client_tcp`](Self::client_tcp) also set `TCP_NODELAY`; without it,
-    /// small messages wait for each other.
+    /// Over TCP, [`connect`](Self::connect) or [`client_tcp`](Self::client_tcp) also set
+    /// `TCP_NODELAY`; without it, small messages wait for each other.
     ///
     /// A shutdown of `io` must end its writing side, or [`close`](Self::close) waits for all of its
     /// [`close_timeout`](Config::close_timeout). That of a child's standard input does not: see
@@ -107,9 +107,10 @@ impl Session {
 
     /// As [`client`](Self::client), on a runtime of the caller's choice, and outside of any.
     ///
-    /// tokio keeps the task that moves a session on the thread of the reader that it served last. A task that computes for long
-    /// between its reads then delays all streams of the session, even if other threads are idle. On a runtime of its own, for
-    /// instance with one thread for all sessions, a session waits for no such task.
+    /// tokio keeps the task that moves a session on the thread of the reader that it served last. A
+    /// task that computes for long between its reads then delays all streams of the session, even
+    /// if other threads are idle. On a runtime of its own, for instance with one thread for all
+    /// sessions, a session waits for no such task.
     pub fn client_on<T>(runtime: &Handle, io: T, config: Config) -> Self
     where
         T: AsyncRead + AsyncWrite + Send + 'static,
@@ -145,8 +146,8 @@ impl Session {
         Self::client_tcp(TcpStream::connect(address).await?, config)
     }
 
-    /// [`client`](Self::client) over a TCP connection, which gets the options of [`TcpOptions`]. The session knows its
-    /// addresses.
+    /// [`client`](Self::client) over a TCP connection, which gets the options of [`TcpOptions`].
+    /// The session knows its addresses.
     ///
     /// # Errors
     /// If the socket is not connected any more.
@@ -158,8 +159,8 @@ impl Session {
         Ok(Self::client(tcp, config).with_addresses(local, peer))
     }
 
-    /// [`server`](Self::server) over a TCP connection, which gets the options of [`TcpOptions`]. The session knows its
-    /// addresses.
+    /// [`server`](Self::server) over a TCP connection, which gets the options of [`TcpOptions`].
+    /// The session knows its addresses.
     ///
     /// # Errors
     /// If the socket is not connected any more.
@@ -171,7 +172,8 @@ impl Session {
         Ok(Self::server(tcp, config).with_addresses(local, peer))
     }
 
-    /// This handle, and the streams and clones made from it, with these addresses: for transports other than bare TCP.
+    /// This handle, and the streams and clones made from it, with these addresses: for transports
+    /// other than bare TCP.
     #[must_use]
     pub fn with_addresses(mut self, local: Option<SocketAddr>, peer: Option<SocketAddr>) -> Self {
         let addresses = Addresses::new(local, peer);
@@ -179,10 +181,11 @@ impl Session {
         self
     }
 
-    /// Opens a stream. The peer learns of it together with what is written first; no answer is awaited.
+    /// Opens a stream. The peer learns of it together with what is written first; no answer is
+    /// awaited.
     ///
-    /// It waits only while the limit of outbound streams is reached, or until a server that detects the protocol
-    /// version knows it. Cancel-safe: a stream that is opened is returned.
+    /// It waits only while the limit of outbound streams is reached, or until a server that detects
+    /// the protocol version knows it. Cancel-safe: a stream that is opened is returned.
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
@@ -206,7 +209,8 @@ impl Session {
         Ok(Stream::new(handle))
     }
 
-    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place in
+    /// the queue.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -217,7 +221,8 @@ impl Session {
         Poll::Ready(opened.map(Stream::new))
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -254,7 +259,8 @@ impl Session {
         Ok(Stream::new(handle))
     }
 
-    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its
+    /// place in the queue.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -265,10 +271,12 @@ impl Session {
         Poll::Ready(accepted.map(Stream::new))
     }
 
-    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be
+    /// accepted.
     ///
-    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that is never accepted fills
-    /// the receive buffer and then holds up all others. It cannot be undone.
+    /// A client that accepts nothing should call this. Otherwise, in version 1, data of a stream
+    /// that is never accepted fills the receive buffer and then holds up all others. It cannot be
+    /// undone.
     pub fn stop_accepting(&self) {
         self.handle.stop_accepting();
     }
@@ -280,12 +288,12 @@ impl Session {
         }
     }
 
-    /// Closes the session: sends what is queued, shuts the transport's write side, and waits for the peer to do the same,
-    /// all within the configured [`close_timeout`](Config::close_timeout). Streams fail from now on, but what has
-    /// arrived can still be read.
+    /// Closes the session: sends what is queued, shuts the transport's write side, and waits for
+    /// the peer to do the same, all within the configured [`close_timeout`](Config::close_timeout).
+    /// Streams fail from now on, but what has arrived can still be read.
     ///
-    /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
-    /// future is dropped.
+    /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing
+    /// goes on even if the future is dropped.
     ///
     /// ```
     /// # use smux_tokio::CloseReason;
@@ -313,7 +321,8 @@ impl Session {
         self.handle.start_close();
     }
 
-    /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    /// Refuses new streams in both directions, waits until those that are open have ended, at most
+    /// for `limit`, then closes.
     ///
     /// Once polled, it goes on even if the future is dropped.
     ///
@@ -353,16 +362,17 @@ impl Session {
         self.handle.abort();
     }
 
-    /// Waits until the session has ended, for whatever reason, and its transport is dropped. Cancel-safe.
+    /// Waits until the session has ended, for whatever reason, and its transport is dropped.
+    /// Cancel-safe.
     ///
-    /// The handle that waits keeps the session, which then does not close by itself. To watch a session, take
-    /// [`on_closed`](Self::on_closed).
+    /// The handle that waits keeps the session, which then does not close by itself. To watch a
+    /// session, take [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
     }
 
-    /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The future does not keep
-    /// the session, so a task of its own can wait for it.
+    /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The
+    /// future does not keep the session, so a task of its own can wait for it.
     pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
         self.handle.on_closed()
     }
@@ -447,7 +457,8 @@ impl WeakSession {
     }
 }
 
-/// The streams that the peer opens; it ends with the session, whose [`close_reason`](Session::close_reason) says why.
+/// The streams that the peer opens; it ends with the session, whose
+/// [`close_reason`](Session::close_reason) says why.
 ///
 /// It keeps the session as a [`Session`] does.
 #[derive(Debug)]

@@ -22,8 +22,8 @@ use crate::stream::{Stream, budgeted, copy, read};
 
 /// The reading half of a [`Stream`].
 ///
-/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`]; the writing half can go on.
-/// When both are dropped, the stream closes.
+/// Dropping it alone discards what has arrived and what still arrives, as [`Stream::stop_reading`];
+/// the writing half can go on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
@@ -31,8 +31,8 @@ pub struct OwnedReadHalf {
 
 /// The writing half of a [`Stream`].
 ///
-/// Dropping it alone ends our data behind what is queued, as `shutdown` does; the reading half can go on. When both are dropped, the
-/// stream closes.
+/// Dropping it alone ends our data behind what is queued, as `shutdown` does; the reading half can
+/// go on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     half: WriteHandle,
@@ -78,7 +78,7 @@ impl OwnedReadHalf {
     /// As [`Stream::read_bytes`].
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(cooperative(self.half.stream().read_bytes(max)).await?)
     }
@@ -86,7 +86,7 @@ impl OwnedReadHalf {
     /// As [`Stream::copy_to`].
     ///
     /// # Errors
-    /// As of any read, or of `writer`.
+    /// Same errors as reading, or those of `writer`.
     pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -123,7 +123,7 @@ impl OwnedWriteHalf {
     /// As [`Stream::write_bytes`].
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(cooperative(self.half.stream().write_bytes(data)).await?)
     }
@@ -131,7 +131,7 @@ impl OwnedWriteHalf {
     /// As [`Stream::write_all_bytes`].
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(cooperative(self.half.stream().write_all_bytes(data)).await?)
     }

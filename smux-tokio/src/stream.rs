@@ -16,11 +16,12 @@ use tokio::{
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
-/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has finished, reading fails
-/// instead, so nobody takes a truncated stream for a whole one.
+/// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has
+/// finished, reading fails instead, so a truncated stream is never taken for a whole one.
 ///
-/// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was not read is
-/// discarded, and the peer's writes fail from then on, if it can tell. A stream keeps its session open.
+/// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was
+/// not read is discarded, and the peer's writes fail from then on, if it can tell. A stream keeps
+/// its session open.
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
@@ -51,10 +52,11 @@ impl Stream {
         self.handle.addresses().peer()
     }
 
-    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
+    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     ///
     /// # Example
     /// ```
@@ -85,12 +87,13 @@ impl Stream {
         Ok(cooperative(self.handle.read_bytes(max)).await?)
     }
 
-    /// Writes all that the peer sends to `writer`, flushes it at the end, and returns how many bytes it were.
+    /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
+    /// copied.
     ///
     /// Cancel-safe if `writer` is: bytes count as read once it has taken them.
     ///
     /// # Errors
-    /// As of any read, or of `writer`.
+    /// Same errors as reading, or those of `writer`.
     ///
     /// # Example
     /// ```
@@ -123,11 +126,11 @@ impl Stream {
         self.handle.peer_finished()
     }
 
-    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much that was; 0 only for
-    /// empty `data`. Cancel-safe.
+    /// Queues bytes of `data` without a copy, advances it by what was taken, and returns how much
+    /// that was; 0 only for empty `data`. Cancel-safe.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -151,7 +154,7 @@ impl Stream {
     /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     ///
     /// # Example
     /// ```
@@ -172,7 +175,8 @@ impl Stream {
         Ok(cooperative(self.handle.write_all_bytes(data)).await?)
     }
 
-    /// Ends our data behind what is queued. It does not wait until that is sent, as `shutdown` does.
+    /// Ends our data behind what is queued. It does not wait until that is sent, as `shutdown`
+    /// does.
     ///
     /// ```
     /// # use smux_tokio::{Config, Session};
@@ -198,11 +202,11 @@ impl Stream {
         self.handle.finish();
     }
 
-    /// Reads no more: what has arrived is discarded, and so is what still arrives. Reads return 0 bytes from now on. Writing
-    /// goes on.
+    /// Reads no more: what has arrived is discarded, and so is what still arrives. Reads return 0
+    /// bytes from now on. Writing goes on.
     ///
-    /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
-    /// up, in version 1 it goes on into nothing.
+    /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
+    /// stops once the window is used up, in version 1 it goes on into nothing.
     ///
     /// ```
     /// # use smux_tokio::{Config, Session};
@@ -223,8 +227,9 @@ impl Stream {
         self.handle.stop_reading();
     }
 
-    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
-    /// keep the stream. Of several that wait, only the one that was polled last is woken.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer
+    /// tells. The future does not keep the stream. Of several that wait, only the one that was
+    /// polled last is woken.
     ///
     /// # Errors
     /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
@@ -287,11 +292,12 @@ impl AsyncRead for Stream {
     }
 }
 
-/// A write returns once its bytes are queued; a flush once all that is queued is written and the transport flushed;
-/// a shutdown ends our data, then flushes.
+/// A write returns once its bytes are queued; a flush once all that is queued is written and the
+/// transport flushed; a shutdown ends our data, then flushes.
 ///
-/// After a shutdown, wait for [`Session::close`](crate::Session::close) before the program ends: a connection that is closed with
-/// unread input in the kernel is reset, and the peer loses what it has not read yet.
+/// After a shutdown, wait for [`Session::close`](crate::Session::close) before the program ends: a
+/// connection that is closed with unread input in the kernel is reset, and the peer loses what it
+/// has not read yet.
 impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
@@ -322,7 +328,8 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Counts what is ready against the task's budget, so that a stream which always is does not keep a thread for itself.
+/// Counts what is ready against the task's budget, so that a stream which always is does not keep a
+/// thread for itself.
 pub(crate) fn budgeted<R>(
     cx: &mut Context<'_>,
     act: impl FnOnce(&mut Context<'_>) -> Poll<Result<R, StreamError>>,

@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-/// What a TCP connection needs to carry a session well. [`Session::connect`](crate::Session::connect) and the constructors
-/// for TCP apply the defaults.
+/// What a TCP connection needs to carry a session well.
+/// [`Session::connect`](crate::Session::connect) and the constructors for TCP apply the defaults.
 ///
 /// ```
 /// # use smux_tokio::{Config, Session, TcpOptions};
@@ -40,10 +40,12 @@ impl TcpOptions {
         self
     }
 
-    /// `TCP_NOTSENT_LOWAT`: how many bytes the kernel holds that it has not sent; `None` leaves that to the kernel.
+    /// `TCP_NOTSENT_LOWAT`: how many bytes the kernel holds that it has not sent; `None` leaves
+    /// that to the kernel.
     ///
-    /// What is in the kernel leaves before all that becomes urgent later. On a slow link that is seconds of bulk data, ahead
-    /// of every small message. It has no effect where the platform has no such option.
+    /// What is in the kernel leaves before all that becomes urgent later. On a slow link that is
+    /// seconds of bulk data, ahead of every small message. It has no effect where the platform has
+    /// no such option.
     pub fn notsent_lowat(mut self, bytes: Option<u32>) -> Self {
         self.notsent_lowat = bytes;
         self
@@ -52,7 +54,8 @@ impl TcpOptions {
     /// Sets the options of a connection.
     ///
     /// # Errors
-    /// If the socket refuses `TCP_NODELAY`. `TCP_NOTSENT_LOWAT` is an optimisation, whose refusal is ignored.
+    /// If the socket refuses `TCP_NODELAY`. `TCP_NOTSENT_LOWAT` is an optimisation, whose refusal
+    /// is ignored.
     pub fn apply(self, tcp: &TcpStream) -> io::Result<()> {
         tcp.set_nodelay(self.nodelay)?;
         #[cfg(any(target_os = "android", target_os = "linux"))]

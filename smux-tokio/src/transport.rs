@@ -19,9 +19,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Moves a session's bytes until the session has ended; then drops the transport and resolves with the reason.
+/// Moves a session's bytes until the session has ended; then drops the transport and resolves with
+/// the reason.
 ///
-/// Poll it on a tokio runtime with its timer enabled. Dropping it before it resolves aborts the session.
+/// Poll it on a tokio runtime with its timer enabled. Dropping it before it resolves aborts the
+/// session.
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
 pub struct Driver<T>(poll::Driver<Io<T>>);
 
@@ -105,10 +107,11 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
     }
 }
 
-/// Wakes the task as the runtime wakes those that have used up their budget: it holds them back until its thread has nothing else to run,
-/// or has run many others. A driver that was woken at once would run many times before they do: a stream of small writes, whose task
-/// uses up its budget again and again, would get a small part of what a stream of large writes gets. Like them, the driver stays with
-/// its thread then.
+/// Wakes the task as the runtime wakes those that have used up their budget: it holds them back
+/// until its thread has nothing else to run, or has run many others. A driver that was woken at
+/// once would run many times before they do: a stream of small writes, whose task uses up its
+/// budget again and again, would get a small part of what a stream of large writes gets. Like them,
+/// the driver stays with its thread then.
 fn yield_now(cx: &mut Context<'_>) {
     // Pending: that is what wakes the task.
     let _ = pin!(task::yield_now()).poll(cx);

@@ -132,7 +132,7 @@ fn attack_46_handles_are_dropped_anywhere() {
 }
 
 #[tokio::test]
-async fn attack_47_the_session_ends_under_everybody_who_waits() {
+async fn attack_47_the_end_of_the_session_ends_all_waiting_calls() {
     let limits = Config::v2().to_builder().max_outbound_streams(2);
     let (io, _silent_peer) = duplex(64);
     let client = Session::client(io, limits.build().expect("valid"));
@@ -241,7 +241,11 @@ async fn server_side(server: Session) -> Vec<io::Result<()>> {
 /// Every error names the one reason of its session; calls that needed no more from it ended well.
 fn assert_one_reason(cut: usize, session: &Session, ends: &[io::Result<()>]) {
     let expected = session.close_reason().expect("it has ended");
-    assert_ne!(expected, CloseReason::KeepAliveTimeout, "nobody noticed");
+    assert_ne!(
+        expected,
+        CloseReason::KeepAliveTimeout,
+        "the end of the transport was not noticed"
+    );
     let errors = ends.iter().filter_map(|end| end.as_ref().err());
     for error in errors {
         let source = error.get_ref().expect("a typed source");
@@ -259,8 +263,8 @@ fn assert_one_reason(cut: usize, session: &Session, ends: &[io::Result<()>]) {
     }
 }
 
-/// Both sessions end, and everybody who waits gets the reason. How many at the client's end ended
-/// well.
+/// Both sessions end, and all waiting calls return the reason. Returns how many calls at the
+/// client's end succeeded.
 async fn die_after(cut: usize) -> usize {
     let ((a, to_a), (b, to_b)) = (duplex(64), duplex(64));
     let client = Session::client(a, Config::v2());

@@ -16,9 +16,9 @@ const IN_FLIGHT: usize = 16 << 20;
 /// Counted after that.
 const TOTAL: u64 = 64 << 20;
 
-/// A task that writes little at a time uses up its budget of the runtime long before its stream's
-/// turn is over, and is held back until no other task can run. It must not be the driver that goes
-/// on meanwhile.
+/// A task that writes little at a time uses up its runtime budget long before its stream's turn is
+/// over. It is then held back until no other task can run. It must not be the driver that goes on
+/// meanwhile.
 #[tokio::test]
 async fn small_writes_get_as_many_bytes_as_large_ones() {
     for config in [Config::default(), Config::v2()] {

@@ -95,7 +95,7 @@ impl Drop for Input {
 }
 
 #[tokio::test]
-async fn a_writer_that_ends_when_dropped_is_dropped_by_a_close() {
+async fn closing_drops_a_writer_that_ends_when_dropped() {
     let (near, far) = duplex(1000);
     let (output, input) = split(near);
     let io = join(output, DropOnShutdown::new(Input(input)));

@@ -1,4 +1,4 @@
-//! The life of a session: flushing, closing, draining, dying, and who keeps it alive.
+//! The life of a session: flushing, closing, draining, dying, and what keeps it alive.
 
 mod common;
 
@@ -105,7 +105,7 @@ async fn close_delivers_what_is_queued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_waits_for_a_silent_peer_only_so_long() {
+async fn close_waits_for_a_silent_peer_until_its_limit() {
     let (a, _b) = duplex(64 * 1024);
     let client = Session::client(a, Config::default());
     let start = Instant::now();

@@ -189,7 +189,7 @@ pub(crate) fn blocked<'scope, T: Send + 'scope>(
     let (tell, begun) = mpsc::sync_channel(1);
     let handle = scope.spawn(move || {
         // There is room for it: this does not block.
-        tell.send(tasks::own_id()).expect("somebody waits");
+        tell.send(tasks::own_id()).expect("the test waits");
         act()
     });
     let id = begun.recv().expect("it begins");
@@ -252,8 +252,8 @@ pub(crate) mod tasks {
     }
 }
 
-/// Elsewhere it is unknown whether a thread sleeps: tests then check the same, whichever thread is
-/// first.
+/// Elsewhere it is unknown whether a thread sleeps. Tests then check the same, in either order of
+/// the threads.
 #[cfg(not(target_os = "linux"))]
 pub(crate) mod tasks {
     pub(crate) fn own_id() -> String {

@@ -8,7 +8,7 @@ type board struct {
 	changed  *sync.Cond
 	released map[uint32]bool
 	receipts map[uint32]receipt
-	// ended is closed with the session: nobody waits beyond it.
+	// ended is closed with the session: waiting ends with it.
 	ended chan struct{}
 }
 
@@ -30,7 +30,7 @@ func (b *board) post(seed uint32, sum receipt) {
 	b.update(func() { b.receipts[seed] = sum })
 }
 
-// end wakes all who wait. It is called once.
+// end wakes all that wait. It is called once.
 func (b *board) end() {
 	b.update(func() { close(b.ended) })
 }

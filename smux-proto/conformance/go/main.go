@@ -41,7 +41,7 @@ func main() {
 	fmt.Printf("OK %s smux=%s %s\n", opts.mode, smuxRelease(), summary)
 }
 
-// dieAtDeadline ends the process and leaves behind where each goroutine stood,
+// dieAtDeadline ends the process and prints where each goroutine stood,
 // as a hang is what this usually reports.
 func dieAtDeadline(opts options) {
 	fmt.Printf("FAIL %s smux=%s: still running after %s\n", opts.mode, smuxRelease(), opts.deadline)

@@ -152,7 +152,7 @@ func (a *acceptor) untilReleased(seed uint32) error {
 
 // finFirst posts what has come so far at every step, for opReport: when the
 // peer's FIN arrives at a stream that was half-closed here, the releases with
-// CloseWrite throw away what nobody has read yet.
+// CloseWrite throw away data that is still unread.
 func (a *acceptor) finFirst(stream *smux.Stream, req request) error {
 	if err := pourAndHalfClose(stream, req); err != nil {
 		return err

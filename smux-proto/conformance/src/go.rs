@@ -1,8 +1,8 @@
 //! Live peers: the Go implementation, in a process of its own, as client or server, on either side
 //! of a TCP connection.
 //!
-//! [`GoPeer::start`] builds the program in `go/` with one [`Release`] of the Go module and runs it in
-//! one [`Mode`]. What opener and acceptor say to each other on a stream is in [`request`].
+//! [`GoPeer::start`] builds the program in `go/` with one [`Release`] of the Go module and runs it
+//! in one [`Mode`]. What opener and acceptor say to each other on a stream is in [`request`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -11,7 +11,8 @@
 //! if !GoPeer::available() {
 //!     return Ok(());
 //! }
-//! let peer = GoPeer::start(Release::NEWEST, Mode::Serve, &Options { version: 2, ..Options::default() })?;
+//! let options = Options { version: 2, ..Options::default() };
+//! let peer = GoPeer::start(Release::NEWEST, Mode::Serve, &options)?;
 //! let transport = std::net::TcpStream::connect(peer.address())?;
 //! // ... a session over `transport`, which opens streams ...
 //! drop(transport);
@@ -44,8 +45,8 @@ pub enum Release {
     V1_5_57,
     /// The last that cannot write after the peer's FIN.
     V1_5_53,
-    /// The last before that: writes after the peer's FIN, but does not wait for a window then; has no
-    /// half-close of its own.
+    /// The last before that: writes after the peer's FIN, but does not wait for a window then; has
+    /// no half-close of its own.
     V1_5_27,
     /// As 1.5.27, but older scheduling; the one that Debian ships.
     V1_5_16,
@@ -83,8 +84,8 @@ impl Release {
         self == Self::V1_5_53
     }
 
-    /// Whether, in version 2, it does not wait for a window once it has seen our FIN, but fails: what
-    /// it says after our FIN must fit the window that it has by then.
+    /// Whether, in version 2, it does not wait for a window once it has seen our FIN, but fails:
+    /// what it says after our FIN must fit the window that it has by then.
     #[must_use]
     pub fn needs_window_after_fin(self) -> bool {
         matches!(self, Self::V1_5_27 | Self::V1_5_16)

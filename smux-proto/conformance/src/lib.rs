@@ -4,7 +4,8 @@
 //! * [`harness`]: one [`Session`](smux_proto::Session) against a peer that speaks raw frames, in
 //!   virtual time, so that a test reads as a packet trace.
 //! * [`pair`]: two sessions, joined by [`pipe`]s that delay, cut, fill up and die.
-//! * [`long_link`]: two ends and a link of some rate and round trip, for amounts of data that count.
+//! * [`long_link`]: two ends and a link of some rate and round trip, for amounts of data that
+//!   count.
 //! * [`go`]: live peers of five releases of the Go implementation.
 //! * [`pattern`]: data whose every byte tells where it belongs.
 //! * [`mod@suite`]: the scenarios that every implementation runs, and what it takes to run them.

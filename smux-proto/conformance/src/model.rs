@@ -95,7 +95,10 @@ impl Model {
     /// If the other side has not opened it, or it was accepted before.
     pub fn note_accept(&mut self, side: Side, id: StreamId) {
         let opener = self.view(other(side), id);
-        assert!(opener.held || opener.closed, "{side:?}: nobody opened {id}");
+        assert!(
+            opener.held || opener.closed,
+            "{side:?}: {id} was never opened"
+        );
         let view = self.view(side, id);
         let former = view.held || view.closed;
         assert!(!former, "{side:?}: stream {id} is accepted twice");
@@ -143,7 +146,7 @@ impl Model {
         let refused = !(peer.held || peer.closed);
         assert!(
             peer.finished || refused,
-            "{side:?} sees an end of stream {id} that nobody made"
+            "{side:?} sees an end of stream {id} that its peer did not make"
         );
         assert_eq!(
             view.read, peer.written,

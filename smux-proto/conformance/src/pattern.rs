@@ -111,14 +111,14 @@ mod tests {
 
     /// The Go side has the same golden value.
     #[test]
-    fn it_is_the_one_of_the_go_side() {
+    fn the_pattern_equals_the_go_sides() {
         let mut bytes = [0; 16];
         Pattern { seed: 7 }.fill(5, &mut bytes);
         assert_eq!(hex::encode(bytes), "64097b59a20a664cde40192fa0ec4905");
     }
 
     #[test]
-    fn it_does_not_depend_on_the_pieces() {
+    fn the_pattern_does_not_depend_on_the_pieces() {
         let whole = first_bytes(3, 10_000);
         for piece in [1, 3, 8, 13, 4096, 5000] {
             let mut joined = vec![0; whole.len()];
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_byte_is_noticed_where_it_is_missing() {
+    fn a_lost_byte_is_reported_at_its_offset() {
         let mut bytes = first_bytes(3, 10_000);
         assert_eq!(Pattern { seed: 3 }.check(0, &bytes), Ok(()));
         let wanted = bytes.remove(5000);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_piece_is_noticed_where_it_begins() {
+    fn a_moved_piece_is_reported_at_its_beginning() {
         let mut bytes = first_bytes(3, 10_000);
         bytes.copy_within(4096..8192, 1000);
         assert_eq!(
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn another_seed_is_noticed() {
+    fn another_seed_is_a_mismatch() {
         assert!(Pattern { seed: 4 }.check(0, &first_bytes(3, 8)).is_err());
     }
 }

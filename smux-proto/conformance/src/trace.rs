@@ -1,9 +1,9 @@
 //! What sessions of the Go implementation were seen to send and to do.
 //!
-//! The files in `traces/` were recorded with real Go sessions of the releases in their names; 1.5.58
-//! has files only where it differs from 1.5.57, which `go/record` checks. A
-//! packet trace has the steps that were taken and every frame in both directions; the input
-//! vectors have malformed and unusual input and how each call ended.
+//! The files in `traces/` were recorded with real Go sessions of the releases in their names;
+//! 1.5.58 has files only where it differs from 1.5.57, which `go/record` checks. A packet trace has
+//! the steps that were taken and every frame in both directions; the input vectors have malformed
+//! and unusual input and how each call ended.
 
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
 
@@ -18,12 +18,12 @@ use crate::frame::Frame;
 pub struct Trace {
     /// The name of what was done.
     pub scenario: String,
-    /// Who did it, as `xtaci/smux 1.5.57`.
+    /// The implementation, as `xtaci/smux 1.5.57`.
     pub implementation: String,
     protocol_version: u8,
     /// The configuration, in words.
     pub config: String,
-    /// Who was client and who server, in words.
+    /// The roles of client and server, in words.
     pub roles: String,
     /// The steps, in words.
     pub script: Vec<String>,

@@ -39,10 +39,11 @@ impl StreamHandle {
         Poll::Ready(Ok(read))
     }
 
-    /// As [`poll_read`](Self::poll_read), into any [`BufMut`]: for instance one that was never initialised.
+    /// As [`poll_read`](Self::poll_read), into any [`BufMut`]: for instance one that was never
+    /// initialised.
     ///
-    /// `buf` may use the session: the bytes are copied through a buffer in between, which is filled under the lock.
-    /// Should `buf` panic, up to 16 KiB are lost.
+    /// `buf` may use the session: the bytes are copied through a buffer in between, which is filled
+    /// under the lock. Should `buf` panic, up to 16 KiB are lost.
     pub fn poll_read_buf(
         &self,
         cx: &mut Context<'_>,
@@ -95,7 +96,7 @@ impl StreamHandle {
     /// [`poll_read_bytes`](Self::poll_read_bytes) as a future. Cancel-safe.
     ///
     /// # Errors
-    /// As of any read.
+    /// Same errors as reading.
     pub async fn read_bytes(&self, max: usize) -> Result<Bytes, StreamError> {
         poll_fn(|cx| self.poll_read_bytes(cx, max)).await
     }
@@ -103,7 +104,7 @@ impl StreamHandle {
     /// [`poll_write_bytes`](Self::poll_write_bytes) as a future. Cancel-safe.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_bytes(&self, data: &mut Bytes) -> Result<usize, StreamError> {
         poll_fn(|cx| self.poll_write_bytes(cx, data)).await
     }
@@ -111,7 +112,7 @@ impl StreamHandle {
     /// Queues all of `data` without a copy. Cancel-safe: `data` keeps what was not taken.
     ///
     /// # Errors
-    /// As of any write.
+    /// Same errors as writing.
     pub async fn write_all_bytes(&self, data: &mut Bytes) -> Result<(), StreamError> {
         while !data.is_empty() {
             self.write_bytes(data).await?;
@@ -119,13 +120,16 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes some of the bytes that it is
-    /// given and returns how many; it is called without the session's lock.
+    /// Gives `write` all that the peer sends, and returns the number of bytes copied. `write` takes
+    /// some of the bytes that it is given and returns how many; it is called without the session's
+    /// lock.
     ///
-    /// Cancel-safe if `write` is: bytes count as read once it has taken them. It lets other tasks run now and then.
+    /// Cancel-safe if `write` is: bytes count as read once it has taken them. It lets other tasks
+    /// run now and then.
     ///
     /// # Errors
-    /// As of any read, those of `write`, and [`io::ErrorKind::WriteZero`] if it takes nothing.
+    /// Same errors as reading, those of `write`, and [`io::ErrorKind::WriteZero`] if it takes
+    /// nothing.
     pub async fn copy_to(
         &self,
         mut write: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
@@ -146,7 +150,8 @@ impl StreamHandle {
         .await
     }
 
-    /// Bytes are taken from the stream in the same step in which the writer took them: a caller may stop in between steps.
+    /// Bytes are taken from the stream in the same step in which the writer took them: a caller may
+    /// stop in between steps.
     fn poll_copy(
         &self,
         cx: &mut Context<'_>,

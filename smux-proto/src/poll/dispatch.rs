@@ -1,6 +1,6 @@
-//! Who is woken by what.
+//! Which tasks an event wakes.
 //!
-//! | what happened | who is woken |
+//! | what happened | woken |
 //! |---|---|
 //! | a stream can be accepted, opened | the first task that waits for it; when it has its stream, the next |
 //! | a stream has something to read, or its peer finished | the stream's reader |

@@ -30,9 +30,10 @@ pub fn connect<T: Transport>(
     (handle, driver)
 }
 
-/// Moves a session's bytes and keeps its deadlines until it has ended; then drops the transport and resolves.
+/// Moves a session's bytes and keeps its deadlines until it has ended; then drops the transport and
+/// resolves.
 ///
-/// Dropping it before aborts the session: whoever waits for it gets [`CloseReason::Aborted`].
+/// Dropping it before then aborts the session: waiting calls return [`CloseReason::Aborted`].
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
 pub struct Driver<T> {
     running: Option<Running<T>>,

@@ -4,9 +4,11 @@ use std::{collections::VecDeque, mem};
 
 use crate::streams::table::Key;
 
-/// Streams whose bytes have all been taken for the transport and that wait until it is flushed that far.
+/// Streams whose bytes have all been taken for the transport and that wait until it is flushed that
+/// far.
 ///
-/// A mark is a count of bytes since the session began. Each stream is in here once per mark it waits for, the lowest mark first.
+/// A mark is a count of bytes since the session began. Each stream is in here once per mark it
+/// waits for, the lowest mark first.
 #[derive(Default)]
 pub(super) struct FlushQueue {
     waiting: VecDeque<(u64, Key)>,
@@ -63,7 +65,8 @@ impl FlushQueue {
             .is_some_and(|&(mark, _)| self.ended || mark <= self.flushed)
     }
 
-    /// The next stream that waits no longer. It may have gone: then another may be woken that has its place, and looks again.
+    /// The next stream that waits no longer. It may have gone: then another may be woken that has
+    /// its place, and looks again.
     pub(super) fn pop(&mut self) -> Option<Key> {
         if !self.is_due() {
             return None;

@@ -1,7 +1,9 @@
-//! The layer that every runtime adapter shares: one lock, the wakers, the driver and the drop rules.
+//! The layer that every runtime adapter shares: one lock, the wakers, the driver and the drop
+//! rules.
 //!
-//! It needs `std` for a mutex and `std::io::Error`, and no runtime: an adapter brings its transport, its clock and
-//! its timer, wraps the handles in its runtime's traits, and decides nothing about the protocol.
+//! It needs `std` for a mutex and `std::io::Error`, and no runtime: an adapter brings its
+//! transport, its clock and its timer, wraps the handles in its runtime's traits, and decides
+//! nothing about the protocol.
 //!
 //! ```text
 //!   SessionHandle  StreamHandle  StreamHandle        any task or thread, any number
@@ -18,28 +20,31 @@
 //!
 //! # Contract
 //!
-//! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads into its own
-//!   buffer without the lock and hands over the bytes under it.
-//! * **No code of others under the lock**: it may come back here. Wakers are cloned, woken and dropped without it, the
-//!   owners of [`Bytes`](bytes::Bytes) dropped, buffers filled, values formatted, the clock read, the transport's errors
-//!   formatted and dropped. (With feature `tracing`, what the program's subscriber does with an event it does under the
-//!   lock.)
-//! * **Reading never waits for writing**, nor the other way round. Reading stops while the session's receive buffer
-//!   is full, writing while there is nothing to write.
-//! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock. The tasks that wait to
-//!   open or accept have their turn one after the other; a waiter that is cancelled passes its turn on.
-//! * **A pump is woken once** until it runs again, and only for a reason: output where there was none, room to read
-//!   where there was none, an earlier deadline, the end.
-//! * **Wakers of streams**: one for reading, one for writing and one for the peer's stop. Of several tasks that wait for
-//!   the same on the same stream only the last one that polled is woken.
+//! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads
+//!   into its own buffer without the lock and hands over the bytes under it.
+//! * **No code of others under the lock**: it may come back here. Wakers are cloned, woken and
+//!   dropped without it, the owners of [`Bytes`](bytes::Bytes) dropped, buffers filled, values
+//!   formatted, the clock read, the transport's errors formatted and dropped. (With feature
+//!   `tracing`, what the program's subscriber does with an event it does under the lock.)
+//! * **Reading never waits for writing**, nor the other way round. Reading stops while the
+//!   session's receive buffer is full, writing while there is nothing to write.
+//! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock.
+//!   The tasks that wait to open or accept have their turn one after the other; a waiter that is
+//!   cancelled passes its turn on.
+//! * **A pump is woken once** until it runs again, and only for a reason: output where there was
+//!   none, room to read where there was none, an earlier deadline, the end.
+//! * **Wakers of streams**: one for reading, one for writing and one for the peer's stop. Of
+//!   several tasks that wait for the same on the same stream only the last one that polled is
+//!   woken.
 //! * **In steady state nothing is allocated.**
 //!
 //! # Who keeps what alive
 //!
-//! Dropping a handle never blocks, spawns or panics, and needs no runtime. When the last [`SessionHandle`] is gone, streams
-//! that the peer opens are refused; when the last stream is gone too, the session closes. When the session ends, its driver
-//! drops the transport and resolves. When a driver is dropped before, the session is aborted. What has arrived
-//! stays readable either way, for as long as its stream's handle lives.
+//! Dropping a handle never blocks, spawns or panics, and needs no runtime. When the last
+//! [`SessionHandle`] is gone, streams that the peer opens are refused; when the last stream is gone
+//! too, the session closes. When the session ends, its driver drops the transport and resolves.
+//! When a driver is dropped before, the session is aborted. What has arrived stays readable either
+//! way, for as long as its stream's handle lives.
 
 mod addresses;
 mod copy;

@@ -40,25 +40,30 @@ pub(super) const LARGEST_BATCH: usize = 4 * SMALLEST_BATCH;
 /// A write that takes longer has waited for a slow transport. Chosen, not tuned.
 pub(super) const SLOW: Duration = Duration::from_millis(1);
 
-/// Bytes that a copy offers its writer at a time. Chosen, not tuned: they fit the first-level cache.
+/// Bytes that a copy offers its writer at a time. Chosen, not tuned: they fit the first-level
+/// cache.
 pub(super) const COPY: usize = 16 * 1024;
 
-/// Bytes that a read copies through its stack at first: small messages fit, and cost no more to clear.
+/// Bytes that a read copies through its stack at first: small messages fit, and cost no more to
+/// clear.
 pub(super) const FEW: usize = 1024;
 
 /// Steps of a copy per poll, then other tasks run. Chosen, not tuned: some hundred microseconds.
 pub(super) const STEPS: usize = 32;
 
-/// Divides input into pieces that wake about a crowd of tasks each, and lets a crowd run before the next piece.
+/// Divides input into pieces that wake about a crowd of tasks each, and lets a crowd run before the
+/// next piece.
 ///
-/// One read may bring something for hundreds of tasks. Delivered at once, all of them would run before the first
-/// answer leaves, and the peer would sit idle meanwhile; in turns, both ends work at the same time. That more than
-/// doubled the rate of 100 concurrent round trips of 64 bytes. Bulk data wakes few, so its pieces are whole reads.
+/// One read may bring something for hundreds of tasks. Delivered at once, all of them would run
+/// before the first answer leaves, and the peer would sit idle meanwhile; in turns, both ends work
+/// at the same time. That more than doubled the rate of 100 concurrent round trips of 64 bytes.
+/// Bulk data wakes few, so its pieces are whole reads.
 pub(super) struct Pace {
     /// Bytes to deliver under one lock.
     piece: usize,
-    /// Something was delivered since this last made way, so that it makes progress however many are woken meanwhile. They may have
-    /// run already, when the transport had nothing: then this makes way once more than it has to.
+    /// Something was delivered since this last made way, so that it makes progress however many are
+    /// woken meanwhile. They may have run already, when the transport had nothing: then this makes
+    /// way once more than it has to.
     delivered: bool,
     /// The session's count of streams woken, as of the last look.
     woken: u64,

@@ -1,8 +1,8 @@
 //! The three pumps that move a session: input, output and deadlines.
 //!
-//! A [`Driver`](super::Driver) runs them in one task. Threads can run one each, with a waker that unparks the
-//! thread: then a thread that is blocked in its transport does not see the end of the session, so whoever runs the
-//! [`TimerPump`] shuts the transport when that pump is done.
+//! A [`Driver`](super::Driver) runs them in one task. Threads can run one each, with a waker that
+//! unparks the thread: then a thread that is blocked in its transport does not see the end of the
+//! session. The thread that runs the [`TimerPump`] shuts the transport down when that pump is done.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -40,8 +40,8 @@ impl Pumps {
         (SessionHandle::first(shared), pumps)
     }
 
-    /// Whoever polls all three in one task begins so: none of them need be woken for what the others do, and one look at the clock
-    /// serves them all.
+    /// A task that polls all three begins with this call: no pump need be woken for what the others
+    /// do, and one look at the clock serves all.
     pub(super) fn begin(&mut self) {
         let Self { read, write, timer } = self;
         let shared = &read.pump.shared;
@@ -54,7 +54,8 @@ impl Pumps {
     }
 }
 
-/// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that collide.
+/// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that
+/// collide.
 fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
     let seed = RandomState::new().hash_one(side);
     match side {

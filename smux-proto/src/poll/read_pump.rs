@@ -43,16 +43,17 @@ impl ReadPump {
         }
     }
 
-    /// Reads until the input ends or the session does. Pending while the transport has nothing or the session has no
-    /// room; now and then it is pending and wakes itself, to let others run, [all others](TransportRead::yield_now) after much data.
+    /// Reads until the input ends or the session does. Pending while the transport has nothing or
+    /// the session has no room; now and then it is pending and wakes itself, to let others run,
+    /// [all others](TransportRead::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         let poll = self.pump(cx, transport);
         self.give_up_buffer();
         poll
     }
 
-    /// Leaves the buffer to other sessions. One that waits for room keeps what it has not taken, in memory of its own unless
-    /// that is most of the buffer.
+    /// Leaves the buffer to other sessions. One that waits for room keeps what it has not taken, in
+    /// memory of its own unless that is most of the buffer.
     fn give_up_buffer(&mut self) {
         if self.unread.is_empty() {
             self.unread = 0..0;
@@ -74,8 +75,9 @@ impl ReadPump {
         for _ in 0..ROUNDS {
             while self.stalled || !self.unread.is_empty() {
                 if !ready!(self.deliver(cx)) {
-                    // At once, behind those whom the piece has woken. To wait for all others too, as `yield_now` may, would leave both
-                    // ends idle: with several threads that took half of the rate of concurrent requests.
+                    // At once, behind those whom the piece has woken. To wait for all others too,
+                    // as `yield_now` may, would leave both ends idle: with several threads that
+                    // took half of the rate of concurrent requests.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -83,7 +85,8 @@ impl ReadPump {
             if self.pump.done {
                 return Poll::Ready(());
             }
-            // After a full buffer those who read from streams have their turn, while it is in the processor's cache.
+            // After a full buffer, tasks that read from streams have a turn, while it is in the
+            // processor's cache.
             if mem::take(&mut self.filled) {
                 transport.yield_now(cx);
                 return Poll::Pending;
@@ -130,7 +133,8 @@ impl ReadPump {
         shared.act(|state| state.session.handle_transport_error(error.clone()));
     }
 
-    /// Gives the session what it has room for. Pending until it wants more; `false` if others should run first.
+    /// Gives the session what it has room for. Pending until it wants more; `false` if others
+    /// should run first.
     fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let shared = &self.pump.shared;
         let now = self.pump.now();

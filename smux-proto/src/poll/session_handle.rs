@@ -20,11 +20,13 @@ use crate::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, Version, streams::table::Key,
 };
 
-/// A session whose transport a [`Driver`](super::Driver) moves. Clones are handles on the same session.
+/// A session whose transport a [`Driver`](super::Driver) moves. Clones are handles on the same
+/// session.
 ///
-/// Nothing here blocks: what may have to wait is a future, and every future can be dropped at any moment without losing anything.
-/// When the last handle is dropped, streams that the peer opens from then on are refused; when the last
-/// [`StreamHandle`] is gone too, the session closes as by [`start_close`](Self::start_close).
+/// Nothing here blocks: what may have to wait is a future, and every future can be dropped at any
+/// moment without losing anything. When the last handle is dropped, streams that the peer opens
+/// from then on are refused; when the last [`StreamHandle`] is gone too, the session closes as by
+/// [`start_close`](Self::start_close).
 ///
 /// Two handles are equal if they are handles on the same session.
 pub struct SessionHandle {
@@ -51,8 +53,8 @@ impl SessionHandle {
         }
     }
 
-    /// This handle, and the streams and clones made from it, with these addresses of the transport. With feature
-    /// `tracing`, the session's span tells the peer's.
+    /// This handle, and the streams and clones made from it, with these addresses of the transport.
+    /// With feature `tracing`, the session's span tells the peer's.
     #[must_use]
     pub fn with_addresses(mut self, addresses: Addresses) -> Self {
         if let Some(peer) = addresses.peer() {
@@ -81,9 +83,10 @@ impl SessionHandle {
         }
     }
 
-    /// Opens a stream. It waits only while the limit of outbound streams is reached, or until a server that detects
-    /// the version knows it. The peer learns of the stream with the next batch. Of several tasks that wait, the one that
-    /// came first opens first. A future that was polled keeps its turn, so poll it on or drop it.
+    /// Opens a stream. It waits only while the limit of outbound streams is reached, or until a
+    /// server that detects the version knows it. The peer learns of the stream with the next batch.
+    /// Of several tasks that wait, the one that came first opens first. A future that was polled
+    /// keeps its turn, so poll it on or drop it.
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up all ids.
@@ -93,7 +96,8 @@ impl SessionHandle {
         Ok(self.stream(opened))
     }
 
-    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps a place among those who wait.
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place in
+    /// the queue.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -103,7 +107,8 @@ impl SessionHandle {
         opened.map_ok(|opened| self.stream(opened))
     }
 
-    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
+    /// calls.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -112,19 +117,21 @@ impl SessionHandle {
         Ok(opened?.map(|opened| self.stream(opened)))
     }
 
-    /// Accepts the next stream that the peer opened. Of several tasks that wait, the one that came first gets it. A future
-    /// that was polled keeps its turn, so poll it on or drop it.
+    /// Accepts the next stream that the peer opened. Of several tasks that wait, the one that came
+    /// first gets it. A future that was polled keeps its turn, so poll it on or drop it.
     ///
     /// # Errors
-    /// Once the session has ended and the streams that arrived before are accepted. If only writing to the transport fails, that is
-    /// when the peer's end has been read, or after [`close_timeout`](Config::close_timeout).
+    /// Once the session has ended and the streams that arrived before are accepted. If only writing
+    /// to the transport fails, that is when the peer's end has been read, or after
+    /// [`close_timeout`](Config::close_timeout).
     pub async fn accept(&self) -> Result<StreamHandle, CloseReason> {
         let mut waiter = self.waiter(Queue::Accept);
         let accepted = poll_fn(|cx| waiter.poll(cx, State::accept)).await?;
         Ok(self.stream(accepted))
     }
 
-    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps a place among those who wait.
+    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its
+    /// place in the queue.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -134,10 +141,12 @@ impl SessionHandle {
         accepted.map_ok(|accepted| self.stream(accepted))
     }
 
-    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be
+    /// accepted.
     ///
-    /// A side that accepts nothing should say so: in version 1, a stream that is neither accepted nor read fills the
-    /// receive buffer, and then holds up all others. It cannot be undone.
+    /// A side that accepts nothing should call this: in version 1, a stream that is neither
+    /// accepted nor read fills the receive buffer, and then holds up all others. It cannot be
+    /// undone.
     pub fn stop_accepting(&self) {
         self.shared
             .act_on_streams(|state| state.session.stop_accepting());
@@ -150,28 +159,31 @@ impl SessionHandle {
         }
     }
 
-    /// Closes the session: what is queued is sent, then the transport's write side is shut and input discarded until the
-    /// peer closes too, all of it within the configured
-    /// [`close_timeout`](Config::close_timeout). Reading and writing fail from now on, except that what has arrived can be read.
+    /// Closes the session: what is queued is sent, then the transport's write side is shut and
+    /// input discarded until the peer closes too, all of it within the configured
+    /// [`close_timeout`](Config::close_timeout). Reading and writing fail from now on, except that
+    /// what has arrived can be read.
     pub fn start_close(&self) {
         let now = self.shared.now();
         self.shared.act(|state| state.session.close(now));
     }
 
-    /// [`start_close`](Self::start_close), then waits for the end. It goes on if the future is dropped.
-    /// [`CloseReason::Local`] if nothing else had ended the session before.
+    /// [`start_close`](Self::start_close), then waits for the end. It goes on if the future is
+    /// dropped. [`CloseReason::Local`] if nothing else had ended the session before.
     pub async fn close(&self) -> CloseReason {
         self.start_close();
         self.closed().await
     }
 
-    /// Refuses new streams in both directions, lets those that are open end, then closes. After `limit` it closes anyway.
+    /// Refuses new streams in both directions, lets those that are open end, then closes. After
+    /// `limit` it closes anyway.
     pub fn start_drain(&self, limit: Duration) {
         let now = self.shared.now();
         self.shared.act(|state| state.session.drain(now, limit));
     }
 
-    /// [`start_drain`](Self::start_drain), then waits for the end. It goes on if the future is dropped.
+    /// [`start_drain`](Self::start_drain), then waits for the end. It goes on if the future is
+    /// dropped.
     pub async fn drain(&self, limit: Duration) -> CloseReason {
         self.start_drain(limit);
         self.closed().await
@@ -184,13 +196,14 @@ impl SessionHandle {
 
     /// Waits until the session has ended and its transport is dropped.
     ///
-    /// This handle keeps the session meanwhile, so that it does not close by itself. To watch a session, take
-    /// [`on_closed`](Self::on_closed).
+    /// This handle keeps the session meanwhile, so that it does not close by itself. To watch a
+    /// session, take [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.on_closed().await
     }
 
-    /// Resolves when the session has ended and its transport is dropped. The future does not keep the session.
+    /// Resolves when the session has ended and its transport is dropped. The future does not keep
+    /// the session.
     pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
         let mut waiter = self.waiter(Queue::End);
         poll_fn(move |cx| waiter.poll(cx, |state| state.finished()))
@@ -326,8 +339,9 @@ impl fmt::Debug for WeakSessionHandle {
     }
 }
 
-/// The streams that the peer opens, for adapters to make a `Stream` of. It is a session handle: streams are accepted
-/// while it lives. While it waits it keeps its turn, as [`SessionHandle::accept`] does.
+/// The streams that the peer opens, for adapters to make a `Stream` of. It is a session handle:
+/// streams are accepted while it lives. While it waits it keeps its turn, as
+/// [`SessionHandle::accept`] does.
 #[derive(Debug)]
 pub struct Incoming {
     session: SessionHandle,

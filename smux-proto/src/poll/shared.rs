@@ -67,7 +67,8 @@ impl Shared {
         self.clock.now()
     }
 
-    /// Tells the session the time, after a call that told none. It only counts, which wakes no task.
+    /// Tells the session the time, after a call that told none. It only counts, which wakes no
+    /// task.
     pub(super) fn advance_time(&self) {
         let now = self.now();
         self.lock().session.advance_time(now);
@@ -75,7 +76,8 @@ impl Shared {
 
     /// Locks, runs `act`, collects what its effects leave to do, unlocks, does that.
     ///
-    /// Whatever `act` takes out of the state it must leave in its result, to be dropped without the lock.
+    /// Whatever `act` takes out of the state it must leave in its result, to be dropped without the
+    /// lock.
     pub(super) fn act<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         self.act_on_streams(|state| {
             state.deadline_moved = true;
@@ -83,10 +85,12 @@ impl Shared {
         })
     }
 
-    /// As [`act`](Self::act) for `act`s that only open, accept, use and close streams, which wake no task most of the time.
+    /// As [`act`](Self::act) for `act`s that only open, accept, use and close streams, which wake
+    /// no task most of the time.
     ///
-    /// They bring no deadline forward, but that of a peer's silence when they make room in a full receive buffer; then
-    /// the read pump is woken, and looks at deadlines itself. The timer pump, whose concern they are, calls it too.
+    /// They bring no deadline forward, but that of a peer's silence when they make room in a full
+    /// receive buffer; then the read pump is woken, and looks at deadlines itself. The timer pump,
+    /// whose concern they are, calls it too.
     pub(super) fn act_on_streams<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let paused = !state.session.wants_input();
@@ -118,7 +122,8 @@ impl Shared {
         }
     }
 
-    /// As [`act`](Self::act) for `act`s that may have to wait: if pending, `place` puts the task's waker into the state.
+    /// As [`act`](Self::act) for `act`s that may have to wait: if pending, `place` puts the task's
+    /// waker into the state.
     ///
     /// Both may run twice: a waker is cloned without the lock, after the first time.
     pub(super) fn poll<R>(
@@ -156,7 +161,8 @@ impl Shared {
         }
     }
 
-    /// The pumps need not be woken before they have placed their wakers again. Drop what is returned without the lock.
+    /// The pumps need not be woken before they have placed their wakers again. Drop what is
+    /// returned without the lock.
     #[must_use]
     pub(super) fn take_pump_wakers(&self) -> impl Sized + use<> {
         let mut state = self.lock();
@@ -171,8 +177,8 @@ impl Shared {
         look(&self.lock())
     }
 
-    /// No code of others runs under the lock, except the subscriber of `tracing`, which may panic there. The session goes
-    /// on with what such a call left, which may be half done.
+    /// No code of others runs under the lock, except the subscriber of `tracing`, which may panic
+    /// there. The session goes on with what such a call left, which may be half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,8 +4,9 @@ use std::{error::Error, fmt, sync::Arc};
 
 use super::stream_handle::StreamHandle;
 
-/// The reading part of a stream. Dropping it alone discards what has arrived and what still arrives, as
-/// [`StreamHandle::stop_reading`]; the writing part can go on. The peer learns of it when both are dropped and the stream closes.
+/// The reading part of a stream. Dropping it alone discards what has arrived and what still
+/// arrives, as [`StreamHandle::stop_reading`]; the writing part can go on. The peer learns of it
+/// when both are dropped and the stream closes.
 #[derive(Debug)]
 pub struct ReadHandle {
     stream: Arc<StreamHandle>,

@@ -38,7 +38,7 @@ fn with<R>(act: impl FnOnce(&mut Stash) -> R) -> Option<R> {
     STASH.try_with(|stash| act(&mut stash.borrow_mut())).ok()
 }
 
-/// Who reads into a buffer: no two have the same name, also one after the other.
+/// The name of a buffer's reader. Names are never reused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reader(u64);
 
@@ -51,13 +51,13 @@ impl Reader {
 
 /// What a transport reads into.
 ///
-/// A transport may report more than it read: then the reader gets what it has read before, or zeros, and never what
-/// another reader has.
+/// A transport may report more than it read: then the reader gets what it has read before, or
+/// zeros, and never what another reader has.
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     /// How far it was ever used since it was all zeros.
     used: usize,
-    /// Who used it.
+    /// The reader that used it last.
     reader: Reader,
 }
 

@@ -1,4 +1,4 @@
-//! All that the lock protects, and the rules of who may do what with it.
+//! All that the lock protects, and the rules of its use.
 
 use std::{
     task::{Poll, Waker},
@@ -30,8 +30,8 @@ pub(super) struct State {
     pub(super) wake_everyone: bool,
     /// The session's next deadline may be earlier than when the timer pump was last woken or asked.
     pub(super) deadline_moved: bool,
-    /// Events dispatched: about how often streams' tasks were woken, whoever they are. The few events of the session as a whole
-    /// count too, which does not matter for what it is used for, to tell a crowd from a few.
+    /// Events dispatched: about how often the tasks of streams were woken. The few events of the
+    /// session as a whole count too: it only has to tell many tasks from few.
     pub(super) streams_woken: u64,
 }
 
@@ -87,7 +87,8 @@ impl State {
         }
     }
 
-    /// Acts on the stream of a live handle. The session keeps the stream until its handle closes it.
+    /// Acts on the stream of a live handle. The session keeps the stream until its handle closes
+    /// it.
     pub(super) fn act_on_stream<R>(
         &mut self,
         key: Key,
@@ -110,7 +111,8 @@ impl State {
         }
     }
 
-    /// Ready once the transport is flushed up to `mark`; until then the stream's waker for writing is woken then.
+    /// Ready once the transport is flushed up to `mark`; until then the stream's waker for writing
+    /// is woken then.
     pub(super) fn poll_flushed(&mut self, key: Key, mark: u64) -> Poll<Result<(), StreamError>> {
         if mark <= self.flushes.flushed() {
             return Poll::Ready(Ok(()));
@@ -153,7 +155,8 @@ impl State {
         self.waiting.queue(queue).register(place, waker);
     }
 
-    /// Gives up a place in a queue; the turn passes to the next. Drop what is returned without the lock.
+    /// Gives up a place in a queue; the turn passes to the next. Drop what is returned without the
+    /// lock.
     #[must_use]
     pub(super) fn leave(&mut self, queue: Queue, place: usize) -> Option<Waker> {
         let gone = self.waiting.queue(queue).leave(place);
@@ -224,7 +227,8 @@ impl State {
         Poll::Ready(self.reason())
     }
 
-    /// Why the session ended. A pump that goes ends the session before, so a reason exists once one is gone.
+    /// Why the session ended. A pump that goes ends the session before, so a reason exists once one
+    /// is gone.
     pub(super) fn reason(&self) -> CloseReason {
         let reason = self.session.close_reason().cloned();
         reason.unwrap_or(CloseReason::Aborted)

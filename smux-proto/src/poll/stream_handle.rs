@@ -15,16 +15,19 @@ use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
 ///
-/// All methods take `&self`, so that tasks can share a stream: one to read, one to write or flush, one to wait until the
-/// peer [stops](Self::poll_stopped). Each of the three remembers one waker: of two tasks that wait for the same, only the one that polled last is woken.
+/// All methods take `&self`, so that tasks can share a stream: one to read, one to write or flush,
+/// one to wait until the peer [stops](Self::poll_stopped). Each of the three remembers one waker:
+/// of two tasks that wait for the same, only the one that polled last is woken.
 ///
 /// A method that returned `Poll::Pending` has done nothing, so giving up on it loses nothing.
 ///
-/// Dropping it closes the stream: what is queued is sent, then FIN; unread input is discarded. It takes no runtime and never waits.
+/// Dropping it closes the stream: what is queued is sent, then FIN; unread input is discarded. It
+/// takes no runtime and never waits.
 pub struct StreamHandle {
     shared: Arc<Shared>,
     id: StreamId,
-    /// The session keeps the stream until its handle closes it, so this leads to it as long as the handle lives.
+    /// The session keeps the stream until its handle closes it, so this leads to it as long as the
+    /// handle lives.
     key: Key,
     addresses: Addresses,
 }
@@ -53,7 +56,8 @@ impl StreamHandle {
     /// Reads into `buf`. `Ok(0)` is the end of the stream, unless `buf` is empty.
     ///
     /// # Errors
-    /// Once everything that arrived is read: if the session or the stream ended before the peer had finished.
+    /// Once everything that arrived is read: if the session or the stream ended before the peer had
+    /// finished.
     pub fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -62,7 +66,8 @@ impl StreamHandle {
         self.poll(cx, Interest::Read, |stream| stream.read(buf))
     }
 
-    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as [`poll_read`](Self::poll_read).
+    /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as
+    /// [`poll_read`](Self::poll_read).
     pub fn poll_read_bytes(
         &self,
         cx: &mut Context<'_>,
@@ -71,8 +76,8 @@ impl StreamHandle {
         self.poll(cx, Interest::Read, |stream| stream.read_bytes(max))
     }
 
-    /// As [`poll_read`](Self::poll_read), but the bytes stay unread until [`consume`](Self::consume).
-    /// It may give less than what is there.
+    /// As [`poll_read`](Self::poll_read), but the bytes stay unread until
+    /// [`consume`](Self::consume). It may give less than what is there.
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
@@ -92,11 +97,13 @@ impl StreamHandle {
         self.act(|stream| stream.consume(count));
     }
 
-    /// Queues bytes of `data` and returns how many: at least one, at most what the peer's window and the send queue allow.
-    /// `Ok(0)` only for empty `data`. It does not wait until they are sent; [`poll_flush`](Self::poll_flush) does.
+    /// Queues bytes of `data` and returns how many: at least one, at most what the peer's window
+    /// and the send queue allow. `Ok(0)` only for empty `data`. It does not wait until they are
+    /// sent; [`poll_flush`](Self::poll_flush) does.
     ///
     /// # Errors
-    /// After [`finish`](Self::finish), when the peer has closed the stream, when the session has ended.
+    /// After [`finish`](Self::finish), when the peer has closed the stream, when the session has
+    /// ended.
     pub fn poll_write(
         &self,
         cx: &mut Context<'_>,
@@ -123,10 +130,12 @@ impl StreamHandle {
         self.poll(cx, Interest::Write, |stream| stream.write_bytes(data))
     }
 
-    /// Waits until all that this stream had queued is written to the transport, and the transport flushed.
+    /// Waits until all that this stream had queued is written to the transport, and the transport
+    /// flushed.
     ///
     /// # Errors
-    /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
+    /// If the session ends before, or if what was queued was dropped because the peer closed the
+    /// stream.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let key = self.key;
         self.shared.poll_on_streams(
@@ -145,13 +154,14 @@ impl StreamHandle {
         self.poll_flush(cx)
     }
 
-    /// Ends this side's data: FIN follows what is queued. Reading goes on. Doing it twice is the same as once.
+    /// Ends this side's data: FIN follows what is queued. Reading goes on. Doing it twice is the
+    /// same as once.
     pub fn finish(&self) {
         self.act(|stream| stream.finish());
     }
 
-    /// Reads no more: what has arrived and what still arrives is discarded, reads return 0 bytes, also those that wait already.
-    /// Writing goes on. See [`StreamMut::stop_reading`].
+    /// Reads no more: what has arrived and what still arrives is discarded, reads return 0 bytes,
+    /// also those that wait already. Writing goes on. See [`StreamMut::stop_reading`].
     pub fn stop_reading(&self) {
         self.act(|stream| stream.stop_reading());
     }

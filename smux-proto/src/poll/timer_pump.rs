@@ -12,8 +12,8 @@ use crate::CloseReason;
 /// Keeps the session's deadlines.
 pub struct TimerPump {
     pub(super) pump: Pump,
-    /// The sleep under way. Deadlines move later with every batch: the sleep is then left to run out, which is cheaper
-    /// than setting it each time.
+    /// The sleep under way. Deadlines move later with every batch: the sleep is then left to run
+    /// out, which is cheaper than setting it each time.
     sleeping_until: Option<Duration>,
 }
 
@@ -25,8 +25,8 @@ impl TimerPump {
         }
     }
 
-    /// Resolves with the reason when the session has ended and the transport is to be dropped. Pending until then; `sleep`
-    /// is as [`Transport::poll_sleep`](super::Transport::poll_sleep).
+    /// Resolves with the reason when the session has ended and the transport is to be dropped.
+    /// Pending until then; `sleep` is as [`Transport::poll_sleep`](super::Transport::poll_sleep).
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -51,8 +51,8 @@ impl TimerPump {
         Poll::Pending
     }
 
-    /// Handles a deadline that has passed, and tells the next one. The clock decides what has passed, not the sleep: a
-    /// runtime may report late that a sleep has ended.
+    /// Handles a deadline that has passed, and tells the next one. The clock decides what has
+    /// passed, not the sleep: a runtime may report late that a sleep has ended.
     fn next(&mut self, cx: &Context<'_>) -> Deadline {
         let now = self.pump.now();
         let mut spare = Spare::of(cx.waker());

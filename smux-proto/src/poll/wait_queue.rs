@@ -8,7 +8,8 @@ use super::wakers::Spare;
 
 /// A queue of places, each of one task until it leaves. Only data: nothing here wakes.
 ///
-/// A task is *called* when it is its turn: then it is woken, and may act ahead of those who wait.
+/// A task is *called* when it is its turn: then it is woken, and may act ahead of the waiting
+/// tasks.
 #[derive(Default)]
 pub(super) struct WaitQueue {
     places: Slab<Place>,

@@ -1,4 +1,4 @@
-//! Who waits for what. Only data: nothing here wakes or drops a waker unless it says so.
+//! Which wakers wait for what. Only data: nothing here wakes or drops a waker unless documented.
 
 use std::{mem, task::Waker, vec::Vec};
 
@@ -21,8 +21,8 @@ pub(super) struct Aftermath {
 
 impl Aftermath {
     const INLINE: usize = 64;
-    /// Kept free for what each round wakes besides the one task of a stream: the pumps, and the second
-    /// task if the peer has stopped the stream.
+    /// Kept free for what each round wakes besides the one task of a stream: the pumps, and the
+    /// second task if the peer has stopped the stream.
     const RESERVED: usize = 5;
 
     /// Whether there is room for one more stream without allocating.
@@ -78,8 +78,8 @@ impl<'a> Spare<'a> {
         }
     }
 
-    /// Puts the waker into `slot`, unless the one in there wakes the same task. Without a clone it notes that one is
-    /// missing, and places nothing.
+    /// Puts the waker into `slot`, unless the one in there wakes the same task. Without a clone it
+    /// notes that one is missing, and places nothing.
     pub(super) fn place(&mut self, slot: &mut Option<Waker>) {
         if slot.as_ref().is_some_and(|old| old.will_wake(self.waker)) {
             return;

@@ -22,7 +22,8 @@ use crate::{Transmit, TransportError};
 /// Moves output from the session to the transport.
 pub struct WritePump {
     pub(super) pump: Pump,
-    /// It is large while the transport takes all at once. One that takes its time would have what is urgent wait behind a large batch.
+    /// It is large while the transport takes all at once. One that takes its time would have what
+    /// is urgent wait behind a large batch.
     batch: Transmit,
     /// How much of the session's output the transport has taken.
     written: u64,
@@ -51,8 +52,9 @@ impl WritePump {
         }
     }
 
-    /// Writes until the write side is shut or the session ends. Pending while the transport takes nothing or there is nothing
-    /// to write; now and then it is pending and wakes itself, to let others run, [all others](TransportWrite::yield_now) after much data.
+    /// Writes until the write side is shut or the session ends. Pending while the transport takes
+    /// nothing or there is nothing to write; now and then it is pending and wakes itself, to let
+    /// others run, [all others](TransportWrite::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let poll = self.pump(cx, transport);
         if let Some(memory) = self.batch.take_memory() {
@@ -67,8 +69,8 @@ impl WritePump {
             if self.pump.done {
                 return Poll::Ready(());
             }
-            // Whoever writes to streams has a turn after a large batch, while it is in the processor's cache and before the
-            // queues run empty.
+            // After a large batch, tasks that write to streams have a turn: the data is still in
+            // the processor's cache, and the queues have not run empty.
             if written >= LARGEST_BATCH {
                 self.note_written();
                 transport.yield_now(cx);
@@ -104,7 +106,8 @@ impl WritePump {
         Poll::Pending
     }
 
-    /// Decides what to do next, and takes a new batch when the last one is written. Pending until there is something to do.
+    /// Decides what to do next, and takes a new batch when the last one is written. Pending until
+    /// there is something to do.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
         let Self {
             pump,
@@ -271,8 +274,8 @@ fn next_output(
     Poll::Pending
 }
 
-/// What to write of `chunks`, which go to `position` and on: up to the end of the last page that at most `limit` bytes reach,
-/// or so many if they reach none.
+/// What to write of `chunks`, which go to `position` and on: up to the end of the last page that at
+/// most `limit` bytes reach, or so many if they reach none.
 fn end_with_page<'a>(
     chunks: &'a [IoSlice<'_>],
     limit: usize,

@@ -6,9 +6,9 @@ use smux_tokio::{Session, Stream};
 /// session's transport.
 ///
 /// It never ends by itself, as no listener of axum does: stop serving when the session has
-/// [closed](Session::closed). If it holds the last handle of its session, then dropping it refuses
-/// what is not accepted yet, and the session closes once the streams that were accepted are done.
-/// So does `axum::serve` at a graceful shutdown.
+/// [closed](Session::closed). If it holds the last handle of its session, dropping it refuses
+/// streams that are not accepted yet. The session closes once the accepted streams are done. So
+/// does `axum::serve` at a graceful shutdown.
 #[derive(Debug)]
 pub(crate) struct Streams(Session);
 

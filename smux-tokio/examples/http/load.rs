@@ -57,7 +57,7 @@ pub(crate) async fn run_until_refused(
     Ok(times.len() as u64)
 }
 
-/// Makes requests, so many at once, until it were enough or the pool makes no more. Returns what
+/// Makes requests, so many at once, until enough are made or the pool makes no more. Returns what
 /// each answer took.
 async fn work(
     pool: Pool,

@@ -107,7 +107,7 @@ async fn echo(
 async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
     let mut sessions = JoinSet::new();
     let mut told = None::<Instant>;
-    // One line an interval: what causes it, everybody can cause.
+    // One line an interval: any client can cause it.
     let mut lack = |what: &str| {
         if told.is_none_or(|told| told.elapsed() >= LINES) {
             told = Some(Instant::now());

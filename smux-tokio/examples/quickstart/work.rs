@@ -1,5 +1,5 @@
-//! The work itself, the same code over a smux stream and over a raw TCP connection, so that the
-//! comparison counts the same checksums, buffers and calls on both.
+//! The work itself, the same code over a smux stream and over a raw TCP connection. So both are
+//! compared with the same checksums, buffers and calls.
 
 use std::sync::LazyLock;
 use std::time::Instant;

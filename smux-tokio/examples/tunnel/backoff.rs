@@ -4,8 +4,9 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
 
-/// Pauses that double up to a limit, which is at least the first: a limit of zero would make every attempt follow the last at once. Each is shortened by up to a half at random, so that clients which lost a server
-/// at the same moment do not all come back at the same moment.
+/// Pauses that double up to a limit, which is at least the first: a limit of zero would make every
+/// attempt follow the last at once. Each is shortened by up to a half at random, so that clients
+/// which lost a server together do not all reconnect together.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,

@@ -14,8 +14,9 @@ use crate::pump::{Ending, HalfClose};
 
 /// Forward TCP connections through smux sessions.
 ///
-/// The client accepts connections and carries each as a stream of a session with the server; the server connects every
-/// stream to its target. The first Ctrl-C (or SIGTERM) stops accepting and lets open connections end, the second cuts them.
+/// The client accepts connections and carries each as a stream of a session with the server; the
+/// server connects every stream to its target. The first Ctrl-C (or SIGTERM) stops accepting and
+/// lets open connections end, the second cuts them.
 #[derive(Debug, Parser)]
 #[command(name = "tunnel")]
 pub(crate) struct Cli {
@@ -57,8 +58,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub max_sessions: u16,
 
-    /// How long a client may take for its handshake and its first frame, in seconds: more than its keep-alive interval if it
-    /// is not this tunnel's. Over KCP it is at most 6
+    /// How long a client may take for its handshake and its first frame, in seconds: more than its
+    /// keep-alive interval if it is not this tunnel's. Over KCP it is at most 6
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = some_seconds)]
     pub first_frame_timeout: Duration,
 
@@ -78,7 +79,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
     pub tls_key: Option<PathBuf>,
 
-    /// Make a self-signed certificate, in the two files above, unless both exist. Give the client a copy of the first one
+    /// Make a self-signed certificate, in the two files above, unless both exist. Give the client a
+    /// copy of the first one
     #[arg(long)]
     pub tls_generate: bool,
 
@@ -118,7 +120,8 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "VERSION", default_value = "2", value_parser = client_version())]
     pub smux_version: SmuxVersion,
 
-    /// How long connecting to the server may take, and how long a connection waits for a session, in seconds
+    /// How long connecting to the server may take, and how long a connection waits for a session,
+    /// in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub connect_timeout: Duration,
 
@@ -149,7 +152,8 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub keep_alive: Duration,
 
-    /// Give a peer up that was silent for so many seconds, more than its interval [default: three times the interval]
+    /// Give a peer up that was silent for so many seconds, more than its interval [default: three
+    /// times the interval]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub keep_alive_timeout: Option<Duration>,
 
@@ -169,12 +173,14 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "SIZE", default_value = "32KiB")]
     pub frame_size: ByteSize,
 
-    /// Close a connection as a whole when one direction has ended: needed if the other end is kcptun. An answer that pauses
-    /// for 10 seconds after the user has ended its direction is cut with a reset; for half a second if it had begun before
+    /// Close a connection as a whole when one direction has ended: needed if the other end is
+    /// kcptun. An answer that pauses for 10 seconds after the user has ended its direction is cut
+    /// with a reset; for half a second if it had begun before
     #[arg(long)]
     pub no_half_close: bool,
 
-    /// Reset a connection one direction of which has ended when nothing has moved in the other for so many seconds
+    /// Reset a connection one direction of which has ended when nothing has moved in the other for
+    /// so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = some_seconds)]
     pub half_close_timeout: Duration,
 
@@ -190,7 +196,8 @@ pub(crate) struct LinkArgs {
 /// Named as in kcptun, with its defaults.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct KcpArgs {
-    /// Frame of the datagrams: that of kcptun's --crypt null or of its --crypt none. Neither hides anything
+    /// Frame of the datagrams: that of kcptun's --crypt null or of its --crypt none. Neither hides
+    /// anything
     #[arg(long = "kcp-crypt", value_name = "KIND", default_value = "null")]
     pub crypt: KcpCrypt,
 
@@ -252,7 +259,8 @@ impl Default for KcpArgs {
 }
 
 impl LinkArgs {
-    /// Refuses what would be ignored: who names a certificate must not get plain text. `tls`: an option for it was given.
+    /// Refuses what would be ignored: a client that names a certificate must not get plain text.
+    /// `tls`: an option for it was given.
     pub(crate) fn check(&self, tls: bool) -> Result<()> {
         ensure!(
             !tls || self.transport == Transport::Tls,
@@ -277,7 +285,8 @@ impl LinkArgs {
         }
     }
 
-    /// The session configuration that these arguments ask for. The peer may have so many `inbound` streams open.
+    /// The session configuration that these arguments ask for. The peer may have so many `inbound`
+    /// streams open.
     pub(crate) fn config(&self, version: SmuxVersion, inbound: u16) -> Result<Config> {
         let session_send_buffer = Config::v2().max_session_send_queue();
         let send_buffer = bytes(self.send_buffer);
@@ -319,7 +328,7 @@ fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
-/// Whoever speaks first cannot wait and see.
+/// The client speaks first, so it cannot detect the version.
 fn client_version() -> impl TypedValueParser<Value = SmuxVersion> {
     PossibleValuesParser::new(["1", "2"]).map(|text| match text.as_str() {
         "1" => SmuxVersion::V1,

@@ -15,7 +15,8 @@ use crate::pump::{self, Carried, DELIVERY, Ending, HalfClose};
 use crate::statistics::Statistics;
 use crate::throttle::Throttle;
 
-/// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
+/// After an error of `accept`, which is most often the lack of file descriptors: some may be free
+/// again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Without half-close: how long a user that has sent everything may wait for more of an answer.

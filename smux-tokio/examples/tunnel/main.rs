@@ -7,59 +7,69 @@
 //! tunnel client --listen 127.0.0.1:8080 --server server.example:4000
 //! ```
 //!
-//! where `tunnel` is `cargo run --release -p smux-tokio --example tunnel --`; `--help` after `server` or `client` lists
-//! the options. Both print `listening on ADDR` when they are ready.
+//! where `tunnel` is `cargo run --release -p smux-tokio --example tunnel --`; `--help` after
+//! `server` or `client` lists the options. Both print `listening on ADDR` when they are ready.
 //!
 //! # Over TLS
 //!
-//! Plain TCP and KCP hide nothing and let everybody in. With TLS the client knows its server, and nobody can read along;
-//! clients are not asked who they are. The server makes its certificate on the first start:
+//! Plain TCP and KCP neither encrypt nor authenticate. TLS encrypts, and authenticates the server
+//! to its clients, but not the clients to the server. The server makes its certificate on the first
+//! start:
 //!
 //! ```sh
-//! tunnel server ... --transport tls --tls-cert cert.pem --tls-key key.pem --tls-generate --tls-name server.example
+//! tunnel server ... --transport tls \
+//!     --tls-cert cert.pem --tls-key key.pem --tls-generate --tls-name server.example
 //! tunnel client ... --transport tls --tls-ca cert.pem     # a copy of the server's
 //! ```
 //!
 //! # Over KCP, and with kcptun
 //!
-//! `--transport kcp` speaks what [kcptun](https://github.com/xtaci/kcptun) speaks with its encryption, error correction and
-//! compression off; either end can be kcptun's:
+//! `--transport kcp` speaks what [kcptun](https://github.com/xtaci/kcptun) speaks with its
+//! encryption, error correction and compression off; either end can be kcptun's:
 //!
 //! ```sh
-//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2   # --closewait 0 in 2026
-//! tunnel client --listen 127.0.0.1:8080 --server server.example:4000 --transport kcp --kcp-crypt none --no-half-close
+//! # since 2026 also: --closewait 0
+//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
+//! tunnel client --listen 127.0.0.1:8080 --server server.example:4000 \
+//!     --transport kcp --kcp-crypt none --no-half-close
 //!
-//! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080 --transport kcp --kcp-crypt none --no-half-close
+//! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080 \
+//!     --transport kcp --kcp-crypt none --no-half-close
 //! kcptun-client -l :8080 -r server.example:4000 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
 //! ```
 //!
-//! Newer releases of kcptun also have `--crypt null`, plain KCP without a header; that is `--kcp-crypt null`. kcptun closes a
-//! connection as a whole when one direction ends, so the end that talks to it must not end one direction alone: `--no-half-close`.
+//! Newer releases of kcptun also have `--crypt null`, plain KCP without a header; that is
+//! `--kcp-crypt null`. kcptun closes a connection as a whole when one direction ends, so the end
+//! that talks to it must not end one direction alone: `--no-half-close`.
 //!
 //! kcptun's server of 2026 keeps a stream for `--closewait` seconds after one direction has ended:
 //! give it `--closewait 0`. With another `--crypt`, error correction or compression no session
-//! starts, and the log says what it may be. With kcptun's `--QPP` wrong bytes arrive, and no end can
-//! tell: it must be off.
+//! starts, and the log says what it may be. With kcptun's `--QPP` wrong bytes arrive, and no end
+//! can tell: it must be off.
 //!
-//! KCP cannot say that it ends. An end that goes away is noticed when nothing has come from it for the keep-alive timeout.
+//! KCP cannot say that it ends. An end that goes away is noticed when nothing has come from it for
+//! the keep-alive timeout.
 //!
 //! # What happens when
 //!
-//! * The client keeps `--sessions` sessions up and connects again, after growing pauses, when one is lost. Connections wait
-//!   for a session, up to `--connect-timeout`; those that a lost session carried are reset.
-//! * A TCP connection that ends one direction (`shutdown`) ends that direction at the other side; the other goes on. One that is reset is
-//!   reset at the other side, and so is one whose target cannot be reached.
+//! * The client keeps `--sessions` sessions up and connects again, after growing pauses, when one
+//!   is lost. Connections wait for a session, up to `--connect-timeout`; those that a lost session
+//!   carried are reset.
+//! * A TCP connection that ends one direction (`shutdown`) ends that direction at the other side;
+//!   the other goes on. One that is reset is reset at the other side, and so is one whose target
+//!   cannot be reached.
 //! * A client sends a first frame at once. A peer that sends none takes no session's place: it is
 //!   dropped after `--first-frame-timeout`, or before if 256 newer ones wait. Over KCP it must also
 //!   acknowledge ours, so that its address is known to be its own.
-//! * A half-closed connection is reset when nothing has moved for `--half-close-timeout`, or when the
-//!   user or the target is found to be gone; the system probes silent ones after a minute. When a
-//!   session is lost, what it has brought is delivered as long as it is taken.
+//! * A half-closed connection is reset when nothing has moved for `--half-close-timeout`, or when
+//!   the user or the target is found to be gone; the system probes silent ones after a minute. When
+//!   a session is lost, what it has brought is delivered as long as it is taken.
 //! * Each limit that is reached is a line in the log, at most one every 10 seconds, which counts
 //!   those that it stands for.
-//! * The first Ctrl-C or SIGTERM stops accepting and waits until the open connections have ended, at most `--drain`; then
-//!   sessions close, which sends what is queued, for at most 5 s. What has arrived gets 3 s more; who does not read it by then is
-//!   reset. The second Ctrl-C cuts everything.
+//! * The first Ctrl-C or SIGTERM stops accepting and waits until the open connections have ended,
+//!   at most `--drain`; then sessions close, which sends what is queued, for at most 5 s. What has
+//!   arrived gets 3 s more; a user that has not read it by then is reset. The second Ctrl-C cuts
+//!   everything.
 //!
 //! # Where what is
 //!
@@ -155,7 +165,7 @@ async fn run(
     }
 }
 
-/// On standard output, for whoever asked for a free port.
+/// Prints the address to standard output, since the port may have been chosen by the system.
 fn announce(address: SocketAddr) {
     println!("listening on {address}");
 }

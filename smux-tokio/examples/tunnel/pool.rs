@@ -15,7 +15,8 @@ use crate::cli::ClientArgs;
 use crate::statistics::{Counted, Statistics};
 use crate::transport::Connector;
 
-/// A session that has lived so long shows that the server is reached: the next pause is short again.
+/// A session that has lived so long shows that the server is reached: the next pause is short
+/// again.
 const LASTING: Duration = Duration::from_secs(10);
 
 /// So many sessions with the server, each connected again when it is lost.
@@ -52,7 +53,7 @@ impl Pool {
         })
     }
 
-    /// What opens streams on whichever session is best.
+    /// Opens streams on the session that suits best.
     pub(crate) fn opener(&self) -> Opener {
         Opener(self.links.clone())
     }

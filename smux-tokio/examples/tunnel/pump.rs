@@ -17,7 +17,8 @@ use crate::socket;
 /// Read at once: what fits into two frames.
 const BLOCK: usize = 64 * 1024;
 
-/// When the tunnel shuts down and its sessions have ended: how long TCP connections may take for what has arrived.
+/// When the tunnel shuts down and its sessions have ended: how long TCP connections may take for
+/// what has arrived.
 pub(crate) const DELIVERY: Duration = Duration::from_secs(3);
 
 /// When a session is lost: how long a TCP connection may take nothing of what has arrived.
@@ -77,9 +78,11 @@ pub(crate) struct Carried {
 
 /// Carries `tcp` through `stream` until both directions have ended, each in its own time.
 ///
-/// What is broken on one side is broken on the other: a TCP connection that is reset closes the stream; a session that is
-/// lost, or a stream that the peer closes although more is to be sent, resets the TCP connection. So does the end of this future
-/// before it is ready, or of the process. So nobody takes a part of the data for all of it. The news does not overtake data: as long as a side takes none, it learns nothing either.
+/// What is broken on one side is broken on the other: a TCP connection that is reset closes the
+/// stream; a session that is lost, or a stream that the peer closes although more is to be sent,
+/// resets the TCP connection. So does the end of this future before it is ready, or of the process.
+/// So a part of the data is never taken for all of it. A reset does not overtake data: a side that
+/// takes no data does not see it either.
 ///
 /// # Errors
 /// Of either side. Both are ended then.
@@ -126,8 +129,8 @@ async fn both_ways(
         ending.half_close,
         carried
     ));
-    // In this order: a peer that has closed the stream is known before its end of data is passed on, which then is no
-    // proper end. What it has sent before is still delivered.
+    // In this order: a peer that has closed the stream is known before its end of data is passed
+    // on, which then is no proper end. What it has sent before is still delivered.
     tokio::select! {
         biased;
         ended = &mut up => {
@@ -257,8 +260,8 @@ impl Upward<'_> {
     }
 }
 
-/// Ready when the connection is reset, or its other end is gone. After the end of data, reading does
-/// not tell.
+/// Ready when the connection is reset, or its other end is gone. After the end of data, reading
+/// does not tell.
 async fn reset(tcp: &ReadHalf<'_>) -> Cut {
     if tcp.ready(Interest::ERROR).await.is_err() {
         pending::<()>().await;

@@ -20,7 +20,8 @@ use crate::statistics::Statistics;
 use crate::throttle::Throttle;
 use crate::transport::{Acceptor, Visitor};
 
-/// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
+/// After an error of `accept`, which is most often the lack of file descriptors: some may be free
+/// again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a session is asked how many streams it has refused.
 const LOOK: Duration = Duration::from_secs(1);
@@ -142,7 +143,8 @@ impl Service {
         while connections.join_next().await.is_some() {}
     }
 
-    /// Serves the session's streams until it ends. When shutdown is requested, that is when they have ended.
+    /// Serves the session's streams until it ends. When shutdown is requested, that is when they
+    /// have ended.
     async fn serve_streams(
         self: Arc<Self>,
         session: &Session,

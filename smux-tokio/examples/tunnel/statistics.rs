@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytesize::ByteSize;
 use smux_tokio::{Session, SessionStats};
 
-/// The sessions that there are, and the sums of those that there were. Clones are handles on the same.
+/// The sessions that there are, and the sums of those that there were. Clones are handles on the
+/// same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Statistics(Arc<Mutex<State>>);
 

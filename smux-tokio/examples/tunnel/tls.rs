@@ -71,7 +71,8 @@ fn generate(names: &[String], cert: &Path, key: &Path) -> Result<()> {
     written.context("cannot write the certificate and its key")
 }
 
-/// Writes a new file: a key or certificate that stands alone may still be of use to somebody.
+/// Writes a new file. An existing one is kept: a key or certificate may be in use without its
+/// counterpart.
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -54,7 +54,8 @@ impl Connector {
         }
     }
 
-    /// Connects to `server`, a `host:port` whose name is looked up each time, and sends a first frame.
+    /// Connects to `server`, a `host:port` whose name is looked up each time, and sends a first
+    /// frame.
     pub(crate) async fn connect(&self, server: &str, config: Config) -> Result<Session> {
         let version = config.version();
         let tcp = async || {
@@ -213,7 +214,8 @@ impl Arrival {
             }
             Link::Kcp(kcp) => {
                 let mut kcp = tokio::time::timeout(FIRST_DATAGRAMS, hello::read(kcp)).await??;
-                // The address of a datagram can be forged. An acknowledgement shows that it was not.
+                // The address of a datagram can be forged. An acknowledgement shows that it was
+                // not.
                 let answered = kcp.answer().await?;
                 tokio::time::timeout(FIRST_DATAGRAMS, answered.acknowledged()).await??;
                 answered.trust();
@@ -223,7 +225,7 @@ impl Arrival {
     }
 }
 
-/// Who has sent the head of a frame.
+/// A client that has sent the head of a frame.
 pub(crate) enum Visitor {
     Tcp(TcpStream),
     Tls(

@@ -15,7 +15,8 @@ use crate::{echo, listen};
 
 const CHILD: &str = "SMUX_FEW_DESCRIPTORS";
 
-/// Whether this is the process with few descriptors. The other one runs that and expects its success.
+/// Whether this is the process with few descriptors. The other one runs that and expects its
+/// success.
 fn has_few_descriptors(test: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;

@@ -1,7 +1,7 @@
 //! The examples that serve, when there are no descriptors left.
 //!
-//! A test that uses up all descriptors would take them from others. So each runs in a process of its
-//! own that has few.
+//! A test that uses up all descriptors would take them from others. So each runs in a process of
+//! its own that has few.
 
 #[path = "../../examples/quickstart/cli.rs"]
 #[allow(dead_code, reason = "a part of the example is used here")]

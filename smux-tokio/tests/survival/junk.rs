@@ -1,4 +1,4 @@
-//! What strangers send, beside a user who pays.
+//! Junk from strangers does not disturb a legitimate user.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::usage::{alone, leaves_nothing};
 /// Datagrams a second.
 const RATE: usize = 1_100;
 
-/// The first datagram of a conversation that nobody has.
+/// The first datagram of a conversation that does not exist.
 fn push(data: &[u8]) -> Vec<u8> {
     let mut datagram = fastrand::u32(1..).to_le_bytes().to_vec();
     datagram.extend([81, 0, 128, 0]);
@@ -67,7 +67,7 @@ async fn start_echo() -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn junk_datagrams_lock_nobody_out() {
+async fn junk_datagrams_do_not_lock_clients_out() {
     let _alone = alone().await;
     let kcp = [
         "--transport",
@@ -92,7 +92,7 @@ async fn junk_datagrams_lock_nobody_out() {
                     .expect("an echo");
                 seed += 1;
             }
-            // One who comes now finds a place.
+            // A new client finds a place.
             let late = End::client(server.address, &kcp).await;
             within(check_echo(late.address, seed, 20_000))
                 .await
@@ -104,7 +104,7 @@ async fn junk_datagrams_lock_nobody_out() {
             flood(server.address, time + Duration::from_millis(500)),
             paying
         );
-        // KCP cannot say that it ends, and the one who came late is gone.
+        // KCP cannot say that it ends, and the late client is gone.
         within(async {
             while server.statistics.totals().sessions > 1 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -81,7 +81,7 @@ async fn a_cut_link_ends_all_that_it_carried() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_lost_sessions_leave_nothing() {
+async fn a_hundred_lost_sessions_leak_nothing() {
     let _alone = alone().await;
     let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = target.local_addr().expect("bound");

@@ -23,7 +23,7 @@ async fn a_connect_timeout_of_zero_is_refused() {
     }
 }
 
-/// Nobody gets plain text who names a certificate.
+/// A client that names a certificate never sends plain text.
 #[tokio::test]
 async fn options_of_another_transport_are_refused() {
     let client: [&[&str]; 2] = [&["--tls-ca", "cert.pem"], &["--tls-name", "localhost"]];
@@ -64,7 +64,7 @@ async fn options_of_another_transport_are_refused() {
 }
 
 #[test]
-fn without_a_longest_pause_there_still_is_one() {
+fn a_longest_pause_of_zero_still_pauses() {
     let mut backoff = Backoff::new(Duration::ZERO);
     for _ in 0..10 {
         assert!(backoff.pause() >= Duration::from_millis(100));

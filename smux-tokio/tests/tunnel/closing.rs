@@ -30,7 +30,7 @@ pub(crate) async fn assert_turned_away(client: &End) {
     }
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 async fn nowhere() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     listener.local_addr().expect("bound")
@@ -59,7 +59,8 @@ async fn a_reset_passes_through() {
     assert_reset(&mut near).await;
 }
 
-/// The tunnel does not read a connection as long as the target takes nothing. Once it does, it learns what has happened.
+/// The tunnel does not read a connection as long as the target takes nothing. Once it does, it
+/// learns what has happened.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_passes_through_when_the_target_reads_again() {
     let tunnel = Tunnel::start(&[], &[]).await;
@@ -71,14 +72,14 @@ async fn a_reset_passes_through_when_the_target_reads_again() {
     assert_reset(&mut far).await;
 }
 
-/// The user closes both directions while the target sends: nobody takes that any more.
+/// The user closes both directions while the target sends, so the data has no reader any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_that_nobody_listens_to_is_told() {
+async fn a_target_whose_user_is_gone_is_reset() {
     let tunnel = Tunnel::start(&[], &[]).await;
     let (near, mut far) = tunnel.connect().await;
     drop(near);
     let sent = within(send(&mut far, 0, 1 << 40)).await;
-    let kind = sent.expect_err("nobody reads").kind();
+    let kind = sent.expect_err("the user is gone").kind();
     assert!(
         matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
         "{kind:?}"
@@ -126,7 +127,7 @@ async fn a_killed_server_resets_its_connections_and_is_found_again() {
 
 /// Over KCP there is nothing but its silence.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_client_leaves_nothing_behind() {
+async fn a_killed_client_frees_its_session_and_connections() {
     for transport in ["tcp", "kcp"] {
         let both = [["--transport", transport].as_slice(), &QUICK].concat();
         let tunnel = Tunnel::start(&both, &both).await;
@@ -148,7 +149,7 @@ async fn a_killed_client_leaves_nothing_behind() {
     }
 }
 
-/// Whoever shuts down first, what is on its way arrives, and both ends come to their end.
+/// Data in flight arrives, and both ends exit, whichever shuts down first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_loses_nothing() {
     for transport in [&["--transport", "tcp"], &["--transport", "kcp"]] {
@@ -199,7 +200,7 @@ async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
     client.ended().await;
     let refused = TcpStream::connect(address).await;
     assert_eq!(
-        refused.expect_err("nobody listens").kind(),
+        refused.expect_err("the listener is closed").kind(),
         ErrorKind::ConnectionRefused
     );
     assert_reset(&mut near).await;
@@ -208,7 +209,8 @@ async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
     server.ended().await;
 }
 
-/// Nobody waits for ever for a user or a target that has ended its own direction and has stopped reading.
+/// A user or a target that has ended its own direction and does not read is not waited for for
+/// ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_cuts_those_that_do_not_read() {
     let tunnel = Tunnel::start(&["--drain", "0.1"], &["--drain", "0.1"]).await;

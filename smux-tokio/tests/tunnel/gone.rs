@@ -78,7 +78,7 @@ async fn a_half_closed_connection_in_which_something_moves_goes_on() {
 /// The system probes whether the other end lives: what does not tell by itself is found out.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_system_probes_users_and_targets() {
+async fn connections_to_users_and_targets_have_tcp_keep_alive() {
     let tunnel = Tunnel::start(&[], &[]).await;
     let (near, far) = tunnel.connect().await;
     let user = (tunnel.client.address, near.local_addr().expect("connected"));
@@ -141,7 +141,7 @@ async fn a_killed_client_frees_its_places_though_its_targets_do_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_lost_session_has_brought_is_still_delivered() {
+async fn data_that_arrived_before_the_session_was_lost_is_delivered() {
     let tunnel = Tunnel::start(&[], &[]).await;
     let (mut near, mut far) = tunnel.connect().await;
     // It fits into what the system holds for a target that does not read: a reset drops the rest.

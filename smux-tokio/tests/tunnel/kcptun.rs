@@ -1,7 +1,8 @@
 //! kcptun at one end, with encryption, error correction and compression off.
 //!
-//! `kcptun-client` and `kcptun-server` are Debian's package `kcptun`. Without them these tests are skipped, unless `SMUX_REQUIRE_KCPTUN` is
-//! set. `SMUX_KCPTUN_BYTES` and `SMUX_KCPTUN_CONNECTIONS` make them longer.
+//! `kcptun-client` and `kcptun-server` are Debian's package `kcptun`. Without them these tests are
+//! skipped, unless `SMUX_REQUIRE_KCPTUN` is set. `SMUX_KCPTUN_BYTES` and `SMUX_KCPTUN_CONNECTIONS`
+//! make them longer.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -88,8 +89,8 @@ fn number(variable: &str, default: u64) -> u64 {
     })
 }
 
-/// For a program that cannot pick a port itself. Not one of those that the system gives away, as it might then give it to the
-/// very socket that wants to reach the program, which would talk to itself.
+/// For a program that cannot pick a port itself. Not an ephemeral port: the system might give it to
+/// the very socket that wants to reach the program, which would then talk to itself.
 fn free_address() -> SocketAddr {
     static NEXT: LazyLock<AtomicU16> =
         LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..20_000)));

@@ -61,7 +61,7 @@ async fn users_who_leave_after_their_answer_give_their_places_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_who_has_ended_before_the_answer_gets_it() {
+async fn a_half_closed_user_gets_an_answer_that_begins_late() {
     let tunnel = Tunnel::start(&OPTION, &OPTION).await;
     let (mut near, mut far) = tunnel.connect().await;
     near.write_all(b"question").await.expect("connected");

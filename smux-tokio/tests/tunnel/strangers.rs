@@ -1,4 +1,4 @@
-//! What is logged of those who are no clients, and of those for whom there is no room.
+//! What is logged of connections that are no clients, and of those beyond the limits.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -38,7 +38,7 @@ async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_named() {
 
 /// They may hold what users have sent, as those of kcptun's error correction do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_content_of_datagrams_is_logged_and_one_line_for_many() {
+async fn bad_datagrams_are_logged_once_and_without_their_content() {
     const SECRET: &str = "a user's password";
     let options = ["--transport", "kcp", "--log", "trace"];
     let server = End::server("127.0.0.1:0", nowhere().await, &options).await;

@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 
 const BLOCK: usize = 64 * 1024;
 
-/// Serves for as long as it is polled: 8 bytes of length, then so many bytes to send back. It ends the connection then,
-/// without waiting for the end of the user's data, which not every tunnel can tell.
+/// Serves for as long as it is polled: 8 bytes of length, then so many bytes to send back. It ends
+/// the connection then, without waiting for the end of the user's data, which not every tunnel can
+/// tell.
 pub(crate) async fn echo(listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
@@ -34,8 +35,8 @@ async fn echo_one(tcp: &mut TcpStream) -> io::Result<()> {
     write.shutdown().await
 }
 
-/// Sends `length` bytes of the pattern `seed` to the echo behind `address`, checks what comes back, and that nothing
-/// comes after it.
+/// Sends `length` bytes of the pattern `seed` to the echo behind `address`, checks what comes back,
+/// and that nothing comes after it.
 pub(crate) async fn check_echo(address: SocketAddr, seed: u32, length: u64) -> io::Result<()> {
     let mut tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;

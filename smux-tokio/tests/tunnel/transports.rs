@@ -10,7 +10,8 @@ use crate::target::{check_echo, echo, receive, send};
 
 const SIZE: u64 = 1 << 20;
 
-/// Each direction ends in its own time, the user's first and the target's first, on every session of the tunnel.
+/// Each direction ends in its own time, the user's first and the target's first, on every session
+/// of the tunnel.
 async fn carries_and_half_closes(tunnel: &Tunnel) {
     for seed in 0..4 {
         let (mut near, mut far) = within(tunnel.connect()).await;
@@ -83,7 +84,7 @@ async fn kcp_carries_half_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_of_somebody_else_is_not_trusted() {
+async fn a_server_with_an_untrusted_certificate_is_refused() {
     let folder = Folder::new();
     let [ours, ours_key, theirs, theirs_key] =
         ["ours.pem", "ours.key", "theirs.pem", "theirs.key"].map(|name| folder.file(name));

@@ -7,7 +7,8 @@ use super::Release;
 /// What the Go peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Accepts streams and answers each [request](super::request::Request), until the connection ends.
+    /// Accepts streams and answers each [request](super::request::Request), until the connection
+    /// ends.
     Serve,
     /// Opens streams one after another; each is [echoed](super::request::Op::Echo).
     Echo,
@@ -27,11 +28,11 @@ pub enum Mode {
     /// Writes, half-closes, and reads only once the acceptor's FIN has come too
     /// ([`ReplyAtEof`](super::request::Op::ReplyAtEof)). All must fit the first window.
     HalfCloseReadLast,
-    /// Reads to the end of the stream, then writes ([`FinFirst`](super::request::Op::FinFirst), then
-    /// [`Report`](super::request::Op::Report)). See also [`Release::needs_window_after_fin`].
+    /// Reads to the end of the stream, then writes ([`FinFirst`](super::request::Op::FinFirst),
+    /// then [`Report`](super::request::Op::Report)). See also [`Release::needs_window_after_fin`].
     HalfClosePeerFirst,
-    /// Fills streams that the acceptor [does not read](super::request::Op::Hold), with an echo beside
-    /// each, then [releases](super::request::Op::Release) them.
+    /// Fills streams that the acceptor [does not read](super::request::Op::Hold), with an echo
+    /// beside each, then [releases](super::request::Op::Release) them.
     Hold,
     /// Has bytes poured that it reads only after an echo on another stream.
     Unread,
@@ -109,7 +110,8 @@ pub enum Role {
 pub enum KeepAlive {
     /// It sends no NOP and waits for ever.
     Off,
-    /// It sends a NOP every `interval`, and closes the session after one to two `timeout`s of silence.
+    /// It sends a NOP every `interval`, and closes the session after one to two `timeout`s of
+    /// silence.
     On {
         /// Milliseconds count; above 0.
         interval: Duration,
@@ -136,8 +138,9 @@ pub struct Options {
     pub max_stream_buffer: u32,
     /// Its keep-alive.
     pub keep_alive: KeepAlive,
-    /// With [`Mode::Serve`]: sends the [greeting](super::request::GREETING) on each stream before it
-    /// reads. In the other modes: reads it before it writes (a Go opener may lose an early greeting).
+    /// With [`Mode::Serve`]: sends the [greeting](super::request::GREETING) on each stream before
+    /// it reads. In the other modes: reads it before it writes (a Go opener may lose an early
+    /// greeting).
     pub speak_first: bool,
     /// How many streams an opener opens for its mode; above 0.
     pub streams: u32,

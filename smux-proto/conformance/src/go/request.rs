@@ -27,34 +27,35 @@ pub enum Op {
     /// pattern, closes.
     ReplyAtEof = 4,
     /// As [`ReplyAtEof`](Self::ReplyAtEof), but closes only after a [`Release`](Self::Release) with
-    /// the same seed: a Go opener that has half-closed loses what it has not read when our FIN comes.
+    /// the same seed: a Go opener that has half-closed loses what it has not read when our FIN
+    /// comes.
     ReplyHeld = 5,
-    /// Sends `length` bytes of the pattern, half-closes, reads the pattern to the end of the stream,
-    /// closes.
+    /// Sends `length` bytes of the pattern, half-closes, reads the pattern to the end of the
+    /// stream, closes.
     FinFirst = 6,
     /// Reads nothing until a [`Release`](Self::Release) with the same seed, then does as
     /// [`Drain`](Self::Drain).
     Hold = 7,
     /// Is silent for `length` milliseconds, then does as [`Echo`](Self::Echo).
     Idle = 8,
-    /// Reads `length` bytes of the pattern, then stops, though more may come. A Go acceptor sends two
-    /// FINs (`CloseWrite` and `Close`) where its release has `CloseWrite`, else one.
+    /// Reads `length` bytes of the pattern, then stops, though more may come. A Go acceptor sends
+    /// two FINs (`CloseWrite` and `Close`) where its release has `CloseWrite`, else one.
     Abandon = 9,
-    /// Lets the stream that is held under `seed` go on; answers with an empty receipt, waits for the
-    /// end of the stream, closes.
+    /// Lets the stream that is held under `seed` go on; answers with an empty receipt, waits for
+    /// the end of the stream, closes.
     Release = 10,
-    /// Waits until the receipt of the stream with `seed` has `length` bytes, be it of
-    /// [`FinFirst`](Self::FinFirst) or [`ReadLast`](Self::ReadLast), which have received them, or of
-    /// [`CloseInWrite`](Self::CloseInWrite), which has sent them; answers with it, waits for the end of
-    /// the stream, closes. It lets the opener keep its FIN back until a Go acceptor has nothing unread
+    /// Waits until the receipt of the stream with `seed` has `length` bytes.
+    /// [`FinFirst`](Self::FinFirst) and [`ReadLast`](Self::ReadLast) count received bytes,
+    /// [`CloseInWrite`](Self::CloseInWrite) sent ones. Answers with it, waits for the end of the
+    /// stream, closes. It lets the opener keep its FIN back until a Go acceptor has nothing unread
     /// that the FIN would make it lose.
     Report = 11,
-    /// Sends `length` bytes of the pattern, half-closes, reads the pattern to the end of the stream,
-    /// closes. A Go acceptor reads only once the opener's FIN has come: see
+    /// Sends `length` bytes of the pattern, half-closes, reads the pattern to the end of the
+    /// stream, closes. A Go acceptor reads only once the opener's FIN has come: see
     /// [`Release::keeps_unread_data`](crate::go::Release::keeps_unread_data).
     ReadLast = 12,
-    /// Closes in the middle of a write of `length` bytes of the pattern, at the opener's first byte.
-    /// Only a Go acceptor can: most of that write follows its FIN.
+    /// Closes in the middle of a write of `length` bytes of the pattern, at the opener's first
+    /// byte. Only a Go acceptor can: most of that write follows its FIN.
     CloseInWrite = 13,
 }
 
@@ -195,7 +196,7 @@ mod tests {
     // The Go side has the same two golden values.
 
     #[test]
-    fn a_request_is_the_one_of_the_go_side() {
+    fn a_request_is_encoded_as_by_the_go_side() {
         let request = Request {
             op: Op::Drain,
             length: 0x0102_0304_0506_0708,
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_the_one_of_the_go_side() {
+    fn a_receipt_is_encoded_as_by_the_go_side() {
         let receipt = Receipt::of(Pattern { seed: 7 }, 100_001);
         assert_eq!(
             receipt,

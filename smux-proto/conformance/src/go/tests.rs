@@ -65,8 +65,8 @@ fn every_mode_works_with_the_releases_that_can_do_it() {
                 Mode::HalfCloseReadLast => 200_001,
                 _ => 300_001,
             };
-            // The opener is the one that listens, and a server in the session. All that it sends fits
-            // one window, as older releases need after a FIN.
+            // The opener is the one that listens, and a server in the session. All that it sends
+            // fits one window, as older releases need after a FIN.
             let options = Options {
                 version: 2,
                 bytes,

@@ -12,9 +12,9 @@ const INITIAL: u64 = 262_144;
 
 /// Version 2 of the reference, as far as sending goes.
 ///
-/// A write takes the credit that it sees when it starts or is woken and sends as much, frame by frame;
-/// what other writers of the stream have taken and not sent yet it does not see. An update wakes one
-/// writer.
+/// A write takes the credit that it sees when it starts or is woken and sends as much, frame by
+/// frame; what other writers of the stream have taken and not sent yet it does not see. An update
+/// wakes one writer.
 #[derive(Debug)]
 pub struct GoLike {
     streams: Vec<Stream>,

@@ -42,8 +42,8 @@ impl Carrier {
 pub fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    let near = TcpStream::connect(address).expect("somebody listens");
-    let (far, _) = listener.accept().expect("somebody connects");
+    let near = TcpStream::connect(address).expect("the listener is bound");
+    let (far, _) = listener.accept().expect("the other end connects");
     for socket in [&near, &far] {
         socket.set_nodelay(true).expect("a TCP socket");
     }

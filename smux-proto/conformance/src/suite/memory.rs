@@ -186,7 +186,7 @@ struct Direction {
     rng: Rng,
 }
 
-/// Who reads or who writes.
+/// A reader or a writer.
 #[derive(Debug, Default)]
 struct Party {
     waker: Option<Waker>,

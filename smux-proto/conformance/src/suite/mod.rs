@@ -183,7 +183,7 @@ macro_rules! endless_scenarios {
                 data_is_there_when_accepted,
                 drop_sends_data_and_end,
                 echo_on_one_stream,
-                everybody_writes_at_once,
+                all_streams_write_at_once,
                 half_close,
                 half_close_both_ways,
                 many_short_streams,

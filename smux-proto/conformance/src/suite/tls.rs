@@ -11,8 +11,8 @@ use rustls::{
 
 const NAME: &str = "localhost";
 
-/// A client's configuration and the name that it asks for, and the configuration of a server with a
-/// new certificate for that name, which the client trusts.
+/// A client's configuration, the name that it asks for, and a server's configuration. The server
+/// has a new certificate for that name, which the client trusts.
 pub fn configs() -> (Arc<ClientConfig>, ServerName<'static>, Arc<ServerConfig>) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed([NAME.to_owned()]).expect("a certificate");

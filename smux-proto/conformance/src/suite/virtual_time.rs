@@ -316,7 +316,7 @@ impl State {
         let timers = self.parts.iter().filter_map(|part| lock(part).next_timer());
         let next = timers.chain(self.alarms.iter().map(|(at, _)| *at)).min();
         let next =
-            next.expect("somebody goes on: else a wake-up was lost, or all wait for each other");
+            next.expect("a thread can go on: else a wake-up was lost, or all wait for each other");
         assert!(
             next - self.last_success < LONG,
             "all wait, and only timers go on"

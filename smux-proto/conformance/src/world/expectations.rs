@@ -37,7 +37,7 @@ impl World {
             StreamError::Finished => assert!(finished && reason.is_none()),
             StreamError::Stopped => {
                 let peer = self.model.view(other(side), id);
-                // Who never got the stream may have refused it.
+                // A side that never got the stream may have refused it.
                 let gone =
                     peer.closed || !peer.held || (peer.finished && (peer.deaf || !half_close));
                 assert!(
@@ -267,7 +267,7 @@ impl World {
                 let stopped = v2 && peer.deaf;
                 assert!(
                     (!view.waits.write || stopped) && !view.waits.sent,
-                    "{side:?}: nobody wakes a writer of {id}"
+                    "{side:?}: a writer of {id} is never woken"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! A session ends while somebody waits for each thing that can be waited for.
+//! A session ends while a task waits in each call that can wait.
 
 use std::{boxed::Box, future::poll_fn, pin::Pin, sync::Arc, time::Duration, vec::Vec};
 
@@ -12,7 +12,8 @@ use crate::{
 
 type Waiter = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
 
-/// Each waits for something that happens only when the session ends. The peer is silent and does not read.
+/// Each waits for something that happens only when the session ends. The peer is silent and does
+/// not read.
 fn waiters(session: &SessionHandle, streams: &[Arc<StreamHandle>; 3]) -> [Waiter; 7] {
     let [shared, flushed, stopped] = streams.clone();
     let (read, written) = (Arc::clone(&shared), shared);
@@ -57,7 +58,7 @@ fn reason<T>(result: Result<T, StreamError>) -> CloseReason {
     }
 }
 
-/// Ends a session by `end` in the midst of it all. Whoever waits hears the same, which is returned.
+/// Ends a session by `end` while all calls wait. Returns the reason that all of them get.
 async fn ended_by<F: Future<Output = Running>>(
     movers: Movers,
     end: impl FnOnce(SessionHandle, Running, wire::Wire) -> F,
@@ -77,7 +78,7 @@ async fn ended_by<F: Future<Output = Running>>(
     for waiter in waiting {
         reasons.push(waiter.await.expect("ends without panic"));
     }
-    // Not before: a place that becomes free wakes who waits to open.
+    // Not before: a freed place would let a waiting open return.
     drop(streams);
     running.ended().await;
     assert!(
@@ -88,7 +89,7 @@ async fn ended_by<F: Future<Output = Running>>(
 }
 
 #[test]
-fn a_close_that_runs_out_of_time_is_heard_by_everybody() {
+fn a_close_that_times_out_ends_all_waiting_calls() {
     explore(|movers| {
         let reason = block_on(ended_by(movers, async |session, running, _peer| {
             assert_eq!(session.close().await, CloseReason::Local);
@@ -99,7 +100,7 @@ fn a_close_that_runs_out_of_time_is_heard_by_everybody() {
 }
 
 #[test]
-fn an_abort_is_heard_by_everybody() {
+fn an_abort_ends_all_waiting_calls() {
     explore(|movers| {
         let reason = block_on(ended_by(movers, async |session, running, _peer| {
             session.abort();
@@ -110,7 +111,7 @@ fn an_abort_is_heard_by_everybody() {
 }
 
 #[test]
-fn a_peer_that_goes_is_noticed_by_everybody() {
+fn the_end_of_the_transport_ends_all_waiting_calls() {
     explore(|movers| {
         block_on(ended_by(movers, async |_session, running, peer| {
             drop(peer);
@@ -119,9 +120,9 @@ fn a_peer_that_goes_is_noticed_by_everybody() {
     });
 }
 
-/// Writers hear of it at once, who waits for input when the limit is over.
+/// Writers return at once, calls that wait for input once the limit is over.
 #[test]
-fn a_failed_write_is_heard_by_everybody() {
+fn a_failed_write_ends_all_waiting_calls() {
     explore(|movers| {
         let reason = block_on(ended_by(movers, async |_session, running, peer| {
             peer.fail_writers();
@@ -132,7 +133,7 @@ fn a_failed_write_is_heard_by_everybody() {
 }
 
 #[test]
-fn a_dropped_mover_is_noticed_by_everybody() {
+fn dropping_a_driver_or_pump_ends_all_waiting_calls() {
     explore(|movers| {
         let reason = block_on(ended_by(movers, async |_session, running, _peer| {
             running.stop_one().await

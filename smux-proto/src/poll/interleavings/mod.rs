@@ -1,11 +1,13 @@
 //! This layer with its tasks in orders that a scheduler picks.
 //!
-//! `shuttle` runs the tasks of a scenario as coroutines and decides at every lock which of them goes on; handles and
-//! pumps share nothing that is not behind one. After `Pending` a task goes on only if its waker was woken: a missed
-//! wake-up ends as a deadlock. A failure prints its schedule, which `shuttle::replay` in place of `explore` repeats.
+//! `shuttle` runs the tasks of a scenario as coroutines and decides at every lock which of them
+//! goes on; handles and pumps share nothing that is not behind one. After `Pending` a task goes on
+//! only if its waker was woken: a missed wake-up ends as a deadlock. A failure prints its schedule,
+//! which `shuttle::replay` in place of `explore` repeats.
 //!
 //! Each run takes other schedules, `cargo test` a few.
-//! `SMUX_SCHEDULES=100000 cargo test --release -p smux-proto --features poll --lib interleavings` takes many.
+//! `SMUX_SCHEDULES=100000 cargo test --release -p smux-proto --features poll --lib interleavings`
+//! takes many.
 
 mod endings;
 mod sessions;
@@ -29,7 +31,7 @@ const FEW: usize = 100;
 /// Points at which the second scheduler preempts a task; most races need one or two.
 const PREEMPTIONS: usize = 3;
 
-/// Who moves a session: one task, or one for each direction and one for the deadlines.
+/// The tasks that move a session: one for all, or one for each direction and one for the deadlines.
 #[derive(Clone, Copy, Debug)]
 enum Movers {
     Driver,
@@ -46,7 +48,7 @@ fn explore(scenario: impl Fn(Movers) + Copy + Send + Sync + 'static) {
     }
 }
 
-/// Small limits, so that everybody waits for everybody; closing never runs out of time.
+/// Small limits, so that the tasks wait for each other; closing never runs out of time.
 fn tight(version: Version) -> Config {
     Config::builder()
         .version(version)
@@ -70,7 +72,8 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until the tasks have ended by themselves. No handle of the session may be left then, nor anything else.
+    /// Waits until the tasks have ended by themselves. No handle of the session may be left then,
+    /// nor anything else.
     async fn ended(self) {
         for task in self.tasks {
             task.await.expect("ends without panic");
@@ -152,7 +155,7 @@ async fn read_to_end(from: &ReadHandle) -> Result<Vec<u8>, StreamError> {
     Ok(data)
 }
 
-/// Polls `future` a few times, whoever wakes it, and gives up.
+/// Polls `future` a few times, whatever wakes it, and gives up.
 async fn given_up<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..2 {

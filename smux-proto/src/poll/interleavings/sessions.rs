@@ -49,7 +49,7 @@ async fn serve(server: SessionHandle) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn whoever_waits_for_a_free_place_gets_one() {
+fn a_freed_place_goes_to_a_waiting_open() {
     explore(|movers| {
         block_on(async {
             let config = tight(Version::V1).to_builder().max_outbound_streams(1);
@@ -80,7 +80,7 @@ fn whoever_waits_for_a_free_place_gets_one() {
 }
 
 #[test]
-fn the_last_handle_closes_the_session_whichever_it_is() {
+fn dropping_the_last_handle_of_any_kind_closes_the_session() {
     explore(|movers| {
         block_on(async {
             let [(client, client_runs), (server, server_runs)] =

@@ -110,7 +110,7 @@ fn a_stream_dropped_while_data_arrives_disturbs_no_other() {
                 let _ = read_to_end(&read).await;
             });
             let writer = spawn(async move {
-                let _ = poll_fn(|cx| dropped.poll_write(cx, b"to nobody")).await;
+                let _ = poll_fn(|cx| dropped.poll_write(cx, b"discarded")).await;
                 poll_fn(|cx| dropped.poll_stopped(cx)).await
             });
             let other = spawn(exchange(there, vec![3; 30]));

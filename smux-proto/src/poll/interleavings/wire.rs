@@ -68,7 +68,7 @@ impl Channel {
         act(&mut self.bytes.lock().expect("nothing panics in here"))
     }
 
-    /// Whether `part` has been flushed, in a channel from which nobody reads.
+    /// Whether `part` has been flushed, in a channel that is not read.
     pub(super) fn carries(&self, part: &[u8]) -> bool {
         self.with(|bytes| {
             let flushed = bytes.flushed;

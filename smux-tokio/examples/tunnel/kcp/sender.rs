@@ -1,4 +1,5 @@
-//! Datagrams on their way out. KCP sends its windows in bursts, for which a socket can be too small.
+//! Datagrams on their way out. KCP sends its windows in bursts, for which a socket can be too
+//! small.
 
 use std::collections::VecDeque;
 use std::future::pending;

@@ -34,7 +34,8 @@ fn ask<S: HostSession>(session: &S, op: Op, length: u64, seed: u32) -> S::Stream
     stream
 }
 
-/// Writes a pattern and reads it back at the same time, then ends; not before, since a FIN stops the writing of some releases.
+/// Writes a pattern and reads it back at the same time, then ends; not before, since a FIN stops
+/// the writing of some releases.
 fn exchange(stream: impl HostStream, seed: u32, length: u64) {
     let (mut reader, mut writer) = stream.split();
     thread::scope(|scope| {
@@ -194,8 +195,8 @@ fn be_silent<A: Adapter>(live: &Live<'_, A>, options: &Options, config: ConfigBu
     live.end_well(&session, peer);
 }
 
-/// We end our direction first; the peer answers only then. It cannot, in releases 1.5.28 to 1.5.53, and in version 2 older
-/// ones can only as far as the window goes.
+/// We end our direction first; the peer answers only then. It cannot, in releases 1.5.28 to 1.5.53,
+/// and in version 2 older ones can only as far as the window goes.
 pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
     if live.release.stops_writing_after_fin() {
         return;
@@ -212,9 +213,9 @@ pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer ends its direction first, which only releases with half-close can; we read all of it and
-/// then write. Our own end waits until the peer has read: from its `CloseWrite` on, our FIN would
-/// discard what it has not, except in the newest: see [`peer_reads_last`].
+/// The peer ends its direction first, which only releases with half-close can; we read all of it
+/// and then write. Our own end waits until the peer has read: from its `CloseWrite` on, our FIN
+/// would discard what it has not, except in the newest: see [`peer_reads_last`].
 pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
     if !live.release.has_close_write() {
         return;
@@ -308,7 +309,8 @@ pub fn without_half_close<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// A stream that the peer does not read stops its writer, in version 2, and nobody else; version 1 has to leave it room.
+/// In version 2, a stream that the peer does not read stops only its own writer. Version 1 has to
+/// leave it room.
 pub fn hold<A: Adapter>(live: &Live<'_, A>) {
     const LENGTH: u64 = 1 << 20;
     let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
@@ -340,8 +342,8 @@ pub fn unread<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// A peer that closes a stream while we write to it. Where it says so with two FINs, or where half-close is avoided and one
-/// is enough, our writer learns it.
+/// A peer that closes a stream while we write to it. Where it says so with two FINs, or where
+/// half-close is avoided and one is enough, our writer learns it.
 pub fn peer_abandons<A: Adapter>(live: &Live<'_, A>) {
     let config = live.config().half_close(live.release.has_close_write());
     let (session, peer) = live.connect(Mode::Serve, &live.options(), config);

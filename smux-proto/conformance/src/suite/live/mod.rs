@@ -130,7 +130,7 @@ impl Releases {
 pub struct Live<'a, A> {
     /// Our end.
     pub adapter: &'a A,
-    /// Who is at the other.
+    /// The release at the other end.
     pub release: Release,
     /// Which version both speak.
     pub version: Version,

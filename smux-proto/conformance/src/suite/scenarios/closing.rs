@@ -22,7 +22,7 @@ use crate::{
 /// Longer than a scenario may take.
 const LONG: Duration = Duration::from_secs(600);
 
-/// A session that was closed says so.
+/// A closed session reports that it is closed.
 pub fn is_closed<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     assert!(!ours.is_closed() && !theirs.is_closed());
@@ -90,7 +90,7 @@ pub fn streams_end_while_the_session_closes<H: Host>(case: &Case<H>) {
     })];
     for (mut stream, accepted) in streams {
         tasks.push(Box::new(move || {
-            // It works or not, depending on who is first; either way it ends.
+            // It may work or fail, depending on which is first; either way it ends.
             let _ = stream.write_all(b"data");
             let _ = stream.finish();
             drop((stream, accepted));

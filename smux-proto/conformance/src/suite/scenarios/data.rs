@@ -43,12 +43,12 @@ pub fn echo_on_one_stream<H: Host>(case: &Case<H>) {
 pub fn data_is_there_when_accepted<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let mut stream = ours.open().expect("opened");
-    for piece in ["written", " before", " anybody", " accepts"] {
+    for piece in ["written", " before", " accept", " returns"] {
         stream.write_all(piece.as_bytes()).expect("written");
     }
     stream.finish().expect("finished");
     let mut accepted = theirs.accept().expect("accepted");
-    assert_eq!(read_all(&mut accepted), b"written before anybody accepts");
+    assert_eq!(read_all(&mut accepted), b"written before accept returns");
 }
 
 /// The side that accepts a stream may be the first to speak, and the only one.
@@ -250,7 +250,7 @@ pub fn several_accept_at_once<H: Host>(case: &Case<H>) {
             while let Ok(mut stream) = theirs.accept() {
                 accepted
                     .lock()
-                    .expect("nobody fails here")
+                    .expect("no panic under the lock")
                     .push(stream.id());
                 stream.write_all(b"accepted").expect("written");
             }
@@ -264,13 +264,13 @@ pub fn several_accept_at_once<H: Host>(case: &Case<H>) {
     }
     tasks.push(Box::new(|| {
         case.until("all are accepted", || {
-            accepted.lock().expect("nobody fails here").len() == STREAMS as usize
+            accepted.lock().expect("no panic under the lock").len() == STREAMS as usize
         });
         case.until("all have ended", || ours.stream_count() == 0);
         theirs.close();
     }));
     case.all(tasks);
-    let mut accepted = accepted.into_inner().expect("nobody fails here");
+    let mut accepted = accepted.into_inner().expect("no panic under the lock");
     accepted.sort_by_key(|id| id.get());
     accepted.dedup();
     assert_eq!(accepted.len(), STREAMS as usize);

@@ -1,4 +1,4 @@
-//! Windows and budgets: nobody is flooded, nobody waits for ever.
+//! Windows and budgets: memory stays bounded, and no call waits for ever.
 
 use std::{
     io::{self, Read, Write},
@@ -22,7 +22,8 @@ use crate::{
 /// Bytes that every sender may have in flight on a stream before the first window update.
 const FIRST_WINDOW: u32 = 262_144;
 
-/// Version 2: a stream that nobody reads leaves all others alone, in both directions; when it is read at last, all is there.
+/// Version 2: an unread stream leaves all others alone, in both directions. When it is read at
+/// last, all its data is there.
 pub fn unread_stream_leaves_others_alone<H: Host>(case: &Case<H>) {
     let length = case.bytes(2 << 20, 64 << 20);
     let (ours, theirs) = case.pair();
@@ -55,8 +56,8 @@ pub fn unread_stream_leaves_others_alone<H: Host>(case: &Case<H>) {
     assert_eq!(theirs.stats().receive_stalls, 0);
 }
 
-/// Version 1: a stream that nobody reads stops the session when the receive buffer is full, not before and with
-/// a bound; once it is read, everything goes on.
+/// Version 1: an unread stream stops the session when the receive buffer is full, not before and
+/// with a bound. Once it is read, everything goes on.
 pub fn unread_stream_stalls_and_recovers<H: Host>(case: &Case<H>) {
     const BUFFER: usize = 100_000;
     let length = case.bytes(1 << 20, 64 << 20);
@@ -88,9 +89,10 @@ pub fn unread_stream_stalls_and_recovers<H: Host>(case: &Case<H>) {
     case.round_trip(&ours, &theirs);
 }
 
-/// Both ends write at full speed on many streams. In version 2 one reader a side takes the streams in turns; in
-/// version 1, where an unread stream stops the others, each stream has its own. Nobody gets stuck.
-pub fn everybody_writes_at_once<H: Host>(case: &Case<H>) {
+/// Both ends write at full speed on many streams. In version 2 one reader a side takes the streams
+/// in turns; in version 1, where an unread stream stops the others, each stream has its own. No
+/// stream gets stuck.
+pub fn all_streams_write_at_once<H: Host>(case: &Case<H>) {
     const STREAMS: u32 = 8;
     let length = case.bytes(1 << 19, 8 << 20);
     let (ours, theirs) = case.pair();
@@ -222,7 +224,8 @@ pub fn first_window_is_kept<H: Host>(case: &Case<H>) {
     );
 }
 
-/// Version 2: a peer that acknowledges more than was sent makes writing fail, until it corrects that.
+/// Version 2: a peer that acknowledges more than was sent makes writing fail, until it corrects
+/// that.
 pub fn acknowledged_too_much<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = case.our_id(0);
@@ -242,8 +245,8 @@ pub fn acknowledged_too_much<H: Host>(case: &Case<H>) {
     peer.expect([psh(id, "data")]);
 }
 
-/// Version 2: a sender that keeps strictly to the windows it is told always gets on, however small they are; the first
-/// read is announced, and windows stay within the limits.
+/// Version 2: a sender that keeps strictly to the windows it is told always gets on, however small
+/// they are; the first read is announced, and windows stay within the limits.
 pub fn strict_sender_gets_on<H: Host>(case: &Case<H>) {
     for window in [1, 3, 16, 10_000] {
         let config = built(case.config().max_stream_buffer(window));
@@ -277,7 +280,8 @@ pub fn strict_sender_gets_on<H: Host>(case: &Case<H>) {
     }
 }
 
-/// Version 2: a peer that ignores windows costs its own stream, once the receive buffer is full; the session goes on.
+/// Version 2: a peer that ignores windows costs its own stream, once the receive buffer is full;
+/// the session goes on.
 pub fn flooded_stream_is_evicted<H: Host>(case: &Case<H>) {
     let config = built(
         case.config()
@@ -305,7 +309,8 @@ pub fn flooded_stream_is_evicted<H: Host>(case: &Case<H>) {
     assert_eq!(ours.stats().streams_evicted, 1);
 }
 
-/// Streams that are dropped unread, and data that still arrives for them, cost nothing of the receive buffer.
+/// Streams that are dropped unread, and data that still arrives for them, cost nothing of the
+/// receive buffer.
 pub fn abandoned_streams_cost_nothing<H: Host>(case: &Case<H>) {
     let config = built(
         case.config()
@@ -346,10 +351,10 @@ pub fn stuck_output_does_not_stop_reading<H: Host>(case: &Case<H>) {
         },
         || {
             reader
-                .read_to_end(&mut come.lock().expect("nobody else"))
+                .read_to_end(&mut come.lock().expect("no panic under the lock"))
                 .expect("all of it");
         },
     );
-    assert!(come.into_inner().expect("nobody else") == data);
+    assert!(come.into_inner().expect("no panic under the lock") == data);
     assert_eq!(peer.receive().map(|frame| frame.kind), Some(Kind::Psh));
 }

@@ -192,7 +192,7 @@ pub fn unread_data_survives_the_end<H: Host>(case: &Case<H>) {
     assert_eq!(read_all(&mut accepted), b"kept");
 }
 
-/// What has arrived stays readable when the second of the two ends comes, whichever that is.
+/// What has arrived stays readable when both directions have ended, in either order.
 pub fn unread_data_survives_both_ends<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     for we_are_first in [true, false] {

@@ -182,7 +182,7 @@ pub fn syn_with_our_parity<H: Host>(case: &Case<H>) {
 pub fn frames_for_unknown_streams<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
-    peer.send([psh(id, "to nobody"), fin(id), fin(id)]);
+    peer.send([psh(id, "to no stream"), fin(id), fin(id)]);
     if case.version == Version::V2 {
         peer.send([upd(id, 0, 1000)]);
     }
@@ -205,7 +205,7 @@ pub fn repeated_fin<H: Host>(case: &Case<H>) {
     peer.send([fin(id), fin(id)]);
     peer.expect_nothing(&ours);
     assert_eq!(
-        stream_error(stream.write(b"nobody reads")),
+        stream_error(stream.write(b"not read")),
         StreamError::Stopped
     );
     assert_eq!(read_all(&mut stream), b"data");

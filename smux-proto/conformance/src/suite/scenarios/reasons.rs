@@ -1,4 +1,4 @@
-//! Whatever ends a session, everybody who waits wakes, and hears the same reason.
+//! Every end of a session wakes all waiting calls, which return the same reason.
 
 use std::{
     io::{Read, Write},
@@ -21,30 +21,30 @@ use crate::{
     },
 };
 
-/// One who waits in each call: open, accept, read, write, flush, finish, closed.
+/// A waiting thread in each call: open, accept, read, write, flush, finish, closed.
 const WAITERS: usize = 7;
 
 /// Closed by another handle.
 pub fn waiters_hear_of_a_close<H: Host>(case: &Case<H>) {
     let config = built(limited(case).close_timeout(Duration::from_millis(50)));
-    everybody_hears(case, config, |ours, _| {
+    all_calls_return(case, config, |ours, _| {
         ours.close();
     });
 }
 
 /// Aborted by another handle.
 pub fn waiters_hear_of_an_abort<H: Host>(case: &Case<H>) {
-    everybody_hears(case, built(limited(case)), |ours, _| ours.abort());
+    all_calls_return(case, built(limited(case)), |ours, _| ours.abort());
 }
 
 /// The peer ends the connection.
 pub fn waiters_hear_of_the_connections_end<H: Host>(case: &Case<H>) {
-    everybody_hears(case, built(limited(case)), |_, peer| peer.finish());
+    all_calls_return(case, built(limited(case)), |_, peer| peer.finish());
 }
 
 /// The peer breaks the protocol.
 pub fn waiters_hear_of_a_protocol_error<H: Host>(case: &Case<H>) {
-    let heard = everybody_hears(case, built(limited(case)), |_, peer| {
+    let heard = all_calls_return(case, built(limited(case)), |_, peer| {
         let bad = [case.version as u8, 9, 0, 0, 0, 0, 0, 0];
         peer.send_bytes(&bad).expect("the session reads");
     });
@@ -58,7 +58,7 @@ pub fn waiters_hear_of_a_timeout<H: Host>(case: &Case<H>) {
         .keep_alive_interval(Duration::from_millis(50))
         .keep_alive_timeout(Duration::from_millis(200))
         .keep_alive_required(true);
-    let heard = everybody_hears(case, built(config), |_, _| {});
+    let heard = all_calls_return(case, built(config), |_, _| {});
     assert!(
         matches!(
             heard,
@@ -73,8 +73,8 @@ fn limited<H: Host>(case: &Case<H>) -> ConfigBuilder {
     case.config().max_outbound_streams(2)
 }
 
-/// Blocks one thread in each call, lets `end` end the session, and compares what they hear.
-fn everybody_hears<H: Host>(
+/// Blocks one thread in each call, lets `end` end the session, and compares the reasons.
+fn all_calls_return<H: Host>(
     case: &Case<H>,
     config: Config,
     end: impl FnOnce(&H::Session, &mut Peer) + Send,
@@ -92,7 +92,7 @@ fn everybody_hears<H: Host>(
         stream.write_all(&[0; 100_000]).expect("written");
     }
     let (heard, started) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
-    let hears = |reason: CloseReason| heard.lock().expect("nobody fails here").push(reason);
+    let hears = |reason: CloseReason| heard.lock().expect("no panic under the lock").push(reason);
     let start = || started.fetch_add(1, Ordering::Relaxed);
     let tasks: [Task<'_>; WAITERS + 1] = [
         Box::new(|| {
@@ -131,7 +131,7 @@ fn everybody_hears<H: Host>(
         }),
     ];
     case.all(tasks);
-    let heard = heard.into_inner().expect("nobody fails here");
+    let heard = heard.into_inner().expect("no panic under the lock");
     let reason = ours.close_reason().expect("the session has ended");
     assert_eq!(
         heard,

@@ -65,7 +65,7 @@ fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) -> u64 {
                 session.close_reason().as_ref(),
                 "the session's own reason"
             );
-            failed.lock().expect("nobody fails here").push(why);
+            failed.lock().expect("no panic under the lock").push(why);
         }
     };
     case.both(
@@ -79,7 +79,7 @@ fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) -> u64 {
         },
     );
     let local = [&ours, &theirs].map(|session| session.closed() == CloseReason::Local);
-    let failed = failed.into_inner().expect("nobody fails here");
+    let failed = failed.into_inner().expect("no panic under the lock");
     assert!(
         failed.iter().all(|why| *why != CloseReason::Local),
         "{failed:?} {local:?}"
@@ -108,8 +108,8 @@ fn answer(session: &impl HostSession) -> io::Result<()> {
 }
 
 /// Only writing fails. All that the peer sends until it closes can be read, also on streams that
-/// arrive later and while the receive buffer is full in between; writers hear at once what
-/// happened, everybody else then.
+/// arrive later, and if the receive buffer fills in between. Writers fail at once, all other calls
+/// after that data.
 pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
     const LENGTH: usize = 20_000;
     let config = case
