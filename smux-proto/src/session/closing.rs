@@ -99,7 +99,10 @@ impl Session {
             {
                 self.terminate(CloseReason::Local);
             }
-            Phase::Open | Phase::Draining(_) => self.handle_liveness(now),
+            Phase::Open | Phase::Draining(_) => {
+                self.streams.relieve_windows();
+                self.handle_liveness(now);
+            }
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => {}
         }
     }
@@ -125,9 +128,12 @@ impl Session {
     /// Any other call may change it.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let liveness = self.liveness.next_timeout(self.wants_input());
+        // One call reclaims no more than so many windows: the next is due at once.
+        let reclaim = self.streams.can_reclaim().then_some(self.now);
+        let next = liveness.into_iter().chain(reclaim);
         match self.phase {
-            Phase::Open => liveness,
-            Phase::Draining(limit) => liveness.into_iter().chain([limit]).min(),
+            Phase::Open => next.min(),
+            Phase::Draining(limit) => next.chain([limit]).min(),
             Phase::Closing(limit) | Phase::Shut(limit) | Phase::Receiving(limit) => Some(limit),
             Phase::Terminated => None,
         }

@@ -196,7 +196,7 @@ impl Session {
                 self.streams.version.is_some()
                     && (self.liveness.nop_due()
                         || self.liveness.is_writing()
-                        || self.streams.wants_transmit())
+                        || self.streams.scheduler.has_frames())
             }
         }
     }

@@ -34,7 +34,11 @@ use receive_windows::Windows;
 use scheduler::Scheduler;
 use stalls::Stalls;
 use stream::{Flag, Stream};
+use stream_queue::Ring;
 use table::{Key, Table};
+
+/// Overrunning streams among which the worst is looked for.
+const MOST_LOOKS: usize = 256;
 
 /// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ pub(crate) struct Streams {
     /// Streams of the peer that wait to be accepted, in order.
     pub(crate) backlog: VecDeque<Key>,
     /// Streams that went beyond their window.
-    overrunners: Vec<Key>,
+    overrunners: Ring,
     /// Bytes in all send queues.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
@@ -88,7 +92,7 @@ impl Streams {
             stalls: Stalls::default(),
             trace: Trace::new(side, version),
             backlog: VecDeque::new(),
-            overrunners: Vec::new(),
+            overrunners: Ring::default(),
             queued: 0,
             inbound: 0,
             outbound: 0,
@@ -218,6 +222,10 @@ impl Streams {
         if stream.has(Flag::InEvents) {
             self.events.forget(&self.table);
         }
+        if stream.has(Flag::Overran) {
+            let table = &self.table;
+            self.overrunners.forget(|key| table.get(key).is_some());
+        }
     }
 
     /// Drops everything that was to be sent, and tells the writers.
@@ -298,7 +306,7 @@ impl Streams {
             self.stats.window_overruns += 1;
             if !stream.has(Flag::Overran) {
                 stream.set(Flag::Overran);
-                self.note_overrunner(key);
+                self.overrunners.push(key);
             }
         }
         if !self.budget.is_open(true) {
@@ -312,31 +320,27 @@ impl Streams {
         self.arriving = None;
     }
 
-    fn note_overrunner(&mut self, key: Key) {
-        self.overrunners.push(key);
-        // Most of so many have gone.
-        if self.overrunners.len() > 32 + 2 * self.table.len() {
-            let table = &self.table;
-            self.overrunners.retain(|&key| table.get(key).is_some());
-        }
-    }
-
     /// With the budget empty, ends the stream that holds most beyond its window, if there is one.
     fn evict_worst(&mut self) {
-        let excess = |stream: &Stream| {
-            let unread = stream.recv.queue.len() as u64;
-            stream.recv.overrun().min(unread)
-        };
-        let table = &mut self.table;
-        self.overrunners.retain(|&key| {
-            let Some(stream) = table.get_mut(key) else {
-                return false;
+        let mut worst = None;
+        // Streams that hold nothing beyond their windows leave the queue, once for each entry.
+        let mut looks = MOST_LOOKS.min(self.overrunners.len());
+        while looks > 0
+            && let Some(key) = self.overrunners.pop()
+        {
+            let Some(stream) = self.table.get_mut(key) else {
+                continue;
             };
-            // One that was read may overrun again, and is then noted again.
-            excess(stream) > 0 || !stream.clear(Flag::Overran)
-        });
-        let overrunners = self.overrunners.iter().copied();
-        let Some(key) = overrunners.max_by_key(|&key| table.get(key).map(excess)) else {
+            let excess = (stream.recv.overrun() as usize).min(stream.recv.queue.len());
+            if excess == 0 || stream.has(Flag::Evicted) {
+                stream.clear(Flag::Overran);
+                continue;
+            }
+            looks -= 1;
+            self.overrunners.push(key);
+            worst = worst.max(Some((excess, key)));
+        }
+        let Some((_, key)) = worst else {
             return;
         };
         self.stats.streams_evicted += 1;
@@ -579,9 +583,9 @@ impl Streams {
         self.grant_waiting();
     }
 
-    /// Whether there are frames to send, or windows to reclaim for streams that starve.
-    pub(crate) fn wants_transmit(&self) -> bool {
-        self.scheduler.has_frames() || self.windows.can_reclaim()
+    /// Whether windows can be reclaimed for streams that starve.
+    pub(crate) const fn can_reclaim(&self) -> bool {
+        self.windows.can_reclaim()
     }
 
     /// Grants freed budget to starved streams.

@@ -4,9 +4,11 @@ mod budget;
 mod demand;
 mod long_links;
 mod overruns;
+mod promise;
 mod receiver;
 mod sender;
 mod stalls;
+mod starving;
 mod wrap;
 
 use smux_conformance::{
