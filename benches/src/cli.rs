@@ -13,8 +13,8 @@ use crate::{
     work::{self, WORKLOADS, Workload},
 };
 
-/// Runs multiplexers on the same work over loopback TCP, in turns, each in a process of its own, and
-/// prints a table for every workload.
+/// Runs multiplexers on the same work over loopback TCP, in turns, each in a process of its own,
+/// and prints a table for every workload.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -56,7 +56,8 @@ pub(crate) struct Selection {
     /// Only this workload, or those whose names begin with it and "-". May be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Vec<String>,
-    /// Only this peer, or those whose names begin with it and "-", and the baseline. May be repeated.
+    /// Only this peer, or those whose names begin with it and "-", and the baseline. May be
+    /// repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) peer: Vec<String>,
 }

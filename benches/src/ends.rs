@@ -87,7 +87,8 @@ impl<M: Mux> Ends<M> {
     }
 }
 
-/// std's own listener queues 128 connections; what comes beyond waits a second before it tries again.
+/// std's own listener queues 128 connections; what comes beyond waits a second before it tries
+/// again.
 fn listen(options: Options) -> Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if options.receive_buffer.is_some() {
@@ -109,7 +110,7 @@ where
 {
     let (send, receive) = oneshot::channel();
     runtime.spawn(async move {
-        // Nobody may be waiting for it.
+        // The receiver may be gone.
         let _ = send.send(task.await);
     });
     async { receive.await.context("a task panicked")? }

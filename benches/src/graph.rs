@@ -20,7 +20,8 @@ use crate::{
     work::pausing,
 };
 
-/// What a receive buffer can smooth: pauses on a link that is slow enough for it not to be full at once.
+/// What a receive buffer can smooth: pauses on a link that is slow enough for it not to be full at
+/// once.
 const LINK: Link = Link {
     round_trip: Duration::from_millis(10),
     rate: 25_000_000,

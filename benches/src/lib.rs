@@ -3,7 +3,7 @@
 use std::{hint::black_box, task::Poll, time::Duration};
 
 use bytes::Buf;
-use smux_proto::{Config, Event, Session, StreamId, Transmit, Version};
+use smux_proto::{Config, Event, Session, StreamId, ThreadBuffers, Transmit, Version};
 
 const NOW: Duration = Duration::ZERO;
 /// Messages sent at a time before anything is measured.
@@ -34,13 +34,14 @@ impl Pair {
             .to_builder()
             .max_inbound_streams(streams + 1)
             .max_outbound_streams(streams + 1)
-            // So that windows stay large with many streams: small ones cost an update for every few messages.
+            // So that windows stay large with many streams: small ones cost an update for every few
+            // messages.
             .max_receive_buffer(i32::MAX as usize)
             .build()
             .expect("valid limits");
         let mut pair = Self {
-            client: Session::client(config.clone(), 1, NOW),
-            server: Session::server(config, 2, NOW),
+            client: with_buffers(Session::client(config.clone(), 1, NOW)),
+            server: with_buffers(Session::server(config, 2, NOW)),
             batch: Transmit::new(),
             streams: Vec::with_capacity(streams),
             next: 0,
@@ -92,8 +93,8 @@ impl Pair {
         }
     }
 
-    /// `count` messages from the application to the bytes that would be written. Nothing reads them, so this
-    /// is for version 1, which has no windows.
+    /// `count` messages from the application to the bytes that would be written. Nothing reads
+    /// them, so this is for version 1, which has no windows.
     pub fn frames_out(&mut self, count: usize) {
         self.write(count);
         while self.client.poll_transmit(NOW, &mut self.batch) {
@@ -130,7 +131,8 @@ impl Pair {
         while self.client.poll_event().is_some() {}
     }
 
-    /// As [`through`](Self::through), but the application looks at what has arrived where it lies: one copy less.
+    /// As [`through`](Self::through), but the application looks at what has arrived where it lies:
+    /// one copy less.
     pub fn through_in_place(&mut self, count: usize) {
         self.write(count);
         carry(&mut self.client, &mut self.server, &mut self.batch);
@@ -161,6 +163,11 @@ impl Pair {
         while self.server.poll_event().is_some() {}
         while self.client.poll_event().is_some() {}
     }
+}
+
+fn with_buffers(mut session: Session) -> Session {
+    session.set_buffer_source(ThreadBuffers::shared());
+    session
 }
 
 fn carry(from: &mut Session, to: &mut Session, batch: &mut Transmit) {

@@ -35,16 +35,17 @@ fn main() -> Result<()> {
             end_after(LONGEST + 10 * Duration::from_secs_f64(seconds));
             let figures = peer.run(workload.work, shape, Duration::from_secs_f64(seconds))?;
             println!("{}", serde_json::to_string(&figures)?);
-            // Tasks and threads of the peer may still run; nobody waits for them.
+            // Tasks and threads of the peer may still run; they are not awaited.
             process::exit(0)
         }
     }
 }
 
-/// What a run may take beyond ten times what it measures. Whoever started it ends it earlier, if it still can.
+/// What a run may take beyond ten times what it measures. The process that started it ends
+/// it earlier, if it still can.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A run that hangs must not outlive the comparison, whoever has been killed meanwhile.
+/// A run that hangs must not outlive the comparison, even if that was killed.
 fn end_after(limit: Duration) {
     thread::spawn(move || {
         work::sleep(limit);

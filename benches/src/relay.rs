@@ -1,7 +1,7 @@
 //! A long link: a relay that delays what it passes on, and passes on no more than a given rate.
 //!
-//! All connections share the rate, each direction on its own. Timers tick in milliseconds, so up to one is added to
-//! each direction's delay.
+//! All connections share the rate, each direction on its own. Timers tick in milliseconds, so up to
+//! one is added to each direction's delay.
 
 use std::{
     io,
@@ -36,7 +36,7 @@ const CHUNK: usize = 16 << 10;
 const BURST: Duration = Duration::from_millis(2);
 /// What the link catches up on when the relay was late.
 const CATCH_UP: Duration = Duration::from_millis(10);
-/// Of the relay's own sockets. Larger ones would be a part of the link that nobody asked for.
+/// Of the relay's own sockets. Larger ones would add to the link's own buffer.
 const SOCKET_BUFFER: u32 = 128 << 10;
 
 /// Told of what is passed on towards the target, and when.
@@ -111,7 +111,7 @@ impl Pacer {
     fn book(&self, bytes: usize) -> Instant {
         let now = Instant::now();
         if let Some(Meter(meter)) = &self.meter {
-            // Whoever measures may have seen enough.
+            // The measurement may be over.
             let _ = meter.send((now.into_std(), bytes));
         }
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

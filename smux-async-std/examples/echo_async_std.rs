@@ -1,4 +1,5 @@
-//! The smallest whole program on async-std: a server that sends back what it gets, and a client, over TCP.
+//! The smallest whole program on async-std: a server that sends back what it gets, and a client,
+//! over TCP.
 
 use std::{error::Error, io};
 

@@ -21,9 +21,9 @@ macro_rules! impl_async_read {
             fn poll_read(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
-                mut buf: &mut [u8],
+                buf: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                let read = self.handle().poll_read(cx, &mut buf);
+                let read = self.handle().poll_read(cx, buf);
                 read.map_err(io::Error::from)
             }
 

@@ -80,7 +80,8 @@
 //! * `flush` returns once what the stream had queued is written to the transport, and the transport is flushed. It is not
 //!   needed for progress: the driver sends at once what is queued, and flushes whenever nothing is left to send.
 //! * `close`, of `AsyncWriteExt`, ends the stream's data and flushes; where that trait has none, as in async-std, call
-//!   [`Stream::finish`], then `flush`. Reading goes on.
+//!   [`Stream::finish`], then `flush`. Reading goes on. A program that ends right after it may lose the tail: wait for
+//!   [`Session::close`] first.
 //! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works on any thread.
 //! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to wait for that, or to
 //!   end a program after it, use [`Session::close`].
@@ -93,8 +94,9 @@
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
-//! [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused it follows by
+//! [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`], the transport's own error.
+//! Whatever ends a session is its one [`CloseReason`], which everything that waits or is called later gets.
 //!
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
@@ -129,8 +131,9 @@ pub use bytes::Bytes;
 pub use runtime::async_std;
 #[cfg(feature = "smol")]
 pub use runtime::smol;
-pub use session::{Incoming, Session};
+pub use session::{Incoming, Session, WeakSession};
 pub use shutdown::ShutdownOnClose;
+pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
@@ -139,3 +142,8 @@ pub use smux_proto::{
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
 pub use transport::Driver;
+
+/// Makes a test of the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

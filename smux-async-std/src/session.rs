@@ -11,7 +11,7 @@ use futures_core::Stream as AsyncIterator;
 use futures_io::{AsyncRead, AsyncWrite};
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, Version,
-    poll::{self, Addresses, SessionHandle},
+    poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
 };
 
 use crate::{
@@ -23,10 +23,11 @@ use crate::{
 ///
 /// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
 /// open go on. When they are gone too, the session closes as by [`close`](Self::close).
-#[derive(Clone, Debug)]
+///
+/// Two sessions are equal if they are handles on the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     handle: SessionHandle,
-    addresses: Addresses,
 }
 
 impl Session {
@@ -34,6 +35,28 @@ impl Session {
     ///
     /// `io` must end its writing side in `poll_close`, see [`ShutdownOnClose`](crate::ShutdownOnClose). Over TCP, set
     /// `TCP_NODELAY` first; without it, small messages wait for each other.
+    ///
+    /// ```
+    /// # use smol::net::TcpStream;
+    /// # use smux_async_std::{CloseReason, ShutdownOnClose};
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Config, Session, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let tcp = TcpStream::connect(listener.local_addr()?).await?;
+    /// tcp.set_nodelay(true)?;
+    /// let io = ShutdownOnClose::new(tcp, TcpStream::shutdown);
+    /// let (client, driver) = Session::client_with_driver(io, Config::v2());
+    /// let driving = smol::spawn(driver); // or on an executor of your choice
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # smol::spawn(async move { server.closed().await }).detach();
+    /// client.close().await;
+    /// assert_eq!(driving.await, CloseReason::Local);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn client_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
@@ -54,17 +77,14 @@ impl Session {
         T: AsyncRead + AsyncWrite,
     {
         let (handle, driver) = transport::start(side, io, config);
-        let session = Self {
-            handle,
-            addresses: Addresses::default(),
-        };
-        (session, driver)
+        (Self { handle }, driver)
     }
 
     /// This handle, and the streams and clones made from it, with these addresses of the transport.
     #[must_use]
     pub fn with_addresses(mut self, local: Option<SocketAddr>, peer: Option<SocketAddr>) -> Self {
-        self.addresses = Addresses::new(local, peer);
+        let addresses = Addresses::new(local, peer);
+        self.handle = self.handle.with_addresses(addresses);
         self
     }
 
@@ -75,9 +95,41 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"hello").await?; // SYN and data leave together
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn open(&self) -> Result<Stream, OpenError> {
         let handle = self.handle.open().await?;
-        Ok(Stream::new(handle, self.addresses.clone()))
+        Ok(Stream::new(handle))
+    }
+
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, OpenError>> {
+        self.handle.poll_open(cx).map_ok(Stream::new)
+    }
+
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn try_open(&self) -> Result<Option<Stream>, OpenError> {
+        Ok(self.handle.try_open()?.map(Stream::new))
     }
 
     /// Accepts the next stream that the peer opened. Several tasks may wait here.
@@ -86,16 +138,51 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended and the streams that arrived before are accepted.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # drop(client.open().await?);
+    /// # client.close().await;
+    /// while let Ok(stream) = server.accept().await {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// println!("the session has ended: {:?}", server.close_reason());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn accept(&self) -> Result<Stream, CloseReason> {
         let handle = self.handle.accept().await?;
-        Ok(Stream::new(handle, self.addresses.clone()))
+        Ok(Stream::new(handle))
+    }
+
+    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, CloseReason>> {
+        self.handle.poll_accept(cx).map_ok(Stream::new)
+    }
+
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    ///
+    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that is never accepted fills
+    /// the receive buffer and then holds up all others. It cannot be undone.
+    pub fn stop_accepting(&self) {
+        self.handle.stop_accepting();
     }
 
     /// The streams that the peer opens, as a [`futures_core::Stream`].
     pub fn incoming(&self) -> Incoming {
         Incoming {
             incoming: self.handle.incoming(),
-            addresses: self.addresses.clone(),
         }
     }
 
@@ -105,15 +192,69 @@ impl Session {
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
     /// future is dropped.
+    ///
+    /// ```
+    /// # use smux_async_std::CloseReason;
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let peer = smol::spawn(async move { server.closed().await });
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"the last words").await?;
+    /// assert_eq!(client.close().await, CloseReason::Local); // they have left
+    /// # assert_eq!(peer.await, CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn close(&self) -> CloseReason {
         self.handle.close().await
+    }
+
+    /// Begins what [`close`](Self::close) does, and does not wait for it.
+    pub fn start_close(&self) {
+        self.handle.start_close();
     }
 
     /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
     ///
     /// Once polled, it goes on even if the future is dropped.
+    ///
+    /// ```
+    /// # use smux_async_std::CloseReason;
+    /// # use std::time::Duration;
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let stream = client.open().await?;
+    /// # let peer = smol::spawn(async move { server.accept().await });
+    /// let limit = Duration::from_secs(10);
+    /// let draining = smol::spawn({
+    ///     let client = client.clone();
+    ///     async move { client.drain(limit).await }
+    /// });
+    /// drop(stream); // the last one: nothing is left to wait for
+    /// assert_eq!(draining.await, CloseReason::Local);
+    /// # drop(peer);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn drain(&self, limit: Duration) -> CloseReason {
         self.handle.drain(limit).await
+    }
+
+    /// Begins what [`drain`](Self::drain) does, and does not wait for it.
+    pub fn start_drain(&self, limit: Duration) {
+        self.handle.start_drain(limit);
     }
 
     /// Ends the session at once. What is queued is lost.
@@ -122,8 +263,27 @@ impl Session {
     }
 
     /// Waits until the session has ended, for whatever reason, and its transport is dropped. Cancel-safe.
+    ///
+    /// The handle that waits keeps the session, which then does not close by itself. To watch a session, take
+    /// [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
+    }
+
+    /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The future does not keep
+    /// the session, so a task of its own can wait for it.
+    pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
+        self.handle.on_closed()
+    }
+
+    /// A handle that does not keep the session: for metrics, pools and other watchers.
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession(self.handle.downgrade())
+    }
+
+    /// The session's number, which no other session of this process has.
+    pub fn id(&self) -> SessionId {
+        self.handle.id()
     }
 
     /// Whether the session has ended or is closing.
@@ -163,12 +323,31 @@ impl Session {
 
     /// The transport's address here, if known: see [`with_addresses`](Self::with_addresses).
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known: see [`with_addresses`](Self::with_addresses).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
+    }
+}
+
+/// A handle that does not keep its [`Session`] from closing by itself.
+#[derive(Clone, Debug)]
+pub struct WeakSession(WeakSessionHandle);
+
+impl WeakSession {
+    /// The session; `None` once all its handles and streams are gone.
+    ///
+    /// If only streams are left, the session refuses what the peer opens, and goes on doing so.
+    pub fn upgrade(&self) -> Option<Session> {
+        let handle = self.0.upgrade()?;
+        Some(Session { handle })
+    }
+
+    /// The session's number.
+    pub fn id(&self) -> SessionId {
+        self.0.id()
     }
 }
 
@@ -179,7 +358,6 @@ impl Session {
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming {
     incoming: poll::Incoming,
-    addresses: Addresses,
 }
 
 impl AsyncIterator for Incoming {
@@ -187,7 +365,6 @@ impl AsyncIterator for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stream>> {
         let accepted = ready!(self.incoming.poll_next(cx));
-        let stream = |handle| Stream::new(handle, self.addresses.clone());
-        Poll::Ready(accepted.ok().map(stream))
+        Poll::Ready(accepted.ok().map(Stream::new))
     }
 }

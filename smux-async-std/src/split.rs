@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_io::AsyncWrite;
 use smux_proto::{
     StreamError, StreamId,
-    poll::{self, Addresses, ReadHandle, StreamHandle, WriteHandle},
+    poll::{self, ReadHandle, StreamHandle, WriteHandle},
 };
 
 use crate::{io::copy_to, stream::Stream};
@@ -18,7 +18,6 @@ use crate::{io::copy_to, stream::Stream};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
-    addresses: Addresses,
 }
 
 /// The writing half of a [`Stream`].
@@ -28,14 +27,41 @@ pub struct OwnedReadHalf {
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     half: WriteHandle,
-    addresses: Addresses,
+}
+
+impl Stream {
+    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    ///
+    /// ```
+    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let (mut read, mut write) = client.open().await?.into_split();
+    /// # smol::spawn(async move {
+    /// #     let (mut read, mut write) = server.accept().await?.into_split();
+    /// #     read.copy_to(&mut write).await
+    /// # }).detach();
+    /// write.write_all(b"hello").await?;
+    /// drop(write); // ends our data
+    ///
+    /// let mut echo = Vec::new();
+    /// read.read_to_end(&mut echo).await?;
+    /// assert_eq!(echo, b"hello");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let (read, write) = self.into_handle().into_split();
+        (OwnedReadHalf { half: read }, OwnedWriteHalf { half: write })
+    }
 }
 
 impl OwnedReadHalf {
-    pub(crate) fn new(half: ReadHandle, addresses: Addresses) -> Self {
-        Self { half, addresses }
-    }
-
     pub(crate) fn handle(&self) -> &StreamHandle {
         self.half.stream()
     }
@@ -74,22 +100,17 @@ impl OwnedReadHalf {
     /// # Errors
     /// Gives the halves back if they belong to different streams.
     pub fn reunite(self, write: OwnedWriteHalf) -> Result<Stream, ReuniteError> {
-        let (ours, theirs) = (self.addresses, write.addresses);
         match self.half.reunite(write.half) {
-            Ok(handle) => Ok(Stream::new(handle, ours)),
+            Ok(handle) => Ok(Stream::new(handle)),
             Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
-                Self::new(read, ours),
-                OwnedWriteHalf::new(write, theirs),
+                Self { half: read },
+                OwnedWriteHalf { half: write },
             )),
         }
     }
 }
 
 impl OwnedWriteHalf {
-    pub(crate) fn new(half: WriteHandle, addresses: Addresses) -> Self {
-        Self { half, addresses }
-    }
-
     pub(crate) fn handle(&self) -> &StreamHandle {
         self.half.stream()
     }
@@ -123,9 +144,11 @@ impl OwnedWriteHalf {
     /// As [`Stream::stopped`].
     ///
     /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.handle().stopped().await
+    /// As [`Stream::stopped`].
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.half.stream().stopped()
     }
 }
 

@@ -1,18 +1,16 @@
 //! A stream over `futures-io`.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use futures_io::AsyncWrite;
-use smux_proto::{
-    StreamError, StreamId, StreamStats,
-    poll::{Addresses, StreamHandle},
-};
+use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 
-use crate::{
-    io::copy_to,
-    split::{OwnedReadHalf, OwnedWriteHalf},
-};
+use crate::io::copy_to;
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
@@ -24,12 +22,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
-    addresses: Addresses,
 }
 
 impl Stream {
-    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
-        Self { handle, addresses }
+    pub(crate) fn new(handle: StreamHandle) -> Self {
+        Self { handle }
     }
 
     pub(crate) fn handle(&self) -> &StreamHandle {
@@ -48,18 +45,45 @@ impl Stream {
 
     /// The transport's address here, if known.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
     ///
     /// # Errors
     /// As of any read.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut length = 0;
+    /// loop {
+    ///     let bytes = stream.read_bytes(64 * 1024).await?;
+    ///     if bytes.is_empty() {
+    ///         break; // the peer has finished
+    ///     }
+    ///     length += bytes.len();
+    /// }
+    /// assert_eq!(length, 5);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(self.handle.read_bytes(max).await?)
     }
@@ -70,6 +94,27 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read, or of `writer`.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut all = Vec::new();
+    /// assert_eq!(stream.copy_to(&mut all).await?, 5);
+    /// assert_eq!(all, b"hello");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -87,6 +132,24 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Bytes, Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from_static(b"hello");
+    /// let taken = stream.write_bytes(&mut data).await?;
+    /// assert_eq!(taken + data.len(), 5); // what was not taken is still in `data`
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(self.handle.write_bytes(data).await?)
     }
@@ -95,11 +158,51 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::net::TcpListener;
+    /// # use smux_async_std::{Bytes, Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from(vec![7; 100_000]);
+    /// stream.write_all_bytes(&mut data).await?;
+    /// assert!(data.is_empty());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(self.handle.write_all_bytes(data).await?)
     }
 
     /// Ends our data behind what is queued. It does not wait until that is sent, as `close` does.
+    ///
+    /// ```
+    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"question").await?;
+    /// stream.finish();
+    /// # let mut served = server.accept().await?;
+    /// # served.write_all(b"answer").await?;
+    /// # served.finish();
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer).await?; // reading goes on
+    /// assert_eq!(answer, "answer");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn finish(&mut self) {
         self.handle.finish();
     }
@@ -109,24 +212,80 @@ impl Stream {
     ///
     /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
     /// up, in version 1 it goes on into nothing.
+    ///
+    /// ```
+    /// # use smol::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.stop_reading(); // only sends from here on
+    /// stream.write_all(b"hello").await?;
+    /// assert_eq!(stream.read(&mut [0; 8]).await?, 0);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn stop_reading(&mut self) {
         self.handle.stop_reading();
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
+    /// keep the stream. Of several that wait, only the one that was polled last is woken.
     ///
     /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.handle.stopped().await
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    ///
+    /// # Example
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// # stream.write_all(b"hello").await?;
+    /// # drop(server.accept().await?);
+    /// stream.stopped().await?; // the peer has dropped its end
+    /// assert!(stream.write_all(b"more").await.is_err());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.handle.stopped()
     }
 
-    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.handle.into_split();
-        (
-            OwnedReadHalf::new(read, self.addresses.clone()),
-            OwnedWriteHalf::new(write, self.addresses),
-        )
+    /// [`read_bytes`](Self::read_bytes) as a poll function.
+    ///
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        let read = self.handle.poll_read_bytes(cx, max);
+        read.map_err(io::Error::from)
+    }
+
+    /// [`write_bytes`](Self::write_bytes) as a poll function.
+    ///
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.handle.poll_write_bytes(cx, data);
+        written.map_err(io::Error::from)
+    }
+
+    pub(crate) fn into_handle(self) -> StreamHandle {
+        self.handle
     }
 }

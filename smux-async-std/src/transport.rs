@@ -1,6 +1,7 @@
 //! A `futures-io` transport, a clock and a timer for the driver.
 
 use std::{
+    cmp::Ordering,
     fmt,
     future::Future,
     io::{self, IoSlice},
@@ -30,7 +31,7 @@ pub(crate) fn start<T: AsyncRead + AsyncWrite>(
     let epoch = Instant::now();
     let io = Io {
         io: Box::pin(io),
-        vectored: true,
+        vectored: Vectored::Unknown { first_only: 0 },
         epoch,
         timer: Timer::never(),
         timer_at: None,
@@ -56,13 +57,41 @@ impl<T> fmt::Debug for Driver<T> {
 
 struct Io<T> {
     io: Pin<Box<T>>,
-    /// False once a write has ended with its first slice. `futures-io` cannot say whether a writer takes more than
-    /// one, and those that do not would otherwise get each header and each payload in a write of its own.
-    vectored: bool,
+    vectored: Vectored,
     epoch: Instant,
     timer: Timer,
     /// When the timer fires, if it is set.
     timer_at: Option<Duration>,
+}
+
+/// Whether a writer takes more than one slice. `futures-io` cannot say, and those that do not would otherwise get each
+/// header and each payload in a write of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Vectored {
+    /// So many writes in a row have ended exactly with their first slice.
+    Unknown {
+        first_only: u8,
+    },
+    Yes,
+    No,
+}
+
+impl Vectored {
+    /// A partial write may end with the first slice by chance, but hardly so many in a row.
+    const ENOUGH: u8 = 4;
+
+    fn learn(&mut self, count: usize, first: usize) {
+        if let Self::Unknown { first_only } = *self {
+            *self = match count.cmp(&first) {
+                Ordering::Greater => Self::Yes,
+                Ordering::Equal if first_only + 1 == Self::ENOUGH => Self::No,
+                Ordering::Equal => Self::Unknown {
+                    first_only: first_only + 1,
+                },
+                Ordering::Less => *self,
+            };
+        }
+    }
 }
 
 impl<T: AsyncRead> TransportRead for Io<T> {
@@ -79,7 +108,7 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
     ) -> Poll<io::Result<usize>> {
         let count = ready!(self.io.as_mut().poll_write_vectored(cx, bufs))?;
         if let [first, _, ..] = bufs {
-            self.vectored &= count != first.len();
+            self.vectored.learn(count, first.len());
         }
         Poll::Ready(Ok(count))
     }
@@ -93,7 +122,7 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
     }
 
     fn is_vectored(&self) -> bool {
-        self.vectored
+        !matches!(self.vectored, Vectored::No)
     }
 }
 

@@ -1,8 +1,9 @@
-//! What the conformance suite does not ask: TCP, sockets that do not shut, writers that take one slice, drivers.
+//! What the conformance suite does not ask: TCP, sockets that do not shut, writers that take one
+//! slice, drivers.
 
 use std::{
     future::Future,
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     net::TcpListener,
     pin::{Pin, pin},
     sync::{Arc, Mutex},
@@ -42,7 +43,7 @@ fn within<T>(future: impl Future<Output = T>) -> T {
     }))
 }
 
-/// Whoever waits for this limit hangs.
+/// A wait that reaches this limit hangs.
 fn no_close_timeout() -> Config {
     let builder = Config::builder().close_timeout(Duration::from_secs(3600));
     builder.build().expect("valid")
@@ -186,8 +187,73 @@ fn a_writer_of_one_slice_gets_whole_frames() {
     }));
     let writes = io.0.lock().expect("no panic");
     assert_eq!(writes.iter().sum::<usize>(), 8 + 25 * 8 + 50_000);
-    // The first write tells. What follows are 25 payloads of a slice each, and their headers.
+    // The first few writes tell. What follows are 25 payloads of a slice each, and their headers.
     assert!(writes.len() < 10, "{writes:?}");
+}
+
+/// Takes all slices, except in its first write, which ends with the first slice as if there were no more room.
+#[derive(Clone, Default)]
+struct Partial(OneSlice);
+
+impl AsyncRead for Partial {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Partial {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut writes = self.0.0.lock().expect("no panic");
+        let taken = match writes.is_empty() {
+            true => bufs[0].len(),
+            false => bufs.iter().map(|buf| buf.len()).sum(),
+        };
+        writes.push(bufs.len());
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn one_partial_write_does_not_end_vectored_writes() {
+    let io = Partial::default();
+    let (session, driver) = Session::client_with_driver(io.clone(), Config::default());
+    let work = async {
+        let mut stream = session.open().await.expect("open");
+        for _ in 0..5 {
+            stream.write_all(&[7; 100_000]).await.expect("write");
+            stream.flush().await.expect("flush");
+        }
+    };
+    within(or(work, async {
+        driver.await;
+    }));
+    let slices = io.0.0.lock().expect("no panic");
+    let several = slices.iter().skip(1).filter(|&&count| count > 1).count();
+    assert!(several >= 5, "{slices:?}");
 }
 
 #[test]

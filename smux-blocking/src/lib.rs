@@ -54,8 +54,9 @@
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
-//! [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused it follows by
+//! [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`], the transport's own error.
+//! Whatever ends a session is its one [`CloseReason`], which everything that waits or is called later gets.
 //!
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
@@ -83,7 +84,8 @@ mod transport;
 mod wait;
 
 pub use bytes::Bytes;
-pub use session::{Incoming, Session};
+pub use session::{Incoming, OnClosed, Session, WeakSession};
+pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
@@ -92,3 +94,8 @@ pub use smux_proto::{
 pub use stream::Stream;
 pub use transport::{Parts, Socket, Transport};
 pub use wait::TimeoutElapsed;
+
+/// Makes a test of the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

@@ -1,14 +1,18 @@
 //! A session on threads.
 
 use std::{
-    fmt, io,
+    fmt,
+    hash::{Hash, Hasher},
+    io,
     net::{SocketAddr, TcpStream, ToSocketAddrs},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use smux_proto::{
-    CloseReason, Config, OpenError, SessionStats, Side, Version, poll::SessionHandle,
+    CloseReason, Config, OpenError, SessionStats, Side, Version,
+    poll::{self, SessionHandle, SessionId, WeakSessionHandle},
 };
 
 use crate::{
@@ -22,6 +26,8 @@ use crate::{
 ///
 /// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
 /// open go on. When they are gone too, the session closes as by [`close`](Self::close). Dropping never waits.
+///
+/// Two sessions are equal if they are handles on the same one.
 #[derive(Clone)]
 pub struct Session {
     handle: SessionHandle,
@@ -30,8 +36,6 @@ pub struct Session {
 
 struct Shared {
     accept: TimedWaiter,
-    /// For what is rarely waited for: opening, and the end.
-    other: Waiter,
     addresses: Addresses,
 }
 
@@ -64,10 +68,11 @@ impl Session {
         let parts = transport.into_parts()?;
         let shared = Arc::new(Shared {
             accept: TimedWaiter::new(),
-            other: Waiter::new(),
             addresses: parts.addresses,
         });
+        let (local, peer) = parts.addresses;
         let handle = threads::spawn(side, config, parts)?;
+        let handle = handle.with_addresses(poll::Addresses::new(local, peer));
         Ok(Self { handle, shared })
     }
 
@@ -78,9 +83,36 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::Write, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"hello")?; // SYN and data leave together
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(&self) -> Result<Stream, OpenError> {
-        let handle = self.shared.other.block_on_future(self.handle.open())?;
+        let handle = match self.handle.try_open()? {
+            Some(handle) => handle,
+            // Each thread has a signal of its own: only the one whose turn it is wakes up.
+            None => Waiter::new().block_on_future(self.handle.open())?,
+        };
         Ok(Stream::new(handle, self.shared.addresses))
+    }
+
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn try_open(&self) -> Result<Option<Stream>, OpenError> {
+        let handle = self.handle.try_open()?;
+        Ok(handle.map(|handle| Stream::new(handle, self.shared.addresses)))
     }
 
     /// Accepts the next stream that the peer opened. Several threads may wait here.
@@ -88,6 +120,26 @@ impl Session {
     /// # Errors
     /// The [`CloseReason`] once the session has ended and the streams that arrived before are accepted;
     /// [`TimeoutElapsed`](crate::TimeoutElapsed) after the [accept timeout](Self::set_accept_timeout).
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # drop(client.open()?);
+    /// # let closing = thread::spawn(move || client.close());
+    /// while let Ok(stream) = server.accept() {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// println!("the session has ended: {:?}", server.close_reason());
+    /// # drop(server);
+    /// # closing.join().expect("closed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept(&self) -> io::Result<Stream> {
         let handle = self.shared.accept.block_on_future(self.handle.accept())?;
         Ok(Stream::new(handle, self.shared.addresses))
@@ -99,6 +151,21 @@ impl Session {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is zero.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{net::TcpListener, time::Duration};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// server.set_accept_timeout(Some(Duration::from_millis(10)))?;
+    /// let error = server.accept().expect_err("the peer opens no stream");
+    /// assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_accept_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.shared.accept.set_timeout(timeout)
     }
@@ -108,7 +175,33 @@ impl Session {
         self.shared.accept.timeout()
     }
 
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    ///
+    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that is never accepted fills
+    /// the receive buffer and then holds up all others. It cannot be undone.
+    pub fn stop_accepting(&self) {
+        self.handle.stop_accepting();
+    }
+
     /// The streams that the peer opens, one after the other.
+    ///
+    /// ```
+    /// # use std::{net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # drop(client.open()?);
+    /// # let closing = thread::spawn(move || client.close());
+    /// for stream in server.incoming() {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// # drop(server);
+    /// # closing.join().expect("closed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn incoming(&self) -> Incoming {
         Incoming {
             session: self.clone(),
@@ -120,13 +213,61 @@ impl Session {
     /// arrived can still be read.
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before.
+    ///
+    /// ```
+    /// # use smux_blocking::CloseReason;
+    /// # use std::{io::Write, net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # let peer = thread::spawn(move || server.closed());
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"the last words")?;
+    /// assert_eq!(client.close(), CloseReason::Local); // they have left
+    /// # assert_eq!(peer.join().expect("ended"), CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self) -> CloseReason {
-        self.shared.other.block_on_future(self.handle.close())
+        Waiter::new().block_on_future(self.handle.close())
+    }
+
+    /// Begins what [`close`](Self::close) does, and does not wait for it.
+    pub fn start_close(&self) {
+        self.handle.start_close();
     }
 
     /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
+    ///
+    /// ```
+    /// # use smux_blocking::CloseReason;
+    /// # use std::{net::TcpListener, thread, time::Duration};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # let stream = client.open()?;
+    /// # let peer = thread::spawn(move || server.closed());
+    /// let draining = thread::spawn({
+    ///     let client = client.clone();
+    ///     move || client.drain(Duration::from_secs(10))
+    /// });
+    /// drop(stream); // the last one: nothing is left to wait for
+    /// assert_eq!(draining.join().expect("drained"), CloseReason::Local);
+    /// # assert_eq!(peer.join().expect("ended"), CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self, limit: Duration) -> CloseReason {
-        self.shared.other.block_on_future(self.handle.drain(limit))
+        Waiter::new().block_on_future(self.handle.drain(limit))
+    }
+
+    /// Begins what [`drain`](Self::drain) does, and does not wait for it.
+    pub fn start_drain(&self, limit: Duration) {
+        self.handle.start_drain(limit);
     }
 
     /// Ends the session at once. What is queued is lost. It does not wait.
@@ -135,8 +276,29 @@ impl Session {
     }
 
     /// Waits until the session has ended, for whatever reason, and its transport is dropped.
+    ///
+    /// The handle that waits keeps the session, which then does not close by itself. To watch a session, take
+    /// [`on_closed`](Self::on_closed).
     pub fn closed(&self) -> CloseReason {
-        self.shared.other.block_on_future(self.handle.closed())
+        self.on_closed().wait()
+    }
+
+    /// A wait for the end of the session, for a thread that watches it. It does not keep the session.
+    pub fn on_closed(&self) -> OnClosed {
+        OnClosed(Box::pin(self.handle.on_closed()))
+    }
+
+    /// A handle that does not keep the session: for metrics, pools and other watchers.
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession {
+            handle: self.handle.downgrade(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The session's number, which no other session of this process has.
+    pub fn id(&self) -> SessionId {
+        self.handle.id()
     }
 
     /// Whether the session has ended or is closing.
@@ -185,12 +347,71 @@ impl Session {
     }
 }
 
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.handle == other.handle
+    }
+}
+
+impl Eq for Session {}
+
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.handle.hash(state);
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("handle", &self.handle)
             .field("addresses", &self.shared.addresses)
             .finish()
+    }
+}
+
+/// A handle that does not keep its [`Session`] from closing by itself.
+#[derive(Clone)]
+pub struct WeakSession {
+    handle: WeakSessionHandle,
+    shared: Arc<Shared>,
+}
+
+impl WeakSession {
+    /// The session; `None` once all its handles and streams are gone.
+    ///
+    /// If only streams are left, the session refuses what the peer opens, and goes on doing so.
+    pub fn upgrade(&self) -> Option<Session> {
+        let handle = self.handle.upgrade()?;
+        let shared = Arc::clone(&self.shared);
+        Some(Session { handle, shared })
+    }
+
+    /// The session's number.
+    pub fn id(&self) -> SessionId {
+        self.handle.id()
+    }
+}
+
+impl fmt::Debug for WeakSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt(f)
+    }
+}
+
+/// A wait for the end of a [`Session`] that does not keep it.
+pub struct OnClosed(Pin<Box<dyn Future<Output = CloseReason> + Send + Sync>>);
+
+impl OnClosed {
+    /// Waits until the session has ended, for whatever reason, and its transport is dropped.
+    pub fn wait(self) -> CloseReason {
+        Waiter::new().block_on_future(self.0)
+    }
+}
+
+impl fmt::Debug for OnClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnClosed").finish_non_exhaustive()
     }
 }
 

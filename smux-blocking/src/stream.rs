@@ -55,6 +55,30 @@ impl Stream {
     ///
     /// # Errors
     /// None, for now.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::{Read, Write}, net::TcpListener, thread};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// let mut reader = stream.try_clone()?;
+    /// let reading = thread::spawn(move || {
+    ///     let mut echo = Vec::new();
+    ///     reader.read_to_end(&mut echo).map(|_| echo)
+    /// });
+    /// stream.write_all(b"hello")?;
+    /// stream.finish();
+    /// # let served = server.accept()?;
+    /// # served.copy_to(&mut &served)?;
+    /// # served.finish();
+    /// assert_eq!(reading.join().expect("no panic")?, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             shared: Arc::clone(&self.shared),
@@ -89,6 +113,22 @@ impl Stream {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is zero.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::Read, net::TcpListener, time::Duration};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// stream.set_read_timeout(Some(Duration::from_millis(10)))?;
+    /// let error = stream.read(&mut [0; 8]).expect_err("the peer sends nothing");
+    /// assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.shared.read.set_timeout(timeout)
     }
@@ -118,6 +158,31 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::Write, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # let mut writer = client.open()?;
+    /// # writer.write_all(b"hello")?;
+    /// # writer.finish();
+    /// let stream = server.accept()?;
+    /// let mut length = 0;
+    /// loop {
+    ///     let bytes = stream.read_bytes(64 * 1024)?;
+    ///     if bytes.is_empty() {
+    ///         break; // the peer has finished
+    ///     }
+    ///     length += bytes.len();
+    /// }
+    /// assert_eq!(length, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
         let Shared { handle, read, .. } = &*self.shared;
         read.block_on(|cx| handle.poll_read_bytes(cx, max))
@@ -127,6 +192,25 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read, or of `writer`; what `writer` was being given is lost then.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::Write, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// # let mut writer = client.open()?;
+    /// # writer.write_all(b"hello")?;
+    /// # writer.finish();
+    /// let stream = server.accept()?;
+    /// let mut all = Vec::new();
+    /// assert_eq!(stream.copy_to(&mut all)?, 5);
+    /// assert_eq!(all, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn copy_to(&self, writer: &mut (impl Write + ?Sized)) -> io::Result<u64> {
         let mut copied = 0;
         loop {
@@ -150,6 +234,22 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::net::TcpListener;
+    /// # use smux_blocking::{Bytes, Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let stream = client.open()?;
+    /// let mut data = Bytes::from_static(b"hello");
+    /// let taken = stream.write_bytes(&mut data)?;
+    /// assert_eq!(taken + data.len(), 5); // what was not taken is still in `data`
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
         let Shared { handle, write, .. } = &*self.shared;
         write.block_on(|cx| handle.poll_write_bytes(cx, data))
@@ -159,6 +259,22 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write; `data` keeps what was not taken.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::net::TcpListener;
+    /// # use smux_blocking::{Bytes, Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let stream = client.open()?;
+    /// let mut data = Bytes::from(vec![7; 100_000]);
+    /// stream.write_all_bytes(&mut data)?;
+    /// assert!(data.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_all_bytes(&self, data: &mut Bytes) -> io::Result<()> {
         while !data.is_empty() {
             self.write_bytes(data)?;
@@ -169,13 +285,34 @@ impl Stream {
     /// Ends our data behind what is queued. It does not wait until that is sent, as [`shutdown`](Self::shutdown) does.
     ///
     /// Writes fail from now on, also those that wait already.
+    ///
+    /// ```
+    /// # use std::{io::{Read, Write}, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"question")?;
+    /// stream.finish();
+    /// # let mut served = server.accept()?;
+    /// # served.write_all(b"answer")?;
+    /// # served.finish();
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer)?; // reading goes on
+    /// assert_eq!(answer, "answer");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish(&self) {
         self.shared.handle.finish();
     }
 
     /// Ends one direction or both, for all clones.
     ///
-    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on.
+    /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on. A program that ends right after it may
+    ///   lose the tail: wait for [`Session::close`](crate::Session::close) first.
     /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already; what has arrived and what still
     ///   arrives is discarded. The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
     ///   stops once the window is used up, in version 1 it goes on into nothing.
@@ -184,6 +321,27 @@ impl Stream {
     ///
     /// # Errors
     /// As of a flush.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::{Read, Write}, net::{Shutdown, TcpListener}};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"question")?;
+    /// stream.shutdown(Shutdown::Write)?; // the question has left
+    /// # let mut served = server.accept()?;
+    /// # served.write_all(b"answer")?;
+    /// # served.finish();
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer)?; // reading goes on
+    /// assert_eq!(answer, "answer");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if matches!(how, Shutdown::Read | Shutdown::Both) {
             self.shared.handle.stop_reading();
@@ -199,6 +357,23 @@ impl Stream {
     ///
     /// # Errors
     /// If the session ends before, and after the write timeout.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::{io::Write, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// # stream.write_all(b"hello")?;
+    /// # drop(server.accept()?);
+    /// stream.stopped()?; // the peer has dropped its end
+    /// assert!(stream.write_all(b"more").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stopped(&self) -> io::Result<()> {
         let Shared { handle, write, .. } = &*self.shared;
         write.block_on(|cx| handle.poll_stopped(cx))
@@ -213,7 +388,7 @@ impl Stream {
 impl Read for &Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Shared { handle, read, .. } = &*self.shared;
-        read.block_on(|cx| handle.poll_read(cx, &mut &mut *buf))
+        read.block_on(|cx| handle.poll_read(cx, buf))
     }
 }
 

@@ -37,12 +37,12 @@ where
 {
     let epoch = Instant::now();
     let (handle, pumps) = Pumps::new(side, config, Clock::new(move || epoch.elapsed()));
-    let keeper = Keeper {
+    let timer = TimerThread {
         shutdown: parts.shutdown.clone(),
         pump: pumps.timer,
         epoch,
     };
-    let sender = Sender {
+    let writer = WriterThread {
         transport: BlockingWriter {
             writer: Some(parts.writer),
             shutdown: parts.shutdown,
@@ -50,15 +50,15 @@ where
         },
         pump: pumps.write,
     };
-    let receiver = Receiver {
+    let reader = ReaderThread {
         transport: BlockingReader(parts.reader),
         pump: pumps.read,
     };
-    // A pump that is dropped because its thread cannot be had aborts the session. The keeper comes first, to see
+    // If spawning a thread fails, dropping its pump aborts the session. The timer comes first, to see
     // that and end the others.
-    start("smux-timer", move || keeper.run())?;
-    start("smux-write", move || sender.run())?;
-    start("smux-read", move || receiver.run())?;
+    start("smux-timer", move || timer.run())?;
+    start("smux-write", move || writer.run())?;
+    start("smux-read", move || reader.run())?;
     Ok(handle)
 }
 
@@ -72,36 +72,36 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 // In each of the three, fields are dropped in this order: the session counts as ended once the last pump is dropped, and by
 // then nothing must be left of the transport.
 
-struct Receiver<R> {
+struct ReaderThread<R> {
     transport: BlockingReader<R>,
     pump: ReadPump,
 }
 
-impl<R: Read> Receiver<R> {
+impl<R: Read> ReaderThread<R> {
     fn run(mut self) {
         Waiter::new().block_on(|cx| self.pump.poll(cx, &mut self.transport));
     }
 }
 
-struct Sender<W> {
+struct WriterThread<W> {
     transport: BlockingWriter<W>,
     pump: WritePump,
 }
 
-impl<W: Write> Sender<W> {
+impl<W: Write> WriterThread<W> {
     fn run(mut self) {
         Waiter::new().block_on(|cx| self.pump.poll(cx, &mut self.transport));
     }
 }
 
 /// Keeps the deadlines.
-struct Keeper {
+struct TimerThread {
     shutdown: ShutdownFn,
     pump: TimerPump,
     epoch: Instant,
 }
 
-impl Keeper {
+impl TimerThread {
     fn run(mut self) {
         let deadline = Cell::new(None);
         let mut poll = |cx: &mut Context<'_>| {

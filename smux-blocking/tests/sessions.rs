@@ -149,7 +149,7 @@ fn a_stream_keeps_its_session() {
         let (client, server) = pair(&Config::default());
         let (mut ours, mut theirs) = stream(&client, &server);
         drop(client);
-        // Nobody can accept any more: refused.
+        // Without a session handle the stream is refused.
         let mut refused = server.open().expect("open");
         assert_eq!(refused.read(&mut [0]).expect("refused"), 0);
         ours.write_all(&[1]).expect("write");

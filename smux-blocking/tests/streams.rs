@@ -1,4 +1,5 @@
-//! Streams as `std::io` sees them: echo over several transports, clones, shutting down, dropping, many threads.
+//! Streams as `std::io` sees them: echo over several transports, clones, shutting down, dropping,
+//! many threads.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The threads of sessions, counted by the kernel. One test, so that no other's sessions are counted.
+//! The threads of sessions, counted by the kernel. One test, so that no other's sessions are
+//! counted.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -188,6 +188,7 @@ fn a_silent_peer_is_told_from_a_timeout() {
         let config = Config::builder()
             .keep_alive_interval(Duration::from_millis(50))
             .keep_alive_timeout(Duration::from_millis(200))
+            .keep_alive_required(true)
             .build()
             .expect("valid");
         let client = smux_blocking::Session::client(near, config).expect("client");

@@ -175,7 +175,7 @@ fn a_transport_that_takes_no_bytes_is_noticed_while_both_its_threads_are_blocked
         stream.write_all(b"never sent").expect("queued");
         let error = stream.flush().expect_err("stuck");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        assert_eq!(client.closed(), CloseReason::KeepAliveTimeout);
+        assert_eq!(client.closed(), CloseReason::WriteTimeout);
         assert_eq!(probe.dropped.load(SeqCst), 2);
         assert_eq!(*probe.shut.lock().expect("no panic"), [Shutdown::Both]);
     });

@@ -27,9 +27,12 @@ const STREAM_QUEUE: usize = 512 << 10;
 pub struct KeepAlive {
     /// A NOP leaves when nothing else has left for this long.
     pub interval: Duration,
-    /// The session ends when nothing has arrived for this long although it was reading, or, while it is not
-    /// reading because its receive buffer is full, when a pending write or flush has made no progress for this long.
+    /// The session ends when nothing has arrived for this long although it was reading, if the peer
+    /// has sent a NOP before; and when nothing has arrived and a pending write or flush has made no
+    /// progress for this long. Noticed a second late or more, it grants one `interval` of grace.
     pub timeout: Duration,
+    /// Whether silence also counts against a peer that has never sent a NOP.
+    pub required: bool,
 }
 
 /// The validated configuration of a session.
@@ -71,11 +74,11 @@ pub struct KeepAlive {
 ///
 /// ```text
 /// 2 × (max_receive_buffer + 65 535 + max_session_send_queue)
-///   + 640 × (max_inbound_streams + max_outbound_streams)
-///   + 8 × max_owed_refusals + 2 MiB
+///   + 704 × (max_inbound_streams + max_outbound_streams)
+///   + 16 × max_owed_refusals + 1 MiB
 /// ```
 ///
-/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 98 MiB with the defaults, of which 80 MiB only if there are 131 072 streams. A test drives a session there.
+/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 105 MiB with the defaults, of which 88 MiB only if there are 131 072 streams. A test drives a session there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     version: Version,
@@ -106,6 +109,7 @@ impl Default for Config {
             keep_alive: Some(KeepAlive {
                 interval: Duration::from_secs(10),
                 timeout: Duration::from_secs(30),
+                required: false,
             }),
             max_frame_size: 32_768,
             max_receive_buffer: 4_194_304,
@@ -275,10 +279,12 @@ setters! {
     accept_backlog: usize,
     /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
     max_session_send_queue: usize,
-    /// Refused streams whose refusal has not left, because the peer does not read; beyond it the session ends.
+    /// Streams refused since the transport last took output: beyond it the session ends. At most
+    /// twice as many refusals are held.
     max_owed_refusals: usize,
-    /// Useless frames (SYN that is repeated, refused or of our parity, repeated FIN, empty data, data after
-    /// FIN, stale updates), less the frames of useful data, that a peer may send before the session ends.
+    /// Useless frames (SYN that is repeated or of our parity, a third FIN, empty data, stale updates)
+    /// that a peer may send before the session ends. The count halves every minute, and frames of
+    /// useful data lower it.
     max_glitches: u32,
     /// How long [`Session::close`](crate::Session::close) may take to flush and to see the peer's end.
     close_timeout: Duration,
@@ -293,10 +299,21 @@ impl ConfigBuilder {
         self
     }
 
-    /// A peer that is silent for this long is given up; at least the interval.
+    /// A silent peer is given up after this long, if it has sent keep-alives before; at least the
+    /// interval.
     pub const fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         let mut keep_alive = self.keep_alive();
         keep_alive.timeout = timeout;
+        self.config.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// `true` gives up any peer that is silent for the timeout, as the reference does. Otherwise one
+    /// that has never sent a keep-alive, as those of sing-box, is given up only when it takes no more
+    /// bytes either; `false` unless set.
+    pub const fn keep_alive_required(mut self, required: bool) -> Self {
+        let mut keep_alive = self.keep_alive();
+        keep_alive.required = required;
         self.config.keep_alive = Some(keep_alive);
         self
     }
@@ -405,6 +422,7 @@ impl ConfigBuilder {
             None => KeepAlive {
                 interval: Duration::from_secs(10),
                 timeout: Duration::from_secs(30),
+                required: false,
             },
         }
     }

@@ -19,10 +19,10 @@ pub enum CloseReason {
     Truncated,
     /// The peer broke the protocol or passed a limit.
     Protocol(ProtocolError),
-    /// Nothing was received for the keep-alive timeout.
+    /// Nothing was received for the keep-alive timeout, from a peer that had sent keep-alives before.
     KeepAliveTimeout,
-    /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout, and nothing was
-    /// received in that time since the receive buffer was full.
+    /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout,
+    /// and nothing was received in that time.
     WriteTimeout,
     /// The transport failed. If only writing failed, and the session was not closing, what the peer had sent is still received:
     /// to the end of the input, for `close_timeout` at most, and only until the session is closed here, as also happens when
@@ -46,12 +46,29 @@ impl fmt::Display for CloseReason {
 }
 
 /// An error of the transport: its text, and with feature `std` its kind. Unlike an I/O error it can be cloned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// With feature `std` it keeps the I/O error that it was made of, as its
+/// [`source`](core::error::Error::source). Errors are equal if their texts and kinds are.
+#[derive(Clone, Debug)]
 pub struct TransportError {
     message: Arc<str>,
     #[cfg(feature = "std")]
     kind: std::io::ErrorKind,
+    #[cfg(feature = "std")]
+    source: Option<Arc<std::io::Error>>,
 }
+
+impl PartialEq for TransportError {
+    fn eq(&self, other: &Self) -> bool {
+        #[cfg(feature = "std")]
+        if self.kind != other.kind {
+            return false;
+        }
+        self.message == other.message
+    }
+}
+
+impl Eq for TransportError {}
 
 impl TransportError {
     /// An error with this text; as an I/O error of kind `Other`.
@@ -60,6 +77,8 @@ impl TransportError {
             message: message.into(),
             #[cfg(feature = "std")]
             kind: std::io::ErrorKind::Other,
+            #[cfg(feature = "std")]
+            source: None,
         }
     }
 }
@@ -140,12 +159,44 @@ impl From<CloseReason> for StreamError {
     }
 }
 
-impl core::error::Error for CloseReason {}
-impl core::error::Error for TransportError {}
-impl core::error::Error for OpenError {}
-impl core::error::Error for StreamError {}
+impl core::error::Error for CloseReason {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Protocol(error) => Some(error),
+            Self::Transport(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
-/// The one table from these errors to I/O error kinds. The typed error is kept as the source.
+impl core::error::Error for TransportError {
+    #[cfg(feature = "std")]
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        let error: &std::io::Error = self.source.as_deref()?;
+        Some(error)
+    }
+}
+
+impl core::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl core::error::Error for StreamError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// The one table from these errors to I/O error kinds. The I/O error holds the typed one: `get_ref` gives
+/// it, and `source` what caused it.
 #[cfg(feature = "std")]
 mod io {
     use std::io::{Error, ErrorKind};
@@ -206,6 +257,7 @@ mod io {
             Self {
                 message: error.to_string().into(),
                 kind: error.kind(),
+                source: Some(error.into()),
             }
         }
     }

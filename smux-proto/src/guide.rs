@@ -26,6 +26,7 @@ macro_rules! references {
             "[`Session`]: crate::Session\n",
             "[`StreamMut`]: crate::StreamMut\n",
             "[`BufferPool`]: crate::BufferPool\n",
+            "[`BufferSource`]: crate::BufferSource\n",
             "[`Header`]: crate::Header\n",
             "[`Command`]: crate::Command\n",
             "[`WindowUpdate`]: crate::WindowUpdate\n",

@@ -61,9 +61,10 @@
 //! # Memory
 //!
 //! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
-//! `max_session_send_queue` bytes to send; buffers are at most twice as large as what they hold, plus 64 bytes per
-//! stream. Unused buffers are kept up to 1 MiB and freed when a keep-alive finds the session idle. An idle stream takes some
-//! 200 bytes. Nothing is allocated per frame once buffers are warm. Every limit stands in the table at [`Config`].
+//! `max_session_send_queue` bytes to send; with all that it needs for them, they take at most twice
+//! as much, plus a constant for each stream. An idle stream takes some 200 bytes, an idle session owns no buffers and takes 2 KiB.
+//! Buffers come from a [`BufferSource`] that any number of sessions share, or from the allocator. Nothing is allocated per frame
+//! once a source is warm. Every limit stands in the table at [`Config`].
 //!
 //! # Errors
 //!
@@ -91,7 +92,7 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | span `session` (side, version), in the span in which it was made; of this level so that it is there around warnings |
+//! | `ERROR` | span `session` (side, version; in the poll layer also id, and peer if its address is known), in the span in which it was made; of this level so that it is there around warnings |
 //! | `WARN` | the session ended by an error, with the reason: once at most |
 //! | `DEBUG` | span `stream` (id), from opening or accepting until nothing is left of it |
 //! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; a stream ended since its peer overran its window; reading paused |
@@ -122,8 +123,10 @@ pub mod guide;
 #[cfg(feature = "poll")]
 pub mod poll;
 
-pub use buffer::BufferPool;
+#[cfg(feature = "std")]
+pub use buffer::ThreadBuffers;
 pub use buffer::Transmit;
+pub use buffer::{BufferPool, BufferSource};
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use session::Session;
@@ -131,3 +134,8 @@ pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStat
 pub use streams::Event;
 pub use streams::StreamMut;
 pub use wire::{Command, FrameClass, Header, ProtocolError, Side, StreamId, Version, WindowUpdate};
+
+/// Makes a test of the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

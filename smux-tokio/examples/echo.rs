@@ -1,12 +1,15 @@
 //! The smallest whole program: a server that sends back what it gets, and a client, over TCP.
 
-use std::io;
+use std::time::Duration;
 
 use smux_tokio::{Config, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+
+/// After an error of `accept`, before the next attempt.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,9 +29,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn serve(listener: TcpListener) -> io::Result<()> {
+/// Serves for ever: an error of `accept` concerns one client, or lasts until descriptors are free.
+pub(crate) async fn serve(listener: TcpListener) {
     loop {
-        let (tcp, _) = listener.accept().await?;
+        let tcp = match listener.accept().await {
+            Ok((tcp, _)) => tcp,
+            Err(error) => {
+                eprintln!("cannot accept a client: {error}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
         let Ok(session) = Session::server_tcp(tcp, Config::v2()) else {
             continue; // the client is gone already
         };

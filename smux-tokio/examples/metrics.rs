@@ -1,6 +1,8 @@
-//! The counters of a session as metrics: moves data for a moment and prints what Prometheus would scrape.
+//! The counters of a session as metrics: moves data for a moment and prints what Prometheus would
+//! scrape.
 //!
-//! The facade is the crate `metrics`, so the exporter can be any; here it is `metrics-exporter-prometheus`.
+//! The facade is the crate `metrics`, so the exporter can be any; here it is
+//! `metrics-exporter-prometheus`.
 //!
 //! ```sh
 //! cargo run -p smux-tokio --example metrics
@@ -144,7 +146,7 @@ fn seconds(name: &'static str, labels: &[(&'static str, &'static str)], time: Du
     gauge!(name, labels).set(time.as_secs_f64());
 }
 
-/// Sends data on several streams and returns how many bytes it were.
+/// Sends data on several streams and returns the number of bytes sent.
 async fn send(client: &Session) -> Result<usize> {
     let mut senders = JoinSet::new();
     for _ in 0..STREAMS {

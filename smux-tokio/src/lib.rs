@@ -38,12 +38,17 @@
 //! yourself, take [`Session::client_with_driver`] and poll the [`Driver`]. Everything else works on any
 //! task, thread or runtime. The runtime of the driver needs its timer enabled.
 //!
+//! A task that computes for long between its reads can delay all streams of its session, since tokio keeps the session's task
+//! on the same thread. Move such work to [`tokio::task::spawn_blocking`], or the session to a runtime of its own with
+//! [`Session::client_on`].
+//!
 //! # Writing, flushing, ending
 //!
 //! * A write returns once its bytes are queued. It waits when the peer's window or the send queue is full.
 //! * `flush` returns once what the stream had queued is written to the transport, and the transport is flushed. It is not
 //!   needed for progress: the driver sends at once what is queued, and flushes whenever nothing is left to send.
-//! * `shutdown` ends the stream's data and flushes. Reading goes on.
+//! * `shutdown` ends the stream's data and flushes. Reading goes on. A program that ends right after it may lose the tail:
+//!   wait for [`Session::close`] first.
 //! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works outside of a runtime.
 //! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to wait for that, or to
 //!   end a program after it, use [`Session::close`].
@@ -56,8 +61,9 @@
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`] as their source. Whatever ends a session is its one
-//! [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused it follows by
+//! [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`], the transport's own error.
+//! Whatever ends a session is its one [`CloseReason`], which everything that waits or is called later gets.
 //!
 //! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
 //! [limits](smux_proto::guide::limits).
@@ -80,13 +86,17 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod pipe;
 mod session;
 mod split;
 mod stream;
+mod tcp;
 mod transport;
 
 pub use bytes::Bytes;
-pub use session::{Incoming, Session};
+pub use pipe::DropOnShutdown;
+pub use session::{Incoming, Session, WeakSession};
+pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
@@ -94,12 +104,15 @@ pub use smux_proto::{
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
+pub use tcp::TcpOptions;
 pub use transport::Driver;
 
-/// Makes the code of the workspace's README a test, and that of the pages of the guide that use tokio.
+/// Makes tests of the code in the READMEs and in the pages of the guide that use tokio.
 #[cfg(doctest)]
 pub mod examples {
     #[doc = include_str!("../../README.md")]
+    pub mod workspace_readme {}
+    #[doc = include_str!("../README.md")]
     pub mod readme {}
     #[doc = include_str!("../../smux-proto/docs/closing.md")]
     pub mod closing {}

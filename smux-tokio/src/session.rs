@@ -11,16 +11,18 @@ use std::{
 use futures_core::Stream as AsyncIterator;
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, Version,
-    poll::{self, Addresses, SessionHandle},
+    poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, ToSocketAddrs},
+    runtime::Handle,
     task::coop::{cooperative, poll_proceed},
 };
 
 use crate::{
     stream::Stream,
+    tcp::TcpOptions,
     transport::{self, Driver},
 };
 
@@ -28,10 +30,11 @@ use crate::{
 ///
 /// When the last handle is dropped, streams that the peer opens from then on are refused; those that are
 /// open go on. When they are gone too, the session closes as by [`close`](Self::close).
-#[derive(Clone, Debug)]
+///
+/// Two sessions are equal if they are handles on the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     handle: SessionHandle,
-    addresses: Addresses,
 }
 
 impl Session {
@@ -39,6 +42,10 @@ impl Session {
     ///
     /// Over TCP, [`connect`](Self::connect) or [`client_tcp`](Self::client_tcp) also set `TCP_NODELAY`; without it,
     /// small messages wait for each other.
+    ///
+    /// A shutdown of `io` must end its writing side, or [`close`](Self::close) waits for all of its
+    /// [`close_timeout`](Config::close_timeout). That of a child's standard input does not: see
+    /// [`DropOnShutdown`](crate::DropOnShutdown).
     ///
     /// # Panics
     /// Outside of a tokio runtime, as [`tokio::spawn`].
@@ -67,6 +74,22 @@ impl Session {
     }
 
     /// As [`client`](Self::client), without a task: nothing happens unless the driver is polled.
+    ///
+    /// ```
+    /// # use smux_tokio::CloseReason;
+    /// # use smux_tokio::{Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (near, far) = tokio::io::duplex(64 * 1024);
+    /// let (client, driver) = Session::client_with_driver(near, Config::v2());
+    /// let driving = tokio::spawn(driver); // or in a task, thread or runtime of your choice
+    /// # let server = Session::server(far, Config::v2());
+    /// # tokio::spawn(async move { server.closed().await });
+    /// client.close().await;
+    /// assert_eq!(driving.await?, CloseReason::Local);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
@@ -82,19 +105,39 @@ impl Session {
         Self::start(Side::Server, io, config)
     }
 
+    /// As [`client`](Self::client), on a runtime of the caller's choice, and outside of any.
+    ///
+    /// tokio keeps the task that moves a session on the thread of the reader that it served last. A task that computes for long
+    /// between its reads then delays all streams of the session, even if other threads are idle. On a runtime of its own, for
+    /// instance with one thread for all sessions, a session waits for no such task.
+    pub fn client_on<T>(runtime: &Handle, io: T, config: Config) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (session, driver) = Self::client_with_driver(io, config);
+        runtime.spawn(driver);
+        session
+    }
+
+    /// As [`client_on`](Self::client_on), for the accepting side.
+    pub fn server_on<T>(runtime: &Handle, io: T, config: Config) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (session, driver) = Self::server_with_driver(io, config);
+        runtime.spawn(driver);
+        session
+    }
+
     fn start<T>(side: Side, io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
     {
         let (handle, driver) = transport::start(side, io, config);
-        let session = Self {
-            handle,
-            addresses: Addresses::default(),
-        };
-        (session, driver)
+        (Self { handle }, driver)
     }
 
-    /// Connects over TCP. Sets `TCP_NODELAY`.
+    /// Connects over TCP. Sets the options of [`TcpOptions`].
     ///
     /// # Errors
     /// Those of [`TcpStream::connect`].
@@ -102,7 +145,8 @@ impl Session {
         Self::client_tcp(TcpStream::connect(address).await?, config)
     }
 
-    /// [`client`](Self::client) over a TCP connection, which gets `TCP_NODELAY`. The session knows its addresses.
+    /// [`client`](Self::client) over a TCP connection, which gets the options of [`TcpOptions`]. The session knows its
+    /// addresses.
     ///
     /// # Errors
     /// If the socket is not connected any more.
@@ -114,7 +158,8 @@ impl Session {
         Ok(Self::client(tcp, config).with_addresses(local, peer))
     }
 
-    /// [`server`](Self::server) over a TCP connection, which gets `TCP_NODELAY`. The session knows its addresses.
+    /// [`server`](Self::server) over a TCP connection, which gets the options of [`TcpOptions`]. The session knows its
+    /// addresses.
     ///
     /// # Errors
     /// If the socket is not connected any more.
@@ -129,7 +174,8 @@ impl Session {
     /// This handle, and the streams and clones made from it, with these addresses: for transports other than bare TCP.
     #[must_use]
     pub fn with_addresses(mut self, local: Option<SocketAddr>, peer: Option<SocketAddr>) -> Self {
-        self.addresses = Addresses::new(local, peer);
+        let addresses = Addresses::new(local, peer);
+        self.handle = self.handle.with_addresses(addresses);
         self
     }
 
@@ -140,9 +186,43 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended or drains, or when this side has used up its 2^31 stream ids.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"hello").await?; // SYN and data leave together
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(&self) -> Result<Stream, OpenError> {
         let handle = cooperative(self.handle.open()).await?;
-        Ok(Stream::new(handle, self.addresses.clone()))
+        Ok(Stream::new(handle))
+    }
+
+    /// [`open`](Self::open) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, OpenError>> {
+        let budget = ready!(poll_proceed(cx));
+        let opened = ready!(self.handle.poll_open(cx));
+        budget.made_progress();
+        Poll::Ready(opened.map(Stream::new))
+    }
+
+    /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not pass those who wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn try_open(&self) -> Result<Option<Stream>, OpenError> {
+        Ok(self.handle.try_open()?.map(Stream::new))
     }
 
     /// Accepts the next stream that the peer opened. Several tasks may wait here.
@@ -151,16 +231,52 @@ impl Session {
     ///
     /// # Errors
     /// Once the session has ended and the streams that arrived before are accepted.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # drop(client.open().await?);
+    /// # client.close().await;
+    /// while let Ok(stream) = server.accept().await {
+    ///     println!("stream {} of the peer", stream.id());
+    /// }
+    /// println!("the session has ended: {:?}", server.close_reason());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn accept(&self) -> Result<Stream, CloseReason> {
         let handle = cooperative(self.handle.accept()).await?;
-        Ok(Stream::new(handle, self.addresses.clone()))
+        Ok(Stream::new(handle))
+    }
+
+    /// [`accept`](Self::accept) as a poll function. While it is pending, this handle keeps its place among those who wait.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, CloseReason>> {
+        let budget = ready!(poll_proceed(cx));
+        let accepted = ready!(self.handle.poll_accept(cx));
+        budget.made_progress();
+        Poll::Ready(accepted.map(Stream::new))
+    }
+
+    /// Refuses the streams that the peer opens from now on, and closes those that wait to be accepted.
+    ///
+    /// A client that accepts nothing should say so. Otherwise, in version 1, data of a stream that is never accepted fills
+    /// the receive buffer and then holds up all others. It cannot be undone.
+    pub fn stop_accepting(&self) {
+        self.handle.stop_accepting();
     }
 
     /// The streams that the peer opens, as a [`futures_core::Stream`].
     pub fn incoming(&self) -> Incoming {
         Incoming {
             incoming: self.handle.incoming(),
-            addresses: self.addresses.clone(),
         }
     }
 
@@ -170,15 +286,66 @@ impl Session {
     ///
     /// Returns [`CloseReason::Local`], or what had ended the session before. Once polled, closing goes on even if the
     /// future is dropped.
+    ///
+    /// ```
+    /// # use smux_tokio::CloseReason;
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let peer = tokio::spawn(async move { server.closed().await });
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"the last words").await?;
+    /// assert_eq!(client.close().await, CloseReason::Local); // they have left
+    /// # assert_eq!(peer.await?, CloseReason::PeerClosed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&self) -> CloseReason {
         self.handle.close().await
+    }
+
+    /// Begins what [`close`](Self::close) does, and does not wait for it.
+    pub fn start_close(&self) {
+        self.handle.start_close();
     }
 
     /// Refuses new streams in both directions, waits until those that are open have ended, at most for `limit`, then closes.
     ///
     /// Once polled, it goes on even if the future is dropped.
+    ///
+    /// ```
+    /// # use smux_tokio::CloseReason;
+    /// # use std::time::Duration;
+    /// # use smux_tokio::{Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let stream = client.open().await?;
+    /// # let peer = tokio::spawn(async move { server.accept().await });
+    /// let limit = Duration::from_secs(10);
+    /// let draining = tokio::spawn({
+    ///     let client = client.clone();
+    ///     async move { client.drain(limit).await }
+    /// });
+    /// drop(stream); // the last one: nothing is left to wait for
+    /// assert_eq!(draining.await?, CloseReason::Local);
+    /// # drop(peer);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn drain(&self, limit: Duration) -> CloseReason {
         self.handle.drain(limit).await
+    }
+
+    /// Begins what [`drain`](Self::drain) does, and does not wait for it.
+    pub fn start_drain(&self, limit: Duration) {
+        self.handle.start_drain(limit);
     }
 
     /// Ends the session at once. What is queued is lost.
@@ -187,8 +354,27 @@ impl Session {
     }
 
     /// Waits until the session has ended, for whatever reason, and its transport is dropped. Cancel-safe.
+    ///
+    /// The handle that waits keeps the session, which then does not close by itself. To watch a session, take
+    /// [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
+    }
+
+    /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The future does not keep
+    /// the session, so a task of its own can wait for it.
+    pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
+        self.handle.on_closed()
+    }
+
+    /// A handle that does not keep the session: for metrics, pools and other watchers.
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession(self.handle.downgrade())
+    }
+
+    /// The session's number, which no other session of this process has.
+    pub fn id(&self) -> SessionId {
+        self.handle.id()
     }
 
     /// Whether the session has ended or is closing.
@@ -228,18 +414,37 @@ impl Session {
 
     /// The transport's address here, if known: see [`with_addresses`](Self::with_addresses).
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known: see [`with_addresses`](Self::with_addresses).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
     }
 }
 
 fn prepare(tcp: &TcpStream) -> io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
-    tcp.set_nodelay(true)?;
+    TcpOptions::default().apply(tcp)?;
     Ok((Some(tcp.local_addr()?), Some(tcp.peer_addr()?)))
+}
+
+/// A handle that does not keep its [`Session`] from closing by itself.
+#[derive(Clone, Debug)]
+pub struct WeakSession(WeakSessionHandle);
+
+impl WeakSession {
+    /// The session; `None` once all its handles and streams are gone.
+    ///
+    /// If only streams are left, the session refuses what the peer opens, and goes on doing so.
+    pub fn upgrade(&self) -> Option<Session> {
+        let handle = self.0.upgrade()?;
+        Some(Session { handle })
+    }
+
+    /// The session's number.
+    pub fn id(&self) -> SessionId {
+        self.0.id()
+    }
 }
 
 /// The streams that the peer opens; it ends with the session, whose [`close_reason`](Session::close_reason) says why.
@@ -249,7 +454,6 @@ fn prepare(tcp: &TcpStream) -> io::Result<(Option<SocketAddr>, Option<SocketAddr
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming {
     incoming: poll::Incoming,
-    addresses: Addresses,
 }
 
 impl AsyncIterator for Incoming {
@@ -259,7 +463,6 @@ impl AsyncIterator for Incoming {
         let budget = ready!(poll_proceed(cx));
         let accepted = ready!(self.incoming.poll_next(cx));
         budget.made_progress();
-        let stream = |handle| Stream::new(handle, self.addresses.clone());
-        Poll::Ready(accepted.ok().map(stream))
+        Poll::Ready(accepted.ok().map(Stream::new))
     }
 }

@@ -11,14 +11,14 @@ use std::{
 use bytes::Bytes;
 use smux_proto::{
     StreamError, StreamId,
-    poll::{self, Addresses, ReadHandle, WriteHandle},
+    poll::{self, ReadHandle, WriteHandle},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::coop::cooperative,
 };
 
-use crate::stream::{Stream, budgeted, copy};
+use crate::stream::{Stream, budgeted, copy, read};
 
 /// The reading half of a [`Stream`].
 ///
@@ -27,7 +27,6 @@ use crate::stream::{Stream, budgeted, copy};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
-    addresses: Addresses,
 }
 
 /// The writing half of a [`Stream`].
@@ -37,14 +36,40 @@ pub struct OwnedReadHalf {
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     half: WriteHandle,
-    addresses: Addresses,
+}
+
+impl Stream {
+    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let (mut read, mut write) = client.open().await?.into_split();
+    /// # tokio::spawn(async move {
+    /// #     let (mut read, mut write) = server.accept().await?.into_split();
+    /// #     read.copy_to(&mut write).await
+    /// # });
+    /// write.write_all(b"hello").await?;
+    /// drop(write); // ends our data
+    ///
+    /// let mut echo = Vec::new();
+    /// read.read_to_end(&mut echo).await?;
+    /// assert_eq!(echo, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let (read, write) = self.into_handle().into_split();
+        (OwnedReadHalf { half: read }, OwnedWriteHalf { half: write })
+    }
 }
 
 impl OwnedReadHalf {
-    pub(crate) fn new(half: ReadHandle, addresses: Addresses) -> Self {
-        Self { half, addresses }
-    }
-
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.half.stream().id()
@@ -79,22 +104,17 @@ impl OwnedReadHalf {
     /// # Errors
     /// Gives the halves back if they belong to different streams.
     pub fn reunite(self, write: OwnedWriteHalf) -> Result<Stream, ReuniteError> {
-        let (ours, theirs) = (self.addresses, write.addresses);
         match self.half.reunite(write.half) {
-            Ok(handle) => Ok(Stream::new(handle, ours)),
+            Ok(handle) => Ok(Stream::new(handle)),
             Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
-                Self::new(read, ours),
-                OwnedWriteHalf::new(write, theirs),
+                Self { half: read },
+                OwnedWriteHalf { half: write },
             )),
         }
     }
 }
 
 impl OwnedWriteHalf {
-    pub(crate) fn new(half: WriteHandle, addresses: Addresses) -> Self {
-        Self { half, addresses }
-    }
-
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.half.stream().id()
@@ -124,9 +144,11 @@ impl OwnedWriteHalf {
     /// As [`Stream::stopped`].
     ///
     /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.half.stream().stopped().await
+    /// As [`Stream::stopped`].
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.half.stream().stopped()
     }
 }
 
@@ -136,7 +158,7 @@ impl AsyncRead for OwnedReadHalf {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        budgeted(cx, |cx| self.half.stream().poll_read(cx, buf).map_ok(drop))
+        budgeted(cx, |cx| read(self.half.stream(), cx, buf))
     }
 }
 

@@ -8,16 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use smux_proto::{
-    StreamError, StreamId, StreamStats,
-    poll::{Addresses, StreamHandle},
-};
+use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::coop::{cooperative, poll_proceed},
 };
-
-use crate::split::{OwnedReadHalf, OwnedWriteHalf};
 
 /// A stream of a [`Session`](crate::Session): reads and writes as a socket does.
 ///
@@ -29,12 +24,11 @@ use crate::split::{OwnedReadHalf, OwnedWriteHalf};
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
-    addresses: Addresses,
 }
 
 impl Stream {
-    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
-        Self { handle, addresses }
+    pub(crate) fn new(handle: StreamHandle) -> Self {
+        Self { handle }
     }
 
     /// The stream's number, unique within its session.
@@ -49,18 +43,44 @@ impl Stream {
 
     /// The transport's address here, if known.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.addresses.local()
+        self.handle.addresses().local()
     }
 
     /// The transport's address at the peer, if known.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.addresses.peer()
+        self.handle.addresses().peer()
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the peer's data. Cancel-safe.
     ///
     /// # Errors
     /// As of any read.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut length = 0;
+    /// loop {
+    ///     let bytes = stream.read_bytes(64 * 1024).await?;
+    ///     if bytes.is_empty() {
+    ///         break; // the peer has finished
+    ///     }
+    ///     length += bytes.len();
+    /// }
+    /// assert_eq!(length, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(cooperative(self.handle.read_bytes(max)).await?)
     }
@@ -71,6 +91,26 @@ impl Stream {
     ///
     /// # Errors
     /// As of any read, or of `writer`.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// # let mut writer = client.open().await?;
+    /// # writer.write_all(b"hello").await?;
+    /// # writer.finish();
+    /// let mut stream = server.accept().await?;
+    /// let mut all = Vec::new();
+    /// assert_eq!(stream.copy_to(&mut all).await?, 5);
+    /// assert_eq!(all, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn copy_to<W>(&mut self, writer: &mut W) -> io::Result<u64>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -88,6 +128,22 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Bytes, Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from_static(b"hello");
+    /// let taken = stream.write_bytes(&mut data).await?;
+    /// assert_eq!(taken + data.len(), 5); // what was not taken is still in `data`
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(cooperative(self.handle.write_bytes(data)).await?)
     }
@@ -96,11 +152,48 @@ impl Stream {
     ///
     /// # Errors
     /// As of any write.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Bytes, Config, Session};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// let mut data = Bytes::from(vec![7; 100_000]);
+    /// stream.write_all_bytes(&mut data).await?;
+    /// assert!(data.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(cooperative(self.handle.write_all_bytes(data)).await?)
     }
 
     /// Ends our data behind what is queued. It does not wait until that is sent, as `shutdown` does.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"question").await?;
+    /// stream.finish();
+    /// # let mut served = server.accept().await?;
+    /// # served.write_all(b"answer").await?;
+    /// # served.finish();
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer).await?; // reading goes on
+    /// assert_eq!(answer, "answer");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish(&mut self) {
         self.handle.finish();
     }
@@ -110,25 +203,77 @@ impl Stream {
     ///
     /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer stops once the window is used
     /// up, in version 1 it goes on into nothing.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.stop_reading(); // only sends from here on
+    /// stream.write_all(b"hello").await?;
+    /// assert_eq!(stream.read(&mut [0; 8]).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stop_reading(&mut self) {
         self.handle.stop_reading();
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer tells. Cancel-safe.
+    /// Resolves when the peer has closed the stream and will read no more, which not every peer tells. The future does not
+    /// keep the stream. Of several that wait, only the one that was polled last is woken.
     ///
     /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&mut self) -> Result<(), StreamError> {
-        self.handle.stopped().await
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    ///
+    /// # Example
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// # stream.write_all(b"hello").await?;
+    /// # drop(server.accept().await?);
+    /// stream.stopped().await?; // the peer has dropped its end
+    /// assert!(stream.write_all(b"more").await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        self.handle.stopped()
     }
 
-    /// Two halves for two tasks. [`OwnedReadHalf::reunite`] joins them again.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.handle.into_split();
-        (
-            OwnedReadHalf::new(read, self.addresses.clone()),
-            OwnedWriteHalf::new(write, self.addresses),
-        )
+    /// [`read_bytes`](Self::read_bytes) as a poll function.
+    ///
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        budgeted(cx, |cx| self.handle.poll_read_bytes(cx, max))
+    }
+
+    /// [`write_bytes`](Self::write_bytes) as a poll function.
+    ///
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        budgeted(cx, |cx| self.handle.poll_write_bytes(cx, data))
+    }
+
+    pub(crate) fn into_handle(self) -> StreamHandle {
+        self.handle
     }
 }
 
@@ -138,12 +283,15 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        budgeted(cx, |cx| self.handle.poll_read(cx, buf).map_ok(drop))
+        budgeted(cx, |cx| read(&self.handle, cx, buf))
     }
 }
 
 /// A write returns once its bytes are queued; a flush once all that is queued is written and the transport flushed;
 /// a shutdown ends our data, then flushes.
+///
+/// After a shutdown, wait for [`Session::close`](crate::Session::close) before the program ends: a connection that is closed with
+/// unread input in the kernel is reset, and the peer loses what it has not read yet.
 impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
@@ -183,6 +331,20 @@ pub(crate) fn budgeted<R>(
     let result = ready!(act(cx));
     budget.made_progress();
     Poll::Ready(result.map_err(io::Error::from))
+}
+
+/// Reads straight into memory that is initialised, as most is; other memory is not cleared for it.
+pub(crate) fn read(
+    stream: &StreamHandle,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<Result<(), StreamError>> {
+    if buf.initialized().len() < buf.capacity() {
+        return stream.poll_read_buf(cx, buf).map_ok(drop);
+    }
+    let count = ready!(stream.poll_read(cx, buf.initialize_unfilled()))?;
+    buf.advance(count);
+    Poll::Ready(Ok(()))
 }
 
 pub(crate) async fn copy<W>(stream: &StreamHandle, writer: &mut W) -> io::Result<u64>

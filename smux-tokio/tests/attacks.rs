@@ -1,4 +1,5 @@
-//! The adapter's part of the attacks that a session must survive; the numbers are those of `SECURITY.md`.
+//! The adapter's part of the attacks that a session must survive; the numbers are those of
+//! `SECURITY.md`.
 
 mod common;
 
@@ -98,7 +99,8 @@ async fn attack_35_both_sides_write_and_read_in_turns() {
     .await;
 }
 
-/// Without a runtime, on another thread, while a panic unwinds: dropping does not panic and needs nothing.
+/// Without a runtime, on another thread, while a panic unwinds: dropping does not panic and needs
+/// nothing.
 #[test]
 fn attack_46_handles_are_dropped_anywhere() {
     let runtime = runtime::Builder::new_current_thread()
@@ -166,7 +168,8 @@ async fn attack_47_the_session_ends_under_everybody_who_waits() {
 
 // ------------------------------------------------------------------ death at every byte
 
-/// Carries bytes between two transports, of one direction only so many or until `end`; then both are cut.
+/// Carries bytes between two transports, of one direction only so many or until `end`; then both
+/// are cut.
 async fn carry_until(cut: usize, end: &Notify, from: DuplexStream, to: DuplexStream) {
     let ((from_reads, mut from_writes), (mut to_reads, mut to_writes)) = (split(from), split(to));
     let mut limited = from_reads.take(cut as u64);
@@ -196,7 +199,7 @@ async fn client_side(client: Session, asked: &Notify) -> Vec<io::Result<()>> {
     let (mut asking, mut waiting) = (JoinSet::new(), JoinSet::new());
     let session = client.clone();
     waiting.spawn(async move {
-        // Nobody answers on this one.
+        // The peer does not answer on this one.
         let mut stream = session.open().await?;
         stream.read_exact(&mut [0; 1_000]).await.map(drop)
     });
@@ -235,7 +238,7 @@ async fn server_side(server: Session) -> Vec<io::Result<()>> {
     ends
 }
 
-/// Every error names the one reason of its session; whoever needed no more from it ended well.
+/// Every error names the one reason of its session; calls that needed no more from it ended well.
 fn assert_one_reason(cut: usize, session: &Session, ends: &[io::Result<()>]) {
     let expected = session.close_reason().expect("it has ended");
     assert_ne!(expected, CloseReason::KeepAliveTimeout, "nobody noticed");
@@ -256,7 +259,8 @@ fn assert_one_reason(cut: usize, session: &Session, ends: &[io::Result<()>]) {
     }
 }
 
-/// Both sessions end, and everybody who waits gets the reason. How many at the client's end ended well.
+/// Both sessions end, and everybody who waits gets the reason. How many at the client's end ended
+/// well.
 async fn die_after(cut: usize) -> usize {
     let ((a, to_a), (b, to_b)) = (duplex(64), duplex(64));
     let client = Session::client(a, Config::v2());

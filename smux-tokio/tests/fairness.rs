@@ -10,13 +10,15 @@ use tokio::{
 };
 
 const STREAMS: usize = 10;
-/// What the transport holds. What arrives before as much has arrived was written before all of them had begun.
+/// What the transport holds. What arrives before as much has arrived was written before all of them
+/// had begun.
 const IN_FLIGHT: usize = 16 << 20;
 /// Counted after that.
 const TOTAL: u64 = 64 << 20;
 
-/// A task that writes little at a time uses up its budget of the runtime long before its stream's turn is over, and is held back
-/// until no other task can run. It must not be the driver that goes on meanwhile.
+/// A task that writes little at a time uses up its budget of the runtime long before its stream's
+/// turn is over, and is held back until no other task can run. It must not be the driver that goes
+/// on meanwhile.
 #[tokio::test]
 async fn small_writes_get_as_many_bytes_as_large_ones() {
     for config in [Config::default(), Config::v2()] {
@@ -29,7 +31,8 @@ async fn small_writes_get_as_many_bytes_as_large_ones() {
     }
 }
 
-/// Bytes that arrive on one stream of large writes and on others of small ones, until they are enough in all.
+/// Bytes that arrive on one stream of large writes and on others of small ones, until they are
+/// enough in all.
 async fn shares(config: Config) -> [u64; STREAMS] {
     // The transport takes whatever it is given, as a socket's large buffer does.
     let (a, b) = duplex(IN_FLIGHT);

@@ -118,7 +118,8 @@ async fn close_waits_for_a_silent_peer_only_so_long() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_noticed() {
     let (a, _b) = duplex(64 * 1024);
-    let client = Session::client(a, Config::default());
+    let config = Config::builder().keep_alive_required(true);
+    let client = Session::client(a, config.build().expect("valid"));
     let start = Instant::now();
     assert_eq!(
         within_a_day(client.closed()).await,
@@ -202,7 +203,8 @@ async fn everyone_gets_the_same_reason_when_the_transport_ends() {
     let acceptor = tokio::spawn(async move { session.accept().await.map(drop) });
     let session = client.clone();
     let closed = tokio::spawn(async move { session.closed().await });
-    // The pipe holds less than what is queued, so all of them wait by the time that some of it has arrived.
+    // The pipe holds less than what is queued, so all of them wait by the time that some of it has
+    // arrived.
     within(b.read_exact(&mut [0; 2000])).await.expect("read");
     // Inside a header.
     b.write_all(&[1, 2, 3]).await.expect("write");
@@ -312,7 +314,7 @@ async fn a_stream_keeps_its_session() {
     let (client, server) = pair(&Config::default());
     let (mut ours, mut theirs) = within(stream(&client, &server)).await;
     drop(client);
-    // Nobody can accept any more: refused.
+    // Without a session handle the stream is refused.
     let mut refused = server.open().await.expect("open");
     assert_eq!(within(refused.read(&mut [0])).await.expect("refused"), 0);
     ours.write_u8(1).await.expect("write");

@@ -1,8 +1,14 @@
-//! Streams as tokio's traits see them: echo over several transports and runtimes, halves, dropping, cancelling.
+//! Streams as tokio's traits see them: echo over several transports and runtimes, halves, dropping,
+//! cancelling.
 
 mod common;
 
-use std::{future::poll_fn, io::ErrorKind, net::SocketAddr, pin::pin};
+use std::{
+    future::poll_fn,
+    io::{Cursor, ErrorKind},
+    net::SocketAddr,
+    pin::pin,
+};
 
 use bytes::Bytes;
 use common::{pair, stream, within};
@@ -142,6 +148,25 @@ async fn a_cancelled_copy_loses_nothing() {
     ours.finish();
     within(theirs.copy_to(&mut copied)).await.expect("copy");
     assert_eq!(copied, b"onetwo");
+}
+
+#[tokio::test]
+async fn a_copy_to_a_writer_that_fails_leaves_the_rest_readable() {
+    for config in configs() {
+        let (client, server) = pair(&config);
+        let (mut ours, mut theirs) = within(stream(&client, &server)).await;
+        ours.write_all(b"head and tail").await.expect("write");
+        ours.finish();
+        let mut head = [0; 4];
+        let mut writer = Cursor::new(&mut head[..]);
+        let error = within(theirs.copy_to(&mut writer)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WriteZero);
+        let mut tail = String::new();
+        within(theirs.read_to_string(&mut tail))
+            .await
+            .expect("read");
+        assert_eq!((&head, &*tail), (b"head", " and tail"));
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Walks one path of the core a given number of times, for whoever counts the instructions: see `instructions.sh`.
+//! Walks one path of the core a given number of times, to count its instructions: see
+//! `instructions.sh`.
 
 use clap::{Parser, ValueEnum};
 use smux_benches::Pair;

@@ -94,7 +94,8 @@ fn kind(peer: &Peer) -> Kind {
     }
 }
 
-/// A row for each peer, a column for each workload; the baseline's row has what the ratios stand for.
+/// A row for each peer, a column for each workload; the baseline's row has what the ratios stand
+/// for.
 fn summary(tables: &[Table], peers: &[&'static Peer]) -> comfy_table::Table {
     let mut summary = comfy_table::Table::new();
     let names = tables.iter().map(|table| table.workload().name);

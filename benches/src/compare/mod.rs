@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Compare) -> Result<()> {
             let mut table = Table::new(workload, shape, &peers);
             for run in 0..options.runs() {
                 let mut order: Vec<_> = peers.clone();
-                // Nobody always runs behind the same neighbour.
+                // No peer always runs after the same other one.
                 fastrand::shuffle(&mut order);
                 for peer in order {
                     eprint!("\r\x1b[K{} run {} {}", workload.name, run + 1, peer.name);

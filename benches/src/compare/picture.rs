@@ -1,7 +1,8 @@
 //! Bars for each workload, as SVG that can be read on a light and on a dark page.
 //!
-//! The background is transparent. Which page it lies on is the reader's choice, and what the picture is told of that may be
-//! wrong: a page can be dark on a light system. So text has a halo of the opposite brightness, which only shows then.
+//! The background is transparent. Which page it lies on is the reader's choice, and what the
+//! picture is told of that may be wrong: a page can be dark on a light system. So text has a halo
+//! of the opposite brightness, which only shows then.
 
 use svg::{
     Document,

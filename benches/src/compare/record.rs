@@ -1,4 +1,5 @@
-//! Runs on disk: a line of JSON for each, so that a file grows run by run and files can be put together.
+//! Runs on disk: a line of JSON for each, so that a file grows run by run and files can be put
+//! together.
 
 use std::{
     collections::BTreeSet,
@@ -17,10 +18,12 @@ use crate::{
     work::{self, Figures, Workload},
 };
 
-/// A turn of all peers. Ratios are between figures of the same turn, since the machine's mood changes from one to the next.
+/// A turn of all peers. Ratios are between figures of the same turn, since the machine's mood
+/// changes from one to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Turn {
-    /// When this program was started, in milliseconds since 1970: turns of different calls are different turns.
+    /// When this program was started, in milliseconds since 1970: turns of different calls are
+    /// different turns.
     pub(super) started: u64,
     pub(super) run: usize,
 }
@@ -85,7 +88,8 @@ impl Writer {
     }
 }
 
-/// All records of all files. The same line twice, as when a file is given twice or was copied into another, counts once.
+/// All records of all files. The same line twice, as when a file is given twice or was copied into
+/// another, counts once.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Record>> {
     let mut seen = BTreeSet::new();
     let mut records = Vec::new();

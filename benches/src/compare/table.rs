@@ -51,7 +51,8 @@ impl Table {
         }
     }
 
-    /// What `records` say of this workload in this shape about these peers; without rows of which they say nothing.
+    /// What `records` say of this workload in this shape about these peers; without rows of which
+    /// they say nothing.
     pub(super) fn of(
         workload: &'static Workload,
         shape: Shape,

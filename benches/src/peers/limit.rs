@@ -78,8 +78,8 @@ fn once(work: Work, shape: Shape, time: Duration) -> Result<Figures> {
     })
 }
 
-/// Frames of streams that take turns, over and over, in writes that fill the kernel's packets and end where its pages do: what makes
-/// one connection fastest.
+/// Frames of streams that take turns, over and over, in writes that fill the kernel's packets and
+/// end where its pages do: what makes one connection fastest.
 async fn bulk(mut tcp: TcpStream, streams: usize, deadline: Instant) -> Result<()> {
     let payload = vec![0x5a; FRAME];
     let mut ready = Vec::new();

@@ -232,13 +232,13 @@ pub(crate) const PEERS: &[Peer] = &[
     },
     Peer {
         name: "go-smux-v1",
-        settings: "xtaci/smux 1.5.57, `DefaultConfig()`",
+        settings: "xtaci/smux 1.5.58, `DefaultConfig()`",
         run: Run::Go,
         skip: go,
     },
     Peer {
         name: "go-smux-v2",
-        settings: "xtaci/smux 1.5.57, version 2, with the buffers of our `Config::v2()`: 16 MiB a session, 1 MiB a stream",
+        settings: "xtaci/smux 1.5.58, version 2, with the buffers of our `Config::v2()`: 16 MiB a session, 1 MiB a stream",
         run: Run::Go,
         skip: go,
     },

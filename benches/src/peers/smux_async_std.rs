@@ -11,7 +11,8 @@ use crate::{
     runtime::{AsyncStd, Runtime, Smol},
 };
 
-/// Version 1 or 2 of the protocol. On executors of the bench's own: smol's global one has as many threads as it likes.
+/// Version 1 or 2 of the protocol. On executors of the bench's own: smol's global one has as many
+/// threads as it likes.
 pub(crate) struct SmuxSmol<const VERSION: u8>(Session);
 
 type SmolTcp = ShutdownOnClose<smol::net::TcpStream>;

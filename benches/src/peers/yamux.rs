@@ -44,7 +44,7 @@ impl Driver {
             if self.request.is_some()
                 && let Poll::Ready(stream) = self.connection.poll_new_outbound(cx)?
             {
-                // Whoever asked may have given up.
+                // The caller may have given up.
                 let _ = self.request.take().map(|request| request.send(stream));
                 continue;
             }

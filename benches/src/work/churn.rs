@@ -17,8 +17,8 @@ use crate::{
     mux::{Mux, Stream},
 };
 
-/// Streams that are opened before the accepting end must have closed some. A listening TCP socket queues
-/// 128, and drops what comes beyond.
+/// Streams that are opened before the accepting end must have closed some. A listening TCP socket
+/// queues 128, and drops what comes beyond.
 pub(super) const AHEAD: usize = 128;
 /// Streams closed at the accepting end are told in groups: telling costs a wake-up across threads.
 const GROUP: usize = 32;

@@ -15,7 +15,8 @@ use crate::{
 const FIRST: usize = 100;
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Resident bytes of this process for each stream, so of both ends together. Each stream has carried a byte.
+/// Resident bytes of this process for each stream, so of both ends together. Each stream has
+/// carried a byte.
 pub(super) async fn run<M: Mux>(ends: &Ends<M>, streams: usize) -> Result<Figures> {
     let permits = Arc::new(Semaphore::new(AHEAD));
     // It ends with the process, and holds the streams until then.

@@ -58,7 +58,7 @@ pub(crate) enum Work {
     AcceptClose {},
     /// Streams that are open.
     Idle { streams: usize },
-    /// A stream that somebody reads beside one that nobody reads.
+    /// A stream that is read beside one that is not.
     Stalled {},
     /// One stream of large writes beside nine of small ones.
     Fairness {},

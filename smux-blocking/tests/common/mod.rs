@@ -68,7 +68,8 @@ pub(crate) fn stream(client: &Session, server: &Session) -> (Stream, Stream) {
     (ours, theirs)
 }
 
-/// A client and a server over TCP. The client's transport takes no bytes while the valve is shut, as at first.
+/// A client and a server over TCP. The client's transport takes no bytes while the valve is shut,
+/// as at first.
 pub(crate) fn pair_with_valve(config: &Config) -> (Session, Session, Arc<Valve>) {
     let (near, far) = tcp_pair();
     let (client, valve) = client_with_valve(near, config);
@@ -121,7 +122,8 @@ impl Valve {
         self.changed.notify_all();
     }
 
-    /// Writes until the stream takes no more, and tells how much it took. The timeout is left as it was.
+    /// Writes until the stream takes no more, and tells how much it took. The timeout is left as it
+    /// was.
     pub(crate) fn fill(&self, mut stream: &Stream) -> usize {
         let timeout = stream.write_timeout();
         let quickly = Some(Duration::from_millis(50));
@@ -250,7 +252,8 @@ pub(crate) mod tasks {
     }
 }
 
-/// Elsewhere nobody tells whether a thread sleeps: tests then check the same, whichever thread is first.
+/// Elsewhere it is unknown whether a thread sleeps: tests then check the same, whichever thread is
+/// first.
 #[cfg(not(target_os = "linux"))]
 pub(crate) mod tasks {
     pub(crate) fn own_id() -> String {

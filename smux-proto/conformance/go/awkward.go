@@ -34,6 +34,30 @@ func (d *driver) halfCloseFirst(seed uint32) error {
 	return nil
 }
 
+// halfCloseReadLast leaves all unread until both FINs are exchanged.
+func (d *driver) halfCloseReadLast(seed uint32) error {
+	stream, err := d.open(opReplyAtEOF, d.opts.bytes, seed)
+	if err != nil {
+		return err
+	}
+	if err := (pattern{seed}).write(stream, 0, d.opts.bytes); err != nil {
+		return err
+	}
+	if err := closeWrite(stream); err != nil {
+		return err
+	}
+	<-stream.GetDieCh()
+	if err := d.expectReceipt(stream, seed); err != nil {
+		return err
+	}
+	if err := d.readAll(stream, seed); err != nil {
+		return err
+	}
+	// The stream has gone with the last byte read.
+	d.total.finished.Add(1)
+	return nil
+}
+
 func (d *driver) peerHalfClosesFirst(seed uint32) error {
 	stream, err := d.open(opFinFirst, d.opts.bytes, seed)
 	if err != nil {

@@ -37,6 +37,8 @@ var driveModes = map[string]func(*driver) error{
 	"idle":       func(d *driver) error { return d.each(d.opts.streams, d.idle) },
 	// Write, CloseWrite, read all; needs a release with CloseWrite.
 	"halfclose-go-first": func(d *driver) error { return d.each(d.opts.streams, d.halfCloseFirst) },
+	// Write, CloseWrite, wait for the peer's FIN, and only then read; needs 1.5.58. All must fit a window.
+	"halfclose-read-last": func(d *driver) error { return d.each(d.opts.streams, d.halfCloseReadLast) },
 	// Read to EOF, then write; 1.5.28 to 1.5.53 cannot, and older releases in
 	// version 2 only what the window still takes: they do not wait after a FIN.
 	"halfclose-peer-first": func(d *driver) error { return d.each(d.opts.streams, d.peerHalfClosesFirst) },

@@ -4,4 +4,4 @@ module smux-peer
 
 go 1.22
 
-require github.com/xtaci/smux v1.5.57
+require github.com/xtaci/smux v1.5.58

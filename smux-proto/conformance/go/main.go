@@ -6,7 +6,7 @@
 // decided by the module file it is built with:
 //
 //	go build -modfile=go1.5.27.mod -o peer .
-//	go build -modfile=go1.5.57.mod -tags closewrite -o peer .
+//	go build -modfile=go1.5.58.mod -tags closewrite -o peer .
 //
 // The tag closewrite belongs to the releases that have Stream.CloseWrite.
 package main

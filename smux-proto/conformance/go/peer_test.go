@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -63,14 +64,20 @@ func TestRequestIsTheOneOfTheRustSide(t *testing.T) {
 // Each mode of an opener against an acceptor of the same release.
 func TestModes(t *testing.T) {
 	for mode := range driveModes {
-		needsCloseWrite := mode == "halfclose-go-first" || mode == "halfclose-peer-first"
-		if needsCloseWrite && !hasCloseWrite {
+		if strings.HasPrefix(mode, "halfclose-") && !hasCloseWrite {
 			continue
+		}
+		length := "700001"
+		if mode == "halfclose-read-last" {
+			if smuxRelease() == "v1.5.57" {
+				continue // it discards what is read last
+			}
+			length = "200001" // within the first window
 		}
 		for _, version := range []string{"1", "2"} {
 			for _, roles := range [][2]string{{"client", "server"}, {"server", "client"}} {
 				t.Run(fmt.Sprintf("%s/v%s/%s", mode, version, roles[0]), func(t *testing.T) {
-					args := []string{"-version", version, "-streams", "3", "-bytes", "700001", "-idle", "20ms"}
+					args := []string{"-version", version, "-streams", "3", "-bytes", length, "-idle", "20ms"}
 					runPair(t, append(args, "-role", roles[0], mode), append(args, "-role", roles[1], modeServe))
 				})
 			}

@@ -32,9 +32,15 @@ const (
 	opAbandon op = 9
 	// opRelease: let the stream held under this seed go on; answer with an empty receipt, close.
 	opRelease op = 10
-	// opReport: wait until the opFinFirst stream with this seed has received length bytes; answer with
-	// its receipt, close. It lets the opener keep its FIN back until nothing unread can be lost by it.
+	// opReport: wait until the receipt of the stream with this seed has length bytes, be it of opFinFirst,
+	// opReadLast (received) or opCloseInWrite (sent); answer with it, close. It lets the opener keep its FIN back until nothing unread can be lost by it.
 	opReport op = 11
+	// opReadLast: send length bytes of the pattern, half-close, and read the pattern only once the
+	// opener's FIN has come too; close. Needs a release that keeps what is unread then.
+	opReadLast op = 12
+	// opCloseInWrite: Close in the middle of a Write of length bytes of the pattern, at the opener's
+	// first byte. Most of that Write follows the FIN. opReport tells when it has returned.
+	opCloseInWrite op = 13
 )
 
 const (

@@ -112,6 +112,10 @@ func (a *acceptor) perform(req request, stream *smux.Stream) error {
 		return a.untilReleased(req.seed)
 	case opFinFirst:
 		return a.finFirst(stream, req)
+	case opReadLast:
+		return a.readLast(stream, req)
+	case opCloseInWrite:
+		return a.closeInWrite(stream, req)
 	case opHold:
 		if err := a.untilReleased(req.seed); err != nil {
 			return err
@@ -150,18 +154,56 @@ func (a *acceptor) untilReleased(seed uint32) error {
 // peer's FIN arrives at a stream that was half-closed here, the releases with
 // CloseWrite throw away what nobody has read yet.
 func (a *acceptor) finFirst(stream *smux.Stream, req request) error {
-	p := pattern{req.seed}
+	if err := pourAndHalfClose(stream, req); err != nil {
+		return err
+	}
+	return a.readAndPost(stream, req)
+}
+
+// readLast reads what only the releases from 1.5.58 on still have.
+func (a *acceptor) readLast(stream *smux.Stream, req request) error {
+	if err := pourAndHalfClose(stream, req); err != nil {
+		return err
+	}
+	<-stream.GetDieCh()
+	return a.readAndPost(stream, req)
+}
+
+func pourAndHalfClose(stream *smux.Stream, req request) error {
 	if !hasCloseWrite {
 		return fault{"the peer cannot half-close"}
 	}
-	if err := p.write(stream, 0, req.length); err != nil {
+	if err := (pattern{req.seed}).write(stream, 0, req.length); err != nil {
 		return err
 	}
-	if err := closeWrite(stream); err != nil {
-		return err
-	}
-	_, err := p.read(stream, 0, math.MaxUint64, func(sum receipt) { a.board.post(req.seed, sum) })
+	return closeWrite(stream)
+}
+
+func (a *acceptor) readAndPost(stream *smux.Stream, req request) error {
+	_, err := (pattern{req.seed}).read(stream, 0, math.MaxUint64, func(sum receipt) { a.board.post(req.seed, sum) })
 	return err
+}
+
+// closeInWrite shows that the frames of a Write go on after Close, behind its FIN.
+func (a *acceptor) closeInWrite(stream *smux.Stream, req request) error {
+	data := make([]byte, req.length)
+	pattern{req.seed}.fill(0, data)
+	written := make(chan error, 1)
+	go func() {
+		_, err := stream.Write(data)
+		written <- err
+	}()
+	if _, err := io.ReadFull(stream, make([]byte, 1)); err != nil {
+		return err
+	}
+	if err := stream.Close(); err != nil {
+		return err
+	}
+	if err := <-written; err != nil {
+		return err
+	}
+	a.board.post(req.seed, pattern{req.seed}.receipt(req.length))
+	return nil
 }
 
 // echo never holds more than one read: a peer that does not take its bytes

@@ -61,7 +61,8 @@ pub fn raw_bytes(data: &[u8]) {
     );
 }
 
-/// A session does the same with bytes in one piece as with pieces of these lengths, again and again.
+/// A session does the same with bytes in one piece as with pieces of these lengths, again and
+/// again.
 ///
 /// # Panics
 ///
@@ -88,7 +89,8 @@ struct Observed {
     stats: SessionStats,
 }
 
-/// Feeds a session; its application reads and writes when the receive buffer is full and at the end.
+/// Feeds a session; its application reads and writes when the receive buffer is full and at the
+/// end.
 fn observe(mut session: Session, bytes: &[u8], lengths: &[usize]) -> Observed {
     let now = Duration::ZERO;
     let mut seen = Observed::default();

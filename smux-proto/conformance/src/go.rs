@@ -11,7 +11,7 @@
 //! if !GoPeer::available() {
 //!     return Ok(());
 //! }
-//! let peer = GoPeer::start(Release::V1_5_57, Mode::Serve, &Options { version: 2, ..Options::default() })?;
+//! let peer = GoPeer::start(Release::NEWEST, Mode::Serve, &Options { version: 2, ..Options::default() })?;
 //! let transport = std::net::TcpStream::connect(peer.address())?;
 //! // ... a session over `transport`, which opens streams ...
 //! drop(transport);
@@ -38,7 +38,9 @@ use std::fmt;
 /// A release of the Go module; each stands for a generation that treats a FIN in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// The newest: half-close, and lengths are checked.
+    /// The newest: what has arrived stays readable after a half-close.
+    V1_5_58,
+    /// The last before that: half-close, which discards what is unread; lengths are checked.
     V1_5_57,
     /// The last that cannot write after the peer's FIN.
     V1_5_53,
@@ -51,12 +53,28 @@ pub enum Release {
 
 impl Release {
     /// All of them, newest first.
-    pub const ALL: [Self; 4] = [Self::V1_5_57, Self::V1_5_53, Self::V1_5_27, Self::V1_5_16];
+    pub const ALL: [Self; 5] = [
+        Self::V1_5_58,
+        Self::V1_5_57,
+        Self::V1_5_53,
+        Self::V1_5_27,
+        Self::V1_5_16,
+    ];
+
+    /// The one that stands for the Go module where one release is enough.
+    pub const NEWEST: Self = Self::ALL[0];
 
     /// Whether it can end its sending direction and go on reading.
     #[must_use]
     pub fn has_close_write(self) -> bool {
-        self == Self::V1_5_57
+        self == Self::V1_5_57 || self.keeps_unread_data()
+    }
+
+    /// Whether what it has received stays readable when both directions have ended. Older ones with
+    /// half-close discard it.
+    #[must_use]
+    pub fn keeps_unread_data(self) -> bool {
+        self == Self::V1_5_58
     }
 
     /// Whether its writes fail once it has seen our FIN (1.5.28 to 1.5.53).
@@ -74,6 +92,7 @@ impl Release {
 
     fn number(self) -> &'static str {
         match self {
+            Self::V1_5_58 => "1.5.58",
             Self::V1_5_57 => "1.5.57",
             Self::V1_5_53 => "1.5.53",
             Self::V1_5_27 => "1.5.27",
@@ -82,7 +101,7 @@ impl Release {
     }
 }
 
-/// The number alone: `1.5.57`.
+/// The number alone: `1.5.58`.
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.number())

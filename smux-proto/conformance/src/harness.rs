@@ -46,7 +46,8 @@ impl Harness {
         Self::new(Session::client(config, SEED, Duration::ZERO), version)
     }
 
-    /// A server under test. If it detects the version, tell with [`speaking`](Self::speaking) which one the peer uses.
+    /// A server under test. If it detects the version, tell with [`speaking`](Self::speaking) which
+    /// one the peer uses.
     pub fn server(config: Config) -> Self {
         let version = config.version();
         Self::new(Session::server(config, SEED, Duration::ZERO), version)
@@ -67,6 +68,11 @@ impl Harness {
     pub fn speaking(mut self, version: Version) -> Self {
         self.version = version;
         self
+    }
+
+    /// The version of the peer's frames.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The virtual time since the session began.
@@ -158,7 +164,7 @@ impl Harness {
         frame::decode_all(&bytes)
     }
 
-    /// The transport takes everything, and nobody looks at it.
+    /// The transport takes everything, unchecked.
     pub fn discard_output(&mut self) {
         while self.session.poll_transmit(self.now, &mut self.batch) {
             self.batch.advance(self.batch.remaining());
@@ -172,7 +178,8 @@ impl Harness {
 
     // --- time and transport
 
-    /// The transport takes this many bytes more and then none, until told otherwise. `None`: it takes all.
+    /// The transport takes this many bytes more and then none, until told otherwise. `None`: it
+    /// takes all.
     pub fn set_transport_room(&mut self, room: impl Into<Option<usize>>) {
         self.room = room.into();
     }
@@ -195,6 +202,11 @@ impl Harness {
         }
         self.now = end;
         self.pump();
+    }
+
+    /// Lets time pass unseen, as in a suspend: no timer fires.
+    pub fn skip(&mut self, time: Duration) {
+        self.now += time;
     }
 
     /// The transport takes what it has room for.
@@ -248,7 +260,8 @@ impl Harness {
             .write(data)
     }
 
-    /// Reads until nothing is buffered. End of stream and errors look like "nothing": see [`try_read`](Self::try_read).
+    /// Reads until nothing is buffered. End of stream and errors look like "nothing": see
+    /// [`try_read`](Self::try_read).
     pub fn read(&mut self, id: StreamId) -> Vec<u8> {
         let mut all = Vec::new();
         let mut buffer = vec![0; 65_536];
@@ -283,7 +296,8 @@ impl Harness {
             .read(buffer)
     }
 
-    /// How the stream reads when nothing is buffered: `Ready(Ok(0))` at its end, `Pending`, or an error.
+    /// How the stream reads when nothing is buffered: `Ready(Ok(0))` at its end, `Pending`, or an
+    /// error.
     ///
     /// # Panics
     ///

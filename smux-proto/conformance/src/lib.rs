@@ -5,12 +5,12 @@
 //!   virtual time, so that a test reads as a packet trace.
 //! * [`pair`]: two sessions, joined by [`pipe`]s that delay, cut, fill up and die.
 //! * [`long_link`]: two ends and a link of some rate and round trip, for amounts of data that count.
-//! * [`go`]: live peers of four releases of the Go implementation.
+//! * [`go`]: live peers of five releases of the Go implementation.
 //! * [`pattern`]: data whose every byte tells where it belongs.
 //! * [`mod@suite`]: the scenarios that every implementation runs, and what it takes to run them.
 //! * [`trace`]: packet traces and odd inputs recorded with the Go implementation.
-//! * [`world`]: a [pair](mod@pair) with an application at each end, checked against a [`model`] after every
-//!   step; driven by a seed ([`simulation`]) or by a fuzzer ([`fuzz`]).
+//! * [`world`]: a [pair](mod@pair) with an application at each end, checked against a [`model`]
+//!   after every step; driven by a seed ([`simulation`]) or by a fuzzer ([`fuzz`]).
 //!
 //! Everything here is for tests: what is not as it should be panics with a message.
 

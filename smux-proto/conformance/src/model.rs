@@ -1,7 +1,7 @@
 //! What the applications at both ends of some streams may see: each direction is a queue of bytes.
 //!
-//! The bytes of a direction are a [`Pattern`], so that a queue is two counters: how much was written
-//! and how much was read.
+//! The bytes of a direction are a [`Pattern`], so that a queue is two counters: how much was
+//! written and how much was read.
 
 use std::collections::BTreeMap;
 

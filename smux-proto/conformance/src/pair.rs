@@ -77,7 +77,7 @@ impl End {
         }
     }
 
-    /// Now and then, as whoever drives a session may.
+    /// Now and then, as a session's driver may.
     pub(crate) fn change_batch_size(&mut self, rng: &mut Rng) {
         if rng.u8(..16) == 0 {
             let sizes = [0, 1, 100, 5_000, 61_440, 245_760];
@@ -252,7 +252,8 @@ impl Pair {
         self.end(side).session.close(now);
     }
 
-    /// Each end writes once, reads once and fires what is due, at the present time. False: nothing happened.
+    /// Each end writes once, reads once and fires what is due, at the present time. False: nothing
+    /// happened.
     pub fn step(&mut self) -> bool {
         let (now, rng) = (self.now, &mut self.rng);
         let (up, down) = (&mut self.upstream, &mut self.downstream);
@@ -277,7 +278,8 @@ impl Pair {
         fired | sent | received | dropped
     }
 
-    /// Steps until nothing moves any more and nothing is on its way. Time passes only as far as that takes.
+    /// Steps until nothing moves any more and nothing is on its way. Time passes only as far as
+    /// that takes.
     ///
     /// # Panics
     ///
@@ -311,7 +313,7 @@ impl Pair {
         panic!("after {MAX_STEPS} steps the sessions are still busy: {self:#?}");
     }
 
-    /// Whether time alone makes bytes arrive that somebody wants.
+    /// Whether time alone makes bytes arrive at a session that takes them.
     fn in_flight(&self) -> bool {
         let wanted =
             |end: &End, pipe: &Pipe| !end.saw_end && end.session.wants_input() && pipe.held > 0;

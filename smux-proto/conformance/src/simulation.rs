@@ -1,4 +1,5 @@
-//! Runs of a [`World`] whose every step a seed decides: sizes, delays, stalls, deaths, what applications do.
+//! Runs of a [`World`] whose every step a seed decides: sizes, delays, stalls, deaths, what
+//! applications do.
 
 use std::time::Duration;
 

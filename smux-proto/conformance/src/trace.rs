@@ -1,6 +1,7 @@
 //! What sessions of the Go implementation were seen to send and to do.
 //!
-//! The files in `traces/` were recorded with real Go sessions of the releases in their names. A
+//! The files in `traces/` were recorded with real Go sessions of the releases in their names; 1.5.58
+//! has files only where it differs from 1.5.57, which `go/record` checks. A
 //! packet trace has the steps that were taken and every frame in both directions; the input
 //! vectors have malformed and unusual input and how each call ended.
 
@@ -146,7 +147,8 @@ pub struct InputVector {
     /// Whether the end of the transport follows.
     #[serde(rename = "then_peer_closes_its_sending_side")]
     pub eof: bool,
-    /// The result of each call, by call, by Go release: `pending`, `ok:N` (a stream's number or a count of bytes), or an error.
+    /// The result of each call, by call, by Go release: `pending`, `ok:N` (a stream's number or a
+    /// count of bytes), or an error.
     pub observed: BTreeMap<String, BTreeMap<String, String>>,
 }
 

@@ -1,8 +1,9 @@
-//! Two sessions, an application at each end, and a connection between them that goes as badly as one likes.
+//! Two sessions, an application at each end, and a connection between them that goes as badly as
+//! one likes.
 //!
-//! Whoever drives it chooses [`Operation`]s: a fuzzer, or the scheduler of the [simulation](crate::simulation).
-//! After each, [`World::check`] tests what must hold at any moment; [`World::finish`] lets everything come
-//! to its end and tests that nothing is left.
+//! A fuzzer, or the scheduler of the [simulation](crate::simulation), chooses [`Operation`]s. After
+//! each, [`World::check`] tests what must hold at any moment; [`World::finish`] lets everything
+//! come to its end and tests that nothing is left.
 
 mod application;
 mod expectations;
@@ -108,7 +109,8 @@ pub struct World {
 }
 
 impl World {
-    /// Both ends configured alike; first the client's direction of the connection. The seed decides how bytes are cut.
+    /// Both ends configured alike; first the client's direction of the connection. The seed decides
+    /// how bytes are cut.
     pub fn new(config: &Config, [upstream, downstream]: [Link; 2], seed: u64) -> Self {
         Self {
             pair: Pair::with(config.clone(), config.clone(), upstream, downstream, seed),

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use smux_conformance::go::GoPeer;
+use smux_conformance::go::{GoPeer, Release};
 
 const MAPPING: &str = include_str!("../src/suite/mapping.md");
 const DIFFERENCES: &str = include_str!("../src/suite/differences.md");
@@ -156,7 +156,8 @@ fn every_go_test_has_a_row() {
         return;
     }
     let module = Command::new("go")
-        .args(["mod", "download", "-modfile=go1.5.57.mod", "-json"])
+        .args(["mod", "download", "-json"])
+        .arg(format!("-modfile=go{}.mod", Release::NEWEST))
         .arg("github.com/xtaci/smux")
         .current_dir(crate_folder().join("go"))
         .env("GOWORK", "off")

@@ -90,7 +90,8 @@ impl Client {
     }
 }
 
-/// Each stream sends another part of the data, so that streams which were mixed up would be noticed.
+/// Each stream sends another part of the data, so that streams which were mixed up would be
+/// noticed.
 struct Transfer {
     data: Range<usize>,
     sent: usize,
@@ -113,7 +114,8 @@ impl Transfer {
         stream: &mut StreamMut<'_>,
     ) -> Poll<Result<bool, StreamError>> {
         let data = &data[self.data.clone()];
-        // Neither direction waits for the other. If both wait, this is called again after the event of either.
+        // Neither direction waits for the other. If both wait, this is called again after the event
+        // of either.
         if let Poll::Ready(Err(error)) = self.send(data, stream) {
             return Poll::Ready(Err(error));
         }

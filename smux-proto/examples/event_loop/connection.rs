@@ -9,14 +9,15 @@ use std::{
 
 use bytes::Buf;
 use mio::{event::Event, net::TcpStream};
-use smux_proto::{Config, Session, Side, Transmit};
+use smux_proto::{Config, Session, Side, ThreadBuffers, Transmit};
 
 /// Slices per write.
 const SLICES: usize = 64;
 
 /// What uses a session's streams.
 pub(crate) trait Application {
-    /// Does what can be done now. Called whenever the session may have [events](Session::poll_event).
+    /// Does what can be done now. Called whenever the session may have
+    /// [events](Session::poll_event).
     fn run(&mut self, session: &mut Session, now: Duration);
 
     /// Streams whose data was checked.
@@ -48,13 +49,16 @@ impl Connection {
     ) -> io::Result<Self> {
         // Or small messages wait for each other.
         socket.set_nodelay(true)?;
-        // The peer chooses the ids of its streams, and must not be able to choose some that collide in our table.
+        // The peer chooses the ids of its streams, and must not be able to choose some that collide
+        // in our table.
         let seed = RandomState::new().hash_one(side);
+        let mut session = match side {
+            Side::Client => Session::client(Config::v2(), seed, now),
+            Side::Server => Session::server(Config::v2(), seed, now),
+        };
+        session.set_buffer_source(ThreadBuffers::shared());
         Ok(Self {
-            session: match side {
-                Side::Client => Session::client(Config::v2(), seed, now),
-                Side::Server => Session::server(Config::v2(), seed, now),
-            },
+            session,
             socket,
             application,
             is_ready: false,
@@ -72,8 +76,9 @@ impl Connection {
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
-    /// One read, one write, and whatever the application does about it. Then look whether the session
-    /// [is terminated](Session::is_terminated), and else whether there is [more to do](Self::has_more_to_do).
+    /// One read, one write, and whatever the application does about it. Then look whether the
+    /// session [is terminated](Session::is_terminated), and else whether there is
+    /// [more to do](Self::has_more_to_do).
     pub(crate) fn round(&mut self, now: Duration, buffer: &mut [u8]) {
         if let Err(error) = self.receive(now, buffer) {
             self.session.handle_transport_error(error.into());
@@ -94,7 +99,8 @@ impl Connection {
         (input && self.session.wants_input()) || (output && self.writable)
     }
 
-    /// Reads once. While the session wants no input, nothing is read: the socket's buffers fill up, and the peer waits.
+    /// Reads once. While the session wants no input, nothing is read: the socket's buffers fill up,
+    /// and the peer waits.
     fn receive(&mut self, now: Duration, buffer: &mut [u8]) -> io::Result<()> {
         if !self.session.wants_input() {
             return Ok(());
@@ -130,7 +136,8 @@ impl Connection {
 
     /// Writes once. What the socket does not take stays in the batch.
     fn transmit(&mut self, now: Duration) -> io::Result<()> {
-        // Also while the batch is not empty: so the session sees whether the socket takes something.
+        // Also while the batch is not empty: so the session sees whether the socket takes
+        // something.
         if !self.session.poll_transmit(now, &mut self.batch) {
             return self.shut();
         }
@@ -149,8 +156,9 @@ impl Connection {
         Ok(())
     }
 
-    /// A session that closes has sent everything: the peer is to see the end. Its own end comes as ours does, and only
-    /// then the socket is dropped: closed with unread input, it could destroy what we sent last.
+    /// A session that closes has sent everything: the peer is to see the end. Its own end comes as
+    /// ours does, and only then the socket is dropped: closed with unread input, it could destroy
+    /// what we sent last.
     fn shut(&mut self) -> io::Result<()> {
         if self.session.wants_shutdown() && !self.is_shut {
             self.is_shut = true;

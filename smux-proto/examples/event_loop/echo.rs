@@ -10,8 +10,8 @@ use crate::connection::Application;
 /// Bytes taken from a stream at a time.
 const PIECE: usize = 64 * 1024;
 
-/// For each stream, what was read and could not be written back yet. As long as there is some, nothing more is read: then
-/// the stream's window fills up, and its sender waits.
+/// For each stream, what was read and could not be written back yet. As long as there is some,
+/// nothing more is read: then the stream's window fills up, and its sender waits.
 #[derive(Default)]
 pub(crate) struct Echo(HashMap<StreamId, Bytes>);
 

@@ -1,7 +1,8 @@
-//! Many sessions in one thread: servers and clients on one event loop, with non-blocking sockets and nothing else.
+//! Many sessions in one thread: servers and clients on one event loop, with non-blocking sockets
+//! and nothing else.
 //!
-//! A hundred clients connect to the server of the same program, each sends ten streams of data and checks what comes
-//! back. It ends by itself. What is to be taken from here for a loop of your own:
+//! A hundred clients connect to the server of the same program, each sends ten streams of data and
+//! checks what comes back. It ends by itself. What is to be taken from here for a loop of your own:
 //!
 //! * `connection.rs`: a session and its socket. All rules of driving a session are in there.
 //! * this file: the loop, with sockets that become ready, and deadlines.
@@ -35,7 +36,8 @@ use self::{
 const CONNECTIONS: usize = 100;
 /// Connections have the tokens from 0 on.
 const LISTENER: Token = Token(usize::MAX);
-/// Bytes per read: as large as fits in the processor's nearer cache. All connections share one buffer.
+/// Bytes per read: as large as fits in the processor's nearer cache. All connections share one
+/// buffer.
 const BUFFER: usize = 64 * 1024;
 
 fn main() -> io::Result<()> {
@@ -130,8 +132,9 @@ impl EventLoop {
         Ok(())
     }
 
-    /// A round of each connection that is ready now. Those that have more to do come again behind all others, and behind
-    /// a look at the sockets, so that no connection keeps the loop for itself.
+    /// A round of each connection that is ready now. Those that have more to do come again behind
+    /// all others, and behind a look at the sockets, so that no connection keeps the loop for
+    /// itself.
     fn drive_ready(&mut self) -> io::Result<()> {
         for _ in 0..self.ready.len() {
             let Some(key) = self.ready.pop_front() else {
@@ -158,7 +161,8 @@ impl EventLoop {
         }
     }
 
-    /// This looks at every connection; with many thousands, keep their deadlines in a heap or a timer wheel.
+    /// This looks at every connection; with many thousands, keep their deadlines in a heap or a
+    /// timer wheel.
     fn time_to_wait(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);

@@ -2,7 +2,15 @@
 
 mod pool;
 pub(crate) mod segments;
+mod source;
+#[cfg(feature = "std")]
+mod thread_buffers;
 mod transmit;
 
 pub use pool::BufferPool;
+pub use source::BufferSource;
+#[cfg(feature = "std")]
+pub use thread_buffers::ThreadBuffers;
+#[cfg(feature = "poll")]
+pub(crate) use transmit::BatchMemory;
 pub use transmit::Transmit;

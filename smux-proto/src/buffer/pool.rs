@@ -43,15 +43,30 @@ impl BufferPool {
         if size == 0 || size > MAX_BUFFER {
             return None;
         }
-        let capacity = size.next_power_of_two();
-        let buffer = self.free.get_mut(class(capacity))?.pop();
-        Some(match buffer {
-            Some(buffer) => {
-                self.held -= capacity;
-                buffer
+        let new = || Vec::with_capacity(size.next_power_of_two());
+        Some(self.reuse(size).unwrap_or_else(new))
+    }
+
+    /// As [`get`](Self::get), but only a buffer that is here.
+    #[inline]
+    pub(super) fn reuse(&mut self, size: usize) -> Option<Vec<u8>> {
+        let class = usize::BITS - size.saturating_sub(1).leading_zeros();
+        let buffer = self.free.get_mut(class as usize)?.pop()?;
+        self.held -= 1 << class;
+        Some(buffer)
+    }
+
+    /// Moves buffers to another pool, large ones first, until at most `left` bytes are left.
+    #[cfg(feature = "std")]
+    pub(super) fn spill(&mut self, into: &mut Self, left: usize) {
+        for class in (0..CLASSES).rev() {
+            while self.held > left
+                && let Some(buffer) = self.free[class].pop()
+            {
+                self.held -= 1 << class;
+                drop(into.put(buffer));
             }
-            None => Vec::with_capacity(capacity),
-        })
+        }
     }
 
     /// Takes a buffer back, whatever its length, for a later [`get`](Self::get). A full pool frees it instead.
@@ -59,17 +74,30 @@ impl BufferPool {
     /// # Errors
     ///
     /// Gives the buffer back if its capacity is 0, above 65 536 or no power of two.
-    pub fn put(&mut self, mut buffer: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub fn put(&mut self, buffer: Vec<u8>) -> Result<(), Vec<u8>> {
         let capacity = buffer.capacity();
         if !capacity.is_power_of_two() || capacity > MAX_BUFFER {
             return Err(buffer);
         }
-        if self.held + capacity <= self.max_held {
-            buffer.clear();
-            self.held += capacity;
-            self.free[class(capacity)].push(buffer);
-        }
+        drop(self.keep(buffer));
         Ok(())
+    }
+
+    /// As [`put`](Self::put), but gives a buffer back that it has no room for, too.
+    #[inline]
+    pub(super) fn keep(&mut self, mut buffer: Vec<u8>) -> Result<(), Vec<u8>> {
+        let capacity = buffer.capacity();
+        let class = capacity.trailing_zeros();
+        let held = self.held + capacity;
+        match self.free.get_mut(class as usize) {
+            Some(free) if capacity == 1 << class && held <= self.max_held => {
+                buffer.clear();
+                self.held = held;
+                free.push(buffer);
+                Ok(())
+            }
+            _ => Err(buffer),
+        }
     }
 
     /// Bytes of unused buffers in the pool.
@@ -82,9 +110,4 @@ impl BufferPool {
         self.free = [const { Vec::new() }; CLASSES];
         self.held = 0;
     }
-}
-
-/// The list for buffers of this capacity, a power of two.
-const fn class(capacity: usize) -> usize {
-    capacity.trailing_zeros() as usize
 }

@@ -1,18 +1,21 @@
 //! Byte queues of all streams of a session, in pooled segments.
 //!
-//! A stream's queue is twelve bytes: the first and last segment and a length. The segments
-//! themselves live in one arena per session, so a queue that fills and empties allocates nothing
-//! once the arena and its pool are warm, and an idle stream holds no buffer at all.
+//! A stream's queue is sixteen bytes: the first and last segment, a length and its cost. The segments
+//! themselves live in one arena per session, in buffers that a source lends to all sessions: a queue that fills
+//! and empties allocates nothing once the arena and the source are warm, and an idle stream holds no buffer at all.
+//!
+//! A queue's buffers and arena entries take at most twice its bytes and [`SLACK`]. Each call that changes
+//! a queue compares the two numbers, and moves bytes to smaller buffers in the rare case that they are apart.
+//! That is always enough, for only the first and the last segment can be less than half full: a segment
+//! in between was filled, or trimmed when bytes of the user's were queued behind it.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::buffer::BufferPool;
+use crate::buffer::BufferSource;
 
-/// Unused buffer bytes kept for reuse: enough for a few batches in each direction.
-const POOL_LIMIT: usize = 1 << 20;
 /// Smallest segment: a one-byte message does not cost more than this.
 const MIN_SEGMENT: usize = 64;
 /// Largest segment, unless frames are smaller than it or up to twice as large.
@@ -21,6 +24,14 @@ pub(crate) const SEGMENT: usize = 1 << 15;
 const SHARED: usize = 128;
 /// "No segment".
 const NIL: u32 = u32::MAX;
+/// What an entry of the arena counts for: its size, and a quarter for entries that are not in use.
+const ENTRY: usize = 64;
+/// What a queue may take beyond twice its bytes: its first and its last segment, if both are of the smallest size.
+const SLACK: usize = 2 * (MIN_SEGMENT + ENTRY);
+/// Costs are counted in units of so many bytes, so that that of 2^32 bytes fits in 32 bits.
+const UNIT: usize = 16;
+/// Unused entries of the arena that are not worth the work of giving them up.
+const SPARE_ENTRIES: usize = 4;
 
 /// Bytes in the order they came, at most 2^32 − 1 of them.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +39,8 @@ pub(crate) struct Queue {
     head: u32,
     tail: u32,
     len: u32,
+    /// Buffers and arena entries, in units.
+    cost: u32,
 }
 
 impl Queue {
@@ -36,6 +49,7 @@ impl Queue {
             head: NIL,
             tail: NIL,
             len: 0,
+            cost: 0,
         }
     }
 
@@ -45,6 +59,11 @@ impl Queue {
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes that it may take in addition; negative if it takes too many.
+    const fn spare(&self) -> i64 {
+        2 * self.len as i64 + (SLACK as i64) - (self.cost as i64) * (UNIT as i64)
     }
 }
 
@@ -68,17 +87,53 @@ impl Segment {
             Self::Shared(bytes) => bytes.advance(count.min(bytes.len())),
         }
     }
+
+    /// What it and its entry in the arena take, in units. The user's bytes are the user's.
+    fn cost(&self) -> u32 {
+        let buffer = match self {
+            Self::Pooled { buffer, .. } => buffer.capacity(),
+            Self::Shared(_) => 0,
+        };
+        length(buffer.div_ceil(UNIT) + ENTRY / UNIT)
+    }
+
+    /// The size of the smaller buffer that would do, if its own is at least twice as large.
+    fn fitting(&self) -> Option<usize> {
+        let Self::Pooled { buffer, start } = self else {
+            return None;
+        };
+        let size = (buffer.len() - start).next_power_of_two().max(MIN_SEGMENT);
+        (buffer.capacity() >= 2 * size).then_some(size)
+    }
 }
 
 struct Node {
     segment: Segment,
     next: u32,
+    /// What it adds to its queue's cost.
+    cost: u32,
+}
+
+impl Node {
+    fn replace(&mut self, queue: &mut Queue, segment: Segment) -> Segment {
+        queue.cost -= self.cost;
+        self.cost = segment.cost();
+        queue.cost += self.cost;
+        core::mem::replace(&mut self.segment, segment)
+    }
 }
 
 /// The segments of all queues of a session.
 pub(crate) struct Segments {
     nodes: slab::Slab<Node>,
-    pool: BufferPool,
+    /// Of unused buffers; without one, the allocator.
+    source: Option<Arc<dyn BufferSource>>,
+    /// Bytes of the user that were discarded. Dropping them runs their owner's code, which the
+    /// poll layer must not do under its lock.
+    #[cfg(feature = "poll")]
+    released: Vec<Bytes>,
+    #[cfg(feature = "poll")]
+    keeps_released: bool,
 }
 
 /// Without the data, which is the user's and does not belong in logs.
@@ -86,7 +141,6 @@ impl fmt::Debug for Segments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segments")
             .field("segments", &self.nodes.len())
-            .field("unused_bytes", &self.pool.held())
             .finish_non_exhaustive()
     }
 }
@@ -95,17 +149,31 @@ impl Segments {
     pub(crate) fn new() -> Self {
         Self {
             nodes: slab::Slab::new(),
-            pool: BufferPool::new(POOL_LIMIT),
+            source: None,
+            #[cfg(feature = "poll")]
+            released: Vec::new(),
+            #[cfg(feature = "poll")]
+            keeps_released: false,
         }
+    }
+
+    /// From now on keeps discarded bytes of the user until they are taken.
+    #[cfg(feature = "poll")]
+    pub(crate) fn keep_released(&mut self) {
+        self.keeps_released = true;
+    }
+
+    /// Discarded bytes of the user, for the caller to drop.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn released(&mut self) -> &mut Vec<Bytes> {
+        &mut self.released
     }
 
     /// Appends a copy of `data`. Segments are filled up to `limit` bytes, a fixed number per queue.
     ///
-    /// New segments grow with the queue, so that neither many small pieces nor one small piece
-    /// waste memory: all segments but the last are full, and the last is no larger than the rest
-    /// and the data together (or twice the data).
+    /// New segments grow with the queue as far as its [cost](Queue::spare) allows, so that neither many small
+    /// pieces nor one small piece waste memory.
     pub(crate) fn push(&mut self, queue: &mut Queue, mut data: &[u8], limit: usize) {
-        let added = data.len();
         if let Some(Node {
             segment: Segment::Pooled { buffer, .. },
             ..
@@ -114,29 +182,42 @@ impl Segments {
             let room = buffer.capacity().min(limit).saturating_sub(buffer.len());
             let (now, later) = data.split_at(room.min(data.len()));
             buffer.extend_from_slice(now);
+            queue.len += length(now.len());
             data = later;
         }
-        let mut held = queue.len() + added - data.len();
         while !data.is_empty() {
-            let size = segment_size(held, data.len()).min(limit);
+            let size = segment_size(queue, data.len()).min(limit);
             let (now, later) = data.split_at(size.min(data.len()));
-            let mut buffer = self.buffer(size);
+            let mut buffer = take(self.source.as_deref(), size);
             buffer.extend_from_slice(now);
             self.link(queue, Segment::Pooled { buffer, start: 0 });
-            held += now.len();
+            queue.len += length(now.len());
             data = later;
         }
-        queue.len += length(added);
+        self.settle(queue);
     }
 
-    /// Appends bytes, without a copy unless they are few. `limit` as in [`push`](Self::push).
-    pub(crate) fn push_shared(&mut self, queue: &mut Queue, data: Bytes, limit: usize) {
-        if data.len() < SHARED {
-            self.push(queue, &data, limit);
+    /// Appends the first `count` bytes of `data` and advances it past them; without a copy unless
+    /// they are few. `limit` as in [`push`](Self::push).
+    ///
+    /// No reference to `data` is dropped: its owner may run any code then.
+    pub(crate) fn push_shared(
+        &mut self,
+        queue: &mut Queue,
+        data: &mut Bytes,
+        count: usize,
+        limit: usize,
+    ) {
+        if count < SHARED {
+            self.push(queue, &data[..count], limit);
+            data.advance(count);
             return;
         }
-        queue.len += length(data.len());
-        self.link(queue, Segment::Shared(data));
+        // It will not be filled any more.
+        self.tighten(queue, queue.tail);
+        queue.len += length(count);
+        self.link(queue, Segment::Shared(data.split_to(count)));
+        self.settle(queue);
     }
 
     /// The first segment's bytes; empty if the queue is.
@@ -146,8 +227,7 @@ impl Segments {
             .map_or(&[], |node| node.segment.as_slice())
     }
 
-    /// Drops the first `count` bytes, at most all of the first segment. A segment of which less
-    /// than half is left moves to a smaller buffer, so that a queue holds at most twice its bytes.
+    /// Drops the first `count` bytes, at most all of the first segment.
     pub(crate) fn advance(&mut self, queue: &mut Queue, count: usize) {
         let Some(node) = self.nodes.get_mut(queue.head as usize) else {
             return;
@@ -157,9 +237,8 @@ impl Segments {
         node.segment.advance(count);
         if node.segment.as_slice().is_empty() {
             self.drop_front(queue);
-        } else {
-            self.shrink_front(queue);
         }
+        self.settle(queue);
     }
 
     /// Takes the first segment if it holds at most `max` bytes.
@@ -174,7 +253,9 @@ impl Segments {
             return None;
         }
         queue.len -= length(len);
-        self.unlink(queue)
+        let segment = self.unlink(queue)?;
+        self.settle(queue);
+        Some(segment)
     }
 
     /// Takes the first `max` bytes of the first segment, or all of it; the part that is shorter is copied.
@@ -187,27 +268,28 @@ impl Segments {
         if let Segment::Shared(bytes) = &mut node.segment {
             return Some(Segment::Shared(bytes.split_to(max)));
         }
-        let rest = node.segment.as_slice().len() - max;
-        let size = max.min(rest);
-        let mut copy = take(&mut self.pool, size.max(MIN_SEGMENT));
-        if max <= rest {
+        let left = node.segment.as_slice().len() - max;
+        let mut copy = take(self.source.as_deref(), max.min(left).max(MIN_SEGMENT));
+        let front = if max <= left {
             copy.extend_from_slice(&node.segment.as_slice()[..max]);
             node.segment.advance(max);
-            self.shrink_front(queue);
-            return Some(Segment::Pooled {
+            Segment::Pooled {
                 buffer: copy,
                 start: 0,
-            });
-        }
-        copy.extend_from_slice(&node.segment.as_slice()[max..]);
-        let rest = Segment::Pooled {
-            buffer: copy,
-            start: 0,
+            }
+        } else {
+            copy.extend_from_slice(&node.segment.as_slice()[max..]);
+            let rest = Segment::Pooled {
+                buffer: copy,
+                start: 0,
+            };
+            let mut front = node.replace(queue, rest);
+            if let Segment::Pooled { buffer, start } = &mut front {
+                buffer.truncate(*start + max);
+            }
+            front
         };
-        let mut front = core::mem::replace(&mut node.segment, rest);
-        if let Segment::Pooled { buffer, start } = &mut front {
-            buffer.truncate(*start + max);
-        }
+        self.settle(queue);
         Some(front)
     }
 
@@ -221,46 +303,94 @@ impl Segments {
         len
     }
 
-    /// Takes a spent buffer back into the pool.
-    pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
-        // A buffer that is not of the pool's kind (there are none) would just be freed.
-        drop(self.pool.put(buffer));
+    /// Takes buffers from `source` from now on, and gives them back there.
+    pub(crate) fn set_source(&mut self, source: Arc<dyn BufferSource>) {
+        self.source = Some(source);
     }
 
-    /// Gives unused memory back to the allocator.
-    pub(crate) fn trim(&mut self) {
-        self.pool.clear();
-        if self.nodes.is_empty() {
-            self.nodes = slab::Slab::new();
+    /// Gives a spent buffer back.
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        if let Some(source) = &self.source {
+            source.put(buffer);
         }
     }
 
-    fn buffer(&mut self, size: usize) -> Vec<u8> {
-        take(&mut self.pool, size)
+    /// Whether so many entries of the arena are unused that [`compact`](Self::compact) is worth its walk over
+    /// the table, which has so many places. With one entry for each of them the arena may stay as it is.
+    pub(crate) fn is_sparse(&self, streams: usize) -> bool {
+        let used = self.nodes.len();
+        self.nodes.capacity() > used + used / 4 + streams + streams / 8 + SPARE_ENTRIES
     }
 
-    /// Moves the first segment to a smaller buffer if less than half of its own is in use.
-    fn shrink_front(&mut self, queue: &Queue) {
-        let Some(Node { segment, .. }) = self.nodes.get_mut(queue.head as usize) else {
-            return;
-        };
-        let left = segment.as_slice().len();
-        let Segment::Pooled { buffer, .. } = segment else {
-            return;
-        };
-        if left >= buffer.capacity() / 2 || buffer.capacity() <= MIN_SEGMENT {
+    /// Moves all segments to an arena that has room for them and no more. `queues` are all that have any.
+    #[cold]
+    pub(crate) fn compact<'a>(&mut self, queues: impl Iterator<Item = &'a mut Queue>) {
+        let mut arena = slab::Slab::with_capacity(self.nodes.len());
+        core::mem::swap(&mut arena, &mut self.nodes);
+        if arena.is_empty() {
             return;
         }
-        let mut buffer = take(&mut self.pool, left.max(MIN_SEGMENT));
-        buffer.extend_from_slice(segment.as_slice());
-        let old = core::mem::replace(segment, Segment::Pooled { buffer, start: 0 });
+        for queue in queues {
+            let mut next = queue.head;
+            *queue = Queue {
+                len: queue.len,
+                ..Queue::new()
+            };
+            while let Some(node) = arena.try_remove(next as usize) {
+                next = node.next;
+                self.link(queue, node.segment);
+            }
+        }
+    }
+
+    /// Sees to it that a queue takes no more than it may.
+    #[inline]
+    fn settle(&mut self, queue: &mut Queue) {
+        if queue.spare() < 0 {
+            self.shrink(queue);
+        }
+    }
+
+    /// Moves what stands at either end of a queue to smaller buffers.
+    #[cold]
+    fn shrink(&mut self, queue: &mut Queue) {
+        self.tighten(queue, queue.head);
+        if queue.spare() < 0 {
+            self.tighten(queue, queue.tail);
+        }
+        debug_assert!(queue.spare() >= 0, "{queue:?}");
+    }
+
+    /// Moves a segment to a smaller buffer if its own is less than half full.
+    fn tighten(&mut self, queue: &mut Queue, index: u32) {
+        let Some(node) = self.nodes.get_mut(index as usize) else {
+            return;
+        };
+        let Some(size) = node.segment.fitting() else {
+            return;
+        };
+        let mut buffer = take(self.source.as_deref(), size);
+        buffer.extend_from_slice(node.segment.as_slice());
+        let old = node.replace(queue, Segment::Pooled { buffer, start: 0 });
         if let Segment::Pooled { buffer, .. } = old {
             self.recycle(buffer);
         }
     }
 
+    #[inline]
     fn link(&mut self, queue: &mut Queue, segment: Segment) {
-        let index = index(self.nodes.insert(Node { segment, next: NIL }));
+        let cost = segment.cost();
+        queue.cost += cost;
+        // Doubling would leave up to half of the arena unused.
+        if self.nodes.len() == self.nodes.capacity() {
+            self.grow();
+        }
+        let next = NIL;
+        let index = index(self.nodes.insert(Node {
+            segment,
+            next,
+            cost,
+        }));
         match self.nodes.get_mut(queue.tail as usize) {
             Some(tail) => tail.next = index,
             None => queue.head = index,
@@ -268,35 +398,74 @@ impl Segments {
         queue.tail = index;
     }
 
+    #[cold]
+    fn grow(&mut self) {
+        self.nodes.reserve_exact((self.nodes.len() / 8).max(4));
+    }
+
+    #[inline]
     fn unlink(&mut self, queue: &mut Queue) -> Option<Segment> {
         let node = self.nodes.try_remove(queue.head as usize)?;
         queue.head = node.next;
         if queue.head == NIL {
             queue.tail = NIL;
         }
+        queue.cost -= node.cost;
         Some(node.segment)
     }
 
     fn drop_front(&mut self, queue: &mut Queue) {
         match self.unlink(queue) {
             Some(Segment::Pooled { buffer, .. }) => self.recycle(buffer),
-            Some(Segment::Shared(_)) | None => {}
+            Some(Segment::Shared(bytes)) => self.release(bytes),
+            None => {}
         }
+    }
+
+    #[cfg(feature = "poll")]
+    fn release(&mut self, bytes: Bytes) {
+        if self.keeps_released {
+            self.released.push(bytes);
+        }
+    }
+
+    #[cfg(not(feature = "poll"))]
+    #[allow(clippy::unused_self, reason = "as with the poll layer")]
+    fn release(&mut self, bytes: Bytes) {
+        drop(bytes);
     }
 }
 
-fn take(pool: &mut BufferPool, size: usize) -> Vec<u8> {
+fn take(source: Option<&dyn BufferSource>, size: usize) -> Vec<u8> {
     // Sizes are at most 65 536 by construction; a plain vector would do as well.
-    pool.get(size).unwrap_or_else(|| Vec::with_capacity(size))
+    let Some(source) = source else {
+        return Vec::with_capacity(size.next_power_of_two());
+    };
+    let mut buffer = source.get(size);
+    buffer.clear();
+    buffer
 }
 
-/// Capacity of the next segment of a queue that holds `held` bytes when `more` are to be added.
-fn segment_size(held: usize, more: usize) -> usize {
-    let grown = (held + more + 1).next_power_of_two() / 2;
-    more.next_power_of_two()
-        .min(1 << 16)
-        .max(grown.min(SEGMENT))
-        .max(MIN_SEGMENT)
+/// Capacity of the next segment of a queue when `more` bytes are to be added.
+fn segment_size(queue: &Queue, more: usize) -> usize {
+    let least = more.next_power_of_two().clamp(MIN_SEGMENT, 1 << 16);
+    if queue.is_empty() {
+        return least;
+    }
+    let grown = (queue.len() + more + 1).next_power_of_two() / 2;
+    let spare = usize::try_from(queue.spare()).unwrap_or(0) + 2 * more;
+    let affordable = (spare.saturating_sub(ENTRY) + 1).next_power_of_two() / 2;
+    least.max(grown.min(affordable).min(SEGMENT))
+}
+
+/// The number of bytes up to which segments are filled when frames are of at most `frame` bytes: as many, so that
+/// frames are whole segments, unless that is few or too little of a buffer.
+pub(crate) const fn segment_limit(frame: usize) -> usize {
+    if frame < SEGMENT / 8 || frame.next_power_of_two() + ENTRY > 2 * frame {
+        SEGMENT
+    } else {
+        frame
+    }
 }
 
 /// A count of bytes in one queue: what a queue can hold is bounded far below 2^32 by its callers.

@@ -1,9 +1,9 @@
 //! A batch of outgoing frames.
 
 use alloc::{collections::VecDeque, vec::Vec};
-use core::fmt;
+use core::{fmt, mem};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 
 use crate::{
     buffer::segments::Segment,
@@ -33,6 +33,19 @@ pub struct Transmit {
     more_follows: bool,
     /// Buffers whose bytes have left.
     spent: Vec<Vec<u8>>,
+    /// Bytes of the user that are copied or cleared. They are dropped with the next bytes that
+    /// leave: dropping them runs their owner's code, which a session's caller may have to do
+    /// without its lock.
+    released: Vec<Bytes>,
+}
+
+/// What a batch allocates, while it is empty: any other batch can use it.
+#[cfg(feature = "poll")]
+pub(crate) struct BatchMemory {
+    copied: Vec<u8>,
+    chunks: VecDeque<Chunk>,
+    spent: Vec<Vec<u8>>,
+    released: Vec<Bytes>,
 }
 
 enum Chunk {
@@ -69,6 +82,7 @@ impl Transmit {
             size: SIZE,
             more_follows: false,
             spent: Vec::new(),
+            released: Vec::new(),
         }
     }
 
@@ -121,12 +135,19 @@ impl Transmit {
         self.more_follows = more_follows;
     }
 
-    /// Drops what is left.
+    /// Gives up what is left.
     pub(crate) fn clear(&mut self) {
+        let chunks = mem::take(&mut self.chunks);
         *self = Self {
             size: self.size,
+            released: mem::take(&mut self.released),
             ..Self::new()
         };
+        for chunk in chunks {
+            if let Chunk::Segment(Segment::Shared(bytes)) = chunk {
+                self.released.push(bytes);
+            }
+        }
     }
 
     /// Gives the memory of an empty batch back to the allocator.
@@ -134,6 +155,43 @@ impl Transmit {
         if self.chunks.is_empty() {
             self.clear();
         }
+    }
+
+    /// Drops what the user handed over and is copied.
+    #[cfg(feature = "poll")]
+    pub(crate) fn release(&mut self) {
+        self.released.clear();
+    }
+
+    /// Gives up its memory if it holds neither bytes nor buffers.
+    #[cfg(feature = "poll")]
+    pub(crate) fn take_memory(&mut self) -> Option<BatchMemory> {
+        let is_empty = self.chunks.is_empty() && self.spent.is_empty() && self.released.is_empty();
+        if !is_empty || !self.has_memory() {
+            return None;
+        }
+        self.copied.clear();
+        Some(BatchMemory {
+            copied: mem::take(&mut self.copied),
+            chunks: mem::take(&mut self.chunks),
+            spent: mem::take(&mut self.spent),
+            released: mem::take(&mut self.released),
+        })
+    }
+
+    /// Uses the memory that another batch gave up; only for one that has none.
+    #[cfg(feature = "poll")]
+    pub(crate) fn set_memory(&mut self, memory: BatchMemory) {
+        debug_assert!(!self.has_memory());
+        self.copied = memory.copied;
+        self.chunks = memory.chunks;
+        self.spent = memory.spent;
+        self.released = memory.released;
+    }
+
+    #[cfg(feature = "poll")]
+    pub(crate) fn has_memory(&self) -> bool {
+        self.copied.capacity() + self.chunks.capacity() > 0
     }
 
     pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
@@ -173,8 +231,9 @@ impl Transmit {
     }
 
     fn spend(&mut self, segment: Segment) {
-        if let Segment::Pooled { buffer, .. } = segment {
-            self.spent.push(buffer);
+        match segment {
+            Segment::Pooled { buffer, .. } => self.spent.push(buffer),
+            Segment::Shared(bytes) => self.released.push(bytes),
         }
     }
 
@@ -207,6 +266,13 @@ impl Buf for Transmit {
 
     /// Notes that the first `count` bytes have left. More than [`remaining`](Self::remaining) counts as all.
     fn advance(&mut self, count: usize) {
+        self.pass(count);
+        self.released.clear();
+    }
+}
+
+impl Transmit {
+    fn pass(&mut self, count: usize) {
         let mut count = count.min(self.remaining);
         self.remaining -= count;
         while count > 0 {

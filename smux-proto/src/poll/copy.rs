@@ -4,19 +4,16 @@ use std::{
     future::poll_fn,
     io::{self, IoSliceMut},
     task::{Context, Poll, ready},
-    vec::Vec,
+    vec,
 };
 
 use bytes::{BufMut, Bytes};
 
-use super::stream_handle::StreamHandle;
+use super::{
+    pacing::{COPY, FEW, STEPS},
+    stream_handle::StreamHandle,
+};
 use crate::StreamError;
-
-/// Bytes that [`StreamHandle::copy_to`] offers a writer at a time.
-const COPY: usize = 16 * 1024;
-
-/// Steps of a copy per poll, then it lets other tasks run: some hundred microseconds of work.
-const STEPS: usize = 32;
 
 impl StreamHandle {
     /// As [`poll_read`](Self::poll_read), into the buffers one after the other.
@@ -27,7 +24,7 @@ impl StreamHandle {
     ) -> Poll<Result<usize, StreamError>> {
         let mut read = 0;
         for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
-            match self.poll_read(cx, &mut &mut **buf) {
+            match self.poll_read(cx, buf) {
                 Poll::Ready(Ok(count)) => {
                     read += count;
                     if count < buf.len() {
@@ -39,6 +36,59 @@ impl StreamHandle {
                 blocked_or_failed => return blocked_or_failed,
             }
         }
+        Poll::Ready(Ok(read))
+    }
+
+    /// As [`poll_read`](Self::poll_read), into any [`BufMut`]: for instance one that was never initialised.
+    ///
+    /// `buf` may use the session: the bytes are copied through a buffer in between, which is filled under the lock.
+    /// Should `buf` panic, up to 16 KiB are lost.
+    pub fn poll_read_buf(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+    ) -> Poll<Result<usize, StreamError>> {
+        let room = buf.remaining_mut();
+        let read = ready!(self.poll_read_through::<FEW>(cx, buf, room))?;
+        // Most reads are small, and need no larger buffer to be cleared.
+        if read < FEW || read == room {
+            return Poll::Ready(Ok(read));
+        }
+        self.read_more(cx, buf, room, read)
+    }
+
+    #[inline(never)]
+    fn read_more(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+        room: usize,
+        mut read: usize,
+    ) -> Poll<Result<usize, StreamError>> {
+        while read < room {
+            match self.poll_read_through::<COPY>(cx, buf, room - read) {
+                Poll::Ready(Ok(count)) => {
+                    read += count;
+                    if count < COPY {
+                        break;
+                    }
+                }
+                // The next call gets the error, or waits.
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_read_through<const SIZE: usize>(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut impl BufMut,
+        room: usize,
+    ) -> Poll<Result<usize, StreamError>> {
+        let mut through = [0; SIZE];
+        let read = ready!(self.poll_read(cx, &mut through[..room.min(SIZE)]))?;
+        buf.put_slice(&through[..read]);
         Poll::Ready(Ok(read))
     }
 
@@ -69,14 +119,6 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// [`poll_stopped`](Self::poll_stopped) as a future. Cancel-safe.
-    ///
-    /// # Errors
-    /// If the session ends before.
-    pub async fn stopped(&self) -> Result<(), StreamError> {
-        poll_fn(|cx| self.poll_stopped(cx)).await
-    }
-
     /// Gives `write` all that the peer sends, and returns how many bytes it were. `write` takes some of the bytes that it is
     /// given and returns how many; it is called without the session's lock.
     ///
@@ -88,7 +130,7 @@ impl StreamHandle {
         &self,
         mut write: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) -> io::Result<u64> {
-        let mut buffer = Vec::with_capacity(COPY);
+        let mut buffer = vec![0; COPY];
         let mut copied = 0;
         poll_fn(|cx| {
             for _ in 0..STEPS {
@@ -108,15 +150,14 @@ impl StreamHandle {
     fn poll_copy(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut Vec<u8>,
+        buffer: &mut [u8],
         write: &mut impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        buffer.clear();
-        let mut room = (&mut *buffer).limit(COPY);
-        if ready!(self.poll_peek(cx, &mut room))? == 0 {
+        let peeked = ready!(self.poll_peek(cx, buffer))?;
+        if peeked == 0 {
             return Poll::Ready(Ok(0));
         }
-        let count = ready!(write(cx, buffer))?;
+        let count = ready!(write(cx, &buffer[..peeked]))?;
         if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }

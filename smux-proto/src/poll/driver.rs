@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    pump::Pumps,
+    pumps::Pumps,
     session_handle::SessionHandle,
     transport::{Clock, Transport},
 };

@@ -20,12 +20,14 @@
 //!
 //! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads into its own
 //!   buffer without the lock and hands over the bytes under it.
-//!   (With feature `tracing`, whatever the program's subscriber does with an event it does under the lock.)
-//! * **Wakers are neither woken nor dropped under the lock**: either may run a runtime's code, which may come back here.
+//! * **No code of others under the lock**: it may come back here. Wakers are cloned, woken and dropped without it, the
+//!   owners of [`Bytes`](bytes::Bytes) dropped, buffers filled, values formatted, the clock read, the transport's errors
+//!   formatted and dropped. (With feature `tracing`, what the program's subscriber does with an event it does under the
+//!   lock.)
 //! * **Reading never waits for writing**, nor the other way round. Reading stops while the session's receive buffer
 //!   is full, writing while there is nothing to write.
-//! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock. Where several may
-//!   wait (opening, accepting, the end of the session) all are woken, so a waiter that was cancelled takes nothing with it.
+//! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock. The tasks that wait to
+//!   open or accept have their turn one after the other; a waiter that is cancelled passes its turn on.
 //! * **A pump is woken once** until it runs again, and only for a reason: output where there was none, room to read
 //!   where there was none, an earlier deadline, the end.
 //! * **Wakers of streams**: one for reading, one for writing and one for the peer's stop. Of several tasks that wait for
@@ -41,26 +43,34 @@
 
 mod addresses;
 mod copy;
+mod dispatch;
 mod driver;
+mod flush_queue;
 #[cfg(test)]
 mod interleavings;
+mod pacing;
 mod pump;
+mod pumps;
 mod read_pump;
 mod session_handle;
 mod shared;
 mod split;
+mod stash;
+mod state;
 mod stream_handle;
 mod sync;
 mod timer_pump;
 mod transport;
+mod wait_queue;
 mod wakers;
 mod write_pump;
 
 pub use addresses::Addresses;
 pub use driver::{Driver, connect};
-pub use pump::Pumps;
+pub use pumps::Pumps;
 pub use read_pump::ReadPump;
-pub use session_handle::{Incoming, SessionHandle};
+pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};
+pub use shared::SessionId;
 pub use split::{ReadHandle, ReuniteError, WriteHandle};
 pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
@@ -71,6 +81,7 @@ pub use write_pump::WritePump;
 const _: () = {
     const fn check<T: Send + Sync + Unpin>() {}
     check::<SessionHandle>();
+    check::<WeakSessionHandle>();
     check::<StreamHandle>();
     check::<ReadHandle>();
     check::<WriteHandle>();

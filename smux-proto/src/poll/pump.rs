@@ -1,76 +1,10 @@
-//! The three pumps that move a session: input, output and deadlines.
-//!
-//! A [`Driver`](super::Driver) runs them in one task. Threads can run one each, with a waker that unparks the
-//! thread: then a thread that is blocked in its transport does not see the end of the session, so whoever runs the
-//! [`TimerPump`] shuts the transport when that pump is done.
+//! What the three pumps have in common.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use super::{
-    read_pump::ReadPump, session_handle::SessionHandle, shared::Shared, timer_pump::TimerPump,
-    transport::Clock, write_pump::WritePump,
-};
-use crate::{Config, Session, Side};
+use super::shared::Shared;
 
-/// One read, and one gathered write. It stays in the processor's cache; four times as much costs a third of the throughput.
-pub(super) const BUFFER: usize = 64 * 1024;
-
-/// Rounds of a pump per poll, then it lets other tasks run: some hundred microseconds of work.
-pub(super) const ROUNDS: usize = 8;
-
-/// The three pumps of a session. The session is aborted if one is dropped before it is done.
-#[derive(Debug)]
-pub struct Pumps {
-    /// Moves input.
-    pub read: ReadPump,
-    /// Moves output.
-    pub write: WritePump,
-    /// Keeps the deadlines and tells the end.
-    pub timer: TimerPump,
-}
-
-impl Pumps {
-    /// A new session: a handle for the application, and what moves it.
-    pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        let session = new_session(side, config, &clock);
-        let shared = Arc::new(Shared::new(session, clock));
-        let pumps = Self {
-            read: ReadPump::new(Pump::new(&shared)),
-            write: WritePump::new(Pump::new(&shared)),
-            timer: TimerPump::new(Pump::new(&shared)),
-        };
-        (SessionHandle::first(shared), pumps)
-    }
-
-    /// Whoever polls all three in one task begins so: none of them need be woken for what the others do, and one look at the clock
-    /// serves them all.
-    pub(super) fn begin(&mut self) {
-        let Self { read, write, timer } = self;
-        let shared = &read.pump.shared;
-        let now = Some(shared.now());
-        let wakers = shared.take_pump_wakers();
-        drop(wakers);
-        read.pump.time = now;
-        write.pump.time = now;
-        timer.pump.time = now;
-    }
-}
-
-/// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that collide.
-fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
-    let seed = RandomState::new().hash_one(side);
-    match side {
-        Side::Client => Session::client(config, seed, clock.now()),
-        Side::Server => Session::server(config, seed, clock.now()),
-    }
-}
-
-/// What the pumps have in common: whoever drops one before it is done ends the session.
+/// A pump's part of the session, which ends if this is dropped before the pump is done.
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
     /// The time of the poll under way, for a pump that is polled with others.
@@ -79,7 +13,7 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Arc::clone(shared),
             time: None,
@@ -94,7 +28,7 @@ impl Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        self.shared.with(|state| state.drop_pump(self.done));
+        self.shared.act(|state| state.drop_pump(self.done));
     }
 }
 

@@ -4,20 +4,23 @@ use std::{
     fmt, io, mem,
     ops::Range,
     task::{Context, Poll, ready},
-    vec,
-    vec::Vec,
 };
 
 use super::{
-    pump::{BUFFER, Pump, ROUNDS, miscounted},
+    pacing::{BUFFER, Pace, ROUNDS},
+    pump::{Pump, miscounted},
+    stash::{ReadBuffer, Reader},
+    state::State,
     transport::TransportRead,
-    wakers::replace,
 };
+use crate::TransportError;
 
 /// Moves input from the transport to the session.
 pub struct ReadPump {
     pub(super) pump: Pump,
-    buffer: Vec<u8>,
+    /// From before a read until the session has taken all of it.
+    buffer: Option<ReadBuffer>,
+    reader: Reader,
     /// What was read and the session has not taken.
     unread: Range<usize>,
     /// The session wanted no more input when last asked.
@@ -27,63 +30,12 @@ pub struct ReadPump {
     pace: Pace,
 }
 
-/// Divides input into pieces that wake about a crowd of tasks each, and lets a crowd run before the next piece.
-///
-/// One read may bring something for hundreds of tasks. Delivered at once, all of them would run before the first
-/// answer leaves, and the peer would sit idle meanwhile; in turns, both ends work at the same time. That more than doubles the
-/// rate of 100 concurrent round trips. Bulk data wakes few, so its pieces are whole reads.
-struct Pace {
-    /// Bytes to deliver under one lock.
-    piece: usize,
-    /// Something was delivered since this last made way, so that it makes progress however many are woken meanwhile. They may have
-    /// run already, when the transport had nothing: then this makes way once more than it has to.
-    delivered: bool,
-    /// The session's count of streams woken, as of the last look.
-    woken: u64,
-}
-
-impl Pace {
-    /// Half of it is enough to let others run; a piece that wakes more is too large.
-    const CROWD: u64 = 32;
-    /// Smaller pieces would cost more in locking than they win.
-    const SMALLEST: usize = 1024;
-
-    fn new() -> Self {
-        Self {
-            piece: BUFFER,
-            delivered: false,
-            woken: 0,
-        }
-    }
-
-    /// Bytes of the next piece; `None` if those whom the last one has woken should run first.
-    fn next(&mut self, woken: u64) -> Option<usize> {
-        let crowd = woken.wrapping_sub(mem::replace(&mut self.woken, woken));
-        if !mem::take(&mut self.delivered) {
-            return self.deliver();
-        }
-        if crowd > Self::CROWD {
-            self.piece = (self.piece / 2).max(Self::SMALLEST);
-        } else if crowd < Self::CROWD / 4 {
-            self.piece = (self.piece * 2).min(BUFFER);
-        }
-        if crowd < Self::CROWD / 2 {
-            return self.deliver();
-        }
-        None
-    }
-
-    fn deliver(&mut self) -> Option<usize> {
-        self.delivered = true;
-        Some(self.piece)
-    }
-}
-
 impl ReadPump {
     pub(super) fn new(pump: Pump) -> Self {
         Self {
             pump,
-            buffer: vec![0; BUFFER],
+            buffer: None,
+            reader: Reader::new(),
             unread: 0..0,
             stalled: false,
             filled: false,
@@ -94,6 +46,31 @@ impl ReadPump {
     /// Reads until the input ends or the session does. Pending while the transport has nothing or the session has no
     /// room; now and then it is pending and wakes itself, to let others run, [all others](TransportRead::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
+        let poll = self.pump(cx, transport);
+        self.give_up_buffer();
+        poll
+    }
+
+    /// Leaves the buffer to other sessions. One that waits for room keeps what it has not taken, in memory of its own unless
+    /// that is most of the buffer.
+    fn give_up_buffer(&mut self) {
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+            if let Some(buffer) = self.buffer.take() {
+                buffer.put();
+            }
+        } else if self.stalled
+            && self.unread.len() <= BUFFER / 2
+            && let Some(buffer) = &mut self.buffer
+            && buffer.is_whole()
+        {
+            let rest = buffer.split_off(self.unread.clone());
+            mem::replace(buffer, rest).put();
+            self.unread = 0..self.unread.len();
+        }
+    }
+
+    fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
             while self.stalled || !self.unread.is_empty() {
                 if !ready!(self.deliver(cx)) {
@@ -111,7 +88,11 @@ impl ReadPump {
                 transport.yield_now(cx);
                 return Poll::Pending;
             }
-            let read = ready!(transport.poll_read(cx, &mut self.buffer));
+            // All that was read before is taken.
+            let buffer = self.buffer.take().filter(ReadBuffer::is_whole);
+            let buffer = buffer.unwrap_or_else(|| ReadBuffer::take(self.reader));
+            let buffer = self.buffer.insert(buffer);
+            let read = ready!(transport.poll_read(cx, buffer.room()));
             self.received(read);
         }
         if self.pump.done {
@@ -126,11 +107,14 @@ impl ReadPump {
         match read {
             Ok(0) => {
                 let now = self.pump.now();
-                shared.with(|state| state.session.handle_eof(now));
+                shared.act(|state| state.session.handle_eof(now));
             }
-            Ok(count) if count <= self.buffer.len() => {
+            Ok(count) if count <= BUFFER => {
+                if let Some(buffer) = &mut self.buffer {
+                    buffer.note(count);
+                }
                 self.unread = 0..count;
-                self.filled = count == self.buffer.len();
+                self.filled = count == BUFFER;
                 return;
             }
             Ok(_) => self.fail(miscounted()),
@@ -140,46 +124,66 @@ impl ReadPump {
     }
 
     fn fail(&self, error: io::Error) {
+        // Also the error that the session has no use for is formatted and dropped without the lock.
+        let error = TransportError::from(error);
         let shared = &self.pump.shared;
-        shared.with(|state| state.session.handle_transport_error(error.into()));
+        shared.act(|state| state.session.handle_transport_error(error.clone()));
     }
 
     /// Gives the session what it has room for. Pending until it wants more; `false` if others should run first.
     fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let shared = &self.pump.shared;
         let now = self.pump.now();
-        let Self { pace, unread, .. } = self;
+        let Self {
+            pace,
+            unread,
+            buffer,
+            ..
+        } = self;
         let mut consumed = 0;
-        let mut done = false;
-        let wanted = shared.poll(
-            cx,
-            |state| {
-                let Some(piece) = pace.next(state.streams_woken) else {
-                    return Poll::Ready(false);
-                };
-                let unread = &self.buffer[unread.start..][..piece.min(unread.len())];
-                if !unread.is_empty() {
-                    // An error is the session's close reason, and all that follows is discarded.
-                    consumed = state
-                        .session
-                        .handle_input(now, unread)
-                        .unwrap_or(unread.len());
-                }
-                done = state.session.is_terminated();
-                if done || state.session.wants_input() {
-                    Poll::Ready(true)
-                } else {
-                    Poll::Pending
-                }
-            },
-            |state, waker| replace(&mut state.pumps.read, waker),
-        );
+        let wanted = shared.act(|state| {
+            let piece = pace.next(state.streams_woken)?;
+            let bytes = buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
+            let unread = &bytes[unread.clone()][..piece.min(unread.len())];
+            if !unread.is_empty() {
+                // An error is the session's close reason, and all that follows is discarded.
+                consumed = state
+                    .session
+                    .handle_input(now, unread)
+                    .unwrap_or(unread.len());
+            }
+            Some(wants_input(state))
+        });
         self.unread.start += consumed;
-        self.pump.done = done;
-        if wanted != Poll::Ready(false) {
-            self.stalled = wanted.is_pending();
+        let Some(mut wanted) = wanted else {
+            return Poll::Ready(false);
+        };
+        if wanted.is_pending() {
+            wanted = shared.poll(cx, wants_input, |state, waker| {
+                waker.place(&mut state.pumps.read);
+            });
         }
-        wanted
+        self.stalled = wanted.is_pending();
+        self.pump.done |= wanted == Poll::Ready(Wanted::Ended);
+        wanted.map(|_| true)
+    }
+}
+
+/// Whether the session takes input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    More,
+    /// Nothing is of use any more.
+    Ended,
+}
+
+fn wants_input(state: &mut State) -> Poll<Wanted> {
+    if state.session.is_terminated() {
+        Poll::Ready(Wanted::Ended)
+    } else if state.session.wants_input() {
+        Poll::Ready(Wanted::More)
+    } else {
+        Poll::Pending
     }
 }
 

@@ -20,17 +20,20 @@ pub struct WriteHandle {
     finish_on_drop: bool,
 }
 
-pub(super) fn split(stream: StreamHandle) -> (ReadHandle, WriteHandle) {
-    let stream = Arc::new(stream);
-    let write = WriteHandle {
-        stream: Arc::clone(&stream),
-        finish_on_drop: true,
-    };
-    let read = ReadHandle {
-        stream,
-        stop_on_drop: true,
-    };
-    (read, write)
+impl StreamHandle {
+    /// Two parts for two owners. See [`WriteHandle`] for what dropping one does.
+    pub fn into_split(self) -> (ReadHandle, WriteHandle) {
+        let stream = Arc::new(self);
+        let write = WriteHandle {
+            stream: Arc::clone(&stream),
+            finish_on_drop: true,
+        };
+        let read = ReadHandle {
+            stream,
+            stop_on_drop: true,
+        };
+        (read, write)
+    }
 }
 
 impl ReadHandle {

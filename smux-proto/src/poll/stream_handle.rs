@@ -2,18 +2,15 @@
 
 use std::{
     fmt,
+    future::{Future, poll_fn},
     io::IoSlice,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
-use super::{
-    shared::Shared,
-    split::{self, ReadHandle, WriteHandle},
-    wakers::Interest,
-};
+use super::{addresses::Addresses, shared::Shared, wakers::Interest};
 use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
@@ -29,16 +26,23 @@ pub struct StreamHandle {
     id: StreamId,
     /// The session keeps the stream until its handle closes it, so this leads to it as long as the handle lives.
     key: Key,
+    addresses: Addresses,
 }
 
 impl StreamHandle {
     /// A handle on a stream that was just opened or accepted, and counted.
-    pub(super) fn new(shared: &Arc<Shared>, id: StreamId, key: Key) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, id: StreamId, key: Key, addresses: Addresses) -> Self {
         Self {
             shared: Arc::clone(shared),
             id,
             key,
+            addresses,
         }
+    }
+
+    /// The addresses of the transport, as far as they are known.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// The stream's number, unique within its session.
@@ -46,18 +50,16 @@ impl StreamHandle {
         self.id
     }
 
-    /// Reads into `buf`. `Ok(0)` is the end of the stream, unless `buf` has no room.
-    ///
-    /// `buf` is filled under the session's lock: it must not use the session.
+    /// Reads into `buf`. `Ok(0)` is the end of the stream, unless `buf` is empty.
     ///
     /// # Errors
     /// Once everything that arrived is read: if the session or the stream ended before the peer had finished.
     pub fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut impl BufMut,
+        buf: &mut [u8],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Read, |stream| stream.read_buf(buf))
+        self.poll(cx, Interest::Read, |stream| stream.read(buf))
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as [`poll_read`](Self::poll_read).
@@ -74,12 +76,12 @@ impl StreamHandle {
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
-        buf: &mut impl BufMut,
+        buf: &mut [u8],
     ) -> Poll<Result<usize, StreamError>> {
         self.poll(cx, Interest::Read, |stream| {
             stream.peek().map_ok(|unread| {
-                let len = unread.len().min(buf.remaining_mut());
-                buf.put_slice(&unread[..len]);
+                let len = unread.len().min(buf.len());
+                buf[..len].copy_from_slice(&unread[..len]);
                 len
             })
         })
@@ -127,10 +129,10 @@ impl StreamHandle {
     /// If the session ends before, or if what was queued was dropped because the peer closed the stream.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let key = self.key;
-        self.shared.poll_streams(
+        self.shared.poll_on_streams(
             cx,
             |state| {
-                let mark = ready!(state.with_stream(key, |stream| stream.poll_sent()))?;
+                let mark = ready!(state.act_on_stream(key, |stream| stream.poll_sent()))?;
                 state.poll_flushed(key, mark)
             },
             |state, waker| state.blocked.register(key, Interest::Write, waker),
@@ -159,12 +161,18 @@ impl StreamHandle {
     /// # Errors
     /// If the session ends before.
     pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        let key = self.key;
-        self.shared.poll_streams(
-            cx,
-            |state| state.poll_stopped(key),
-            |state, waker| state.blocked.register(key, Interest::Stop, waker),
-        )
+        poll_stopped(&self.shared, self.key, cx)
+    }
+
+    /// [`poll_stopped`](Self::poll_stopped) as a future that does not keep the stream.
+    ///
+    /// # Errors
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    pub fn stopped(
+        &self,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
+        let (shared, key) = (Arc::clone(&self.shared), self.key);
+        poll_fn(move |cx| poll_stopped(&shared, key, cx))
     }
 
     /// Whether the peer has finished its data. There may still be some to read.
@@ -182,21 +190,16 @@ impl StreamHandle {
         self.act(|stream| stream.stats()).unwrap_or_default()
     }
 
-    /// Two parts for two owners. See [`WriteHandle`] for what dropping one does.
-    pub fn into_split(self) -> (ReadHandle, WriteHandle) {
-        split::split(self)
-    }
-
     fn poll<R>(
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
-        act: impl FnOnce(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
+        mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let key = self.key;
-        let poll = self.shared.poll_streams(
+        let poll = self.shared.poll_on_streams(
             cx,
-            |state| state.with_stream(key, act),
+            |state| state.act_on_stream(key, &mut act),
             |state, waker| state.blocked.register(key, interest, waker),
         );
         if poll.is_pending() && interest == Interest::Write {
@@ -208,8 +211,16 @@ impl StreamHandle {
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
         self.shared
-            .with_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
+            .act_on_streams(|state| Some(act(&mut state.session.stream_at(self.key)?)))
     }
+}
+
+fn poll_stopped(shared: &Shared, key: Key, cx: &Context<'_>) -> Poll<Result<(), StreamError>> {
+    shared.poll_on_streams(
+        cx,
+        |state| state.poll_stopped(key),
+        |state, waker| state.blocked.register(key, Interest::Stop, waker),
+    )
 }
 
 fn write_slices(
@@ -235,17 +246,22 @@ fn write_slices(
 
 impl Drop for StreamHandle {
     fn drop(&mut self) {
-        let (unused, wakers) = self.shared.with_streams(|state| {
+        let (unused, stop, wakers) = self.shared.act_on_streams(|state| {
             if let Some(stream) = state.session.stream_at(self.key) {
                 stream.close();
             }
+            let stop = state.blocked.take(self.key, Interest::Stop);
             let wakers = state.blocked.forget(self.key);
-            (state.drop_stream_handle(), wakers)
+            (state.drop_stream_handle(), stop, wakers)
         });
         drop(wakers);
+        // The task that waits for the peer's stop may have no handle.
+        if let Some(stop) = stop {
+            stop.wake();
+        }
         if unused {
             let now = self.shared.now();
-            self.shared.with(|state| state.session.close(now));
+            self.shared.act(|state| state.session.close(now));
         }
     }
 }

@@ -6,11 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    pump::{Pump, ROUNDS},
-    shared::State,
-    wakers::replace,
-};
+use super::{pacing::ROUNDS, pump::Pump, state::State, wakers::Spare};
 use crate::CloseReason;
 
 /// Keeps the session's deadlines.
@@ -59,26 +55,43 @@ impl TimerPump {
     /// runtime may report late that a sleep has ended.
     fn next(&mut self, cx: &Context<'_>) -> Deadline {
         let now = self.pump.now();
-        let (deadline, replaced) = self.pump.shared.with_streams(|state| {
-            let State { session, pumps, .. } = state;
-            let mut deadline = session.poll_timeout();
-            if deadline.is_some_and(|due| due <= now) {
-                session.handle_timeout(now);
-                deadline = session.poll_timeout();
+        let mut spare = Spare::of(cx.waker());
+        loop {
+            let sleeping_until = &mut self.sleeping_until;
+            let (deadline, gone) = self.pump.shared.act_on_streams(|state| {
+                let deadline = next_deadline(state, now, sleeping_until);
+                if matches!(deadline, Deadline::Ended(_)) {
+                    return (deadline, state.pumps.timer.take());
+                }
+                spare.place(&mut state.pumps.timer);
+                (deadline, None)
+            });
+            drop(gone);
+            if matches!(deadline, Deadline::Ended(_)) || !spare.refill() {
+                return deadline;
             }
-            if session.is_terminated() {
-                let waker = pumps.timer.take();
-                return (Deadline::Ended(state.reason()), waker);
-            }
-            pumps.armed = deadline.map(|at| self.sleeping_until.map_or(at, |until| until.min(at)));
-            self.sleeping_until = pumps.armed;
-            state.deadline_moved = false;
-            let replaced = replace(&mut pumps.timer, cx.waker());
-            (pumps.armed.map_or(Deadline::Never, Deadline::At), replaced)
-        });
-        drop(replaced);
-        deadline
+        }
     }
+}
+
+fn next_deadline(
+    state: &mut State,
+    now: Duration,
+    sleeping_until: &mut Option<Duration>,
+) -> Deadline {
+    let State { session, pumps, .. } = state;
+    let mut deadline = session.poll_timeout();
+    if deadline.is_some_and(|due| due <= now) {
+        session.handle_timeout(now);
+        deadline = session.poll_timeout();
+    }
+    if session.is_terminated() {
+        return Deadline::Ended(state.reason());
+    }
+    pumps.armed = deadline.map(|at| sleeping_until.map_or(at, |until| until.min(at)));
+    *sleeping_until = pumps.armed;
+    state.deadline_moved = false;
+    state.pumps.armed.map_or(Deadline::Never, Deadline::At)
 }
 
 enum Deadline {

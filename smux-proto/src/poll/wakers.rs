@@ -1,27 +1,29 @@
 //! Who waits for what. Only data: nothing here wakes or drops a waker unless it says so.
 
-use std::{collections::VecDeque, mem, task::Waker, vec::Vec};
+use std::{mem, task::Waker, vec::Vec};
 
 use arrayvec::ArrayVec;
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use slab::Slab;
 
 use crate::streams::table::Key;
 
-/// Wakers to wake once the lock is released.
+/// What is left to do once the lock is released: whatever runs code of others.
 #[derive(Default)]
-pub(super) struct WakeList {
+pub(super) struct Aftermath {
     inline: ArrayVec<Waker, { Self::INLINE }>,
     /// Only for the rare events that wake all waiters of a kind.
     more: Vec<Waker>,
+    /// Payload of the user that was discarded.
+    released: Vec<Bytes>,
 }
 
-impl WakeList {
+impl Aftermath {
     const INLINE: usize = 64;
-    /// Kept free for what each round wakes besides the one task of a stream: the three pumps, and the second
+    /// Kept free for what each round wakes besides the one task of a stream: the pumps, and the second
     /// task if the peer has stopped the stream.
-    const RESERVED: usize = 4;
+    const RESERVED: usize = 5;
 
     /// Whether there is room for one more stream without allocating.
     pub(super) fn has_room(&self) -> bool {
@@ -34,14 +36,19 @@ impl WakeList {
         }
     }
 
-    /// Wakes all and leaves the list empty. Call it without the lock.
-    pub(super) fn wake_all(&mut self) {
+    pub(super) fn release(&mut self, payload: &mut Vec<Bytes>) {
+        self.released.append(payload);
+    }
+
+    /// Wakes and drops all, and is empty then. Call it without the lock.
+    pub(super) fn run(&mut self) {
         self.inline.drain(..).for_each(Waker::wake);
         self.more.drain(..).for_each(Waker::wake);
+        self.released.clear();
     }
 }
 
-impl Extend<Waker> for WakeList {
+impl Extend<Waker> for Aftermath {
     fn extend<I: IntoIterator<Item = Waker>>(&mut self, wakers: I) {
         for waker in wakers {
             self.push(waker);
@@ -49,13 +56,50 @@ impl Extend<Waker> for WakeList {
     }
 }
 
-/// Puts `waker` into `slot`, unless the one in there wakes the same task. The one that it replaces is returned: drop
-/// it without the lock.
-#[must_use]
-pub(super) fn replace(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    match slot {
-        Some(old) if old.will_wake(waker) => None,
-        _ => slot.replace(waker.clone()),
+/// A task's waker on its way into the state.
+///
+/// It is cloned without the lock, and only when a slot asks for it. The waker that it replaces
+/// is in here until this is dropped, without the lock as well.
+pub(super) struct Spare<'a> {
+    waker: &'a Waker,
+    /// A clone to place, or what a clone has replaced.
+    clone: Option<Waker>,
+    placed: bool,
+    missed: bool,
+}
+
+impl<'a> Spare<'a> {
+    pub(super) fn of(waker: &'a Waker) -> Self {
+        Self {
+            waker,
+            clone: None,
+            placed: false,
+            missed: false,
+        }
+    }
+
+    /// Puts the waker into `slot`, unless the one in there wakes the same task. Without a clone it notes that one is
+    /// missing, and places nothing.
+    pub(super) fn place(&mut self, slot: &mut Option<Waker>) {
+        if slot.as_ref().is_some_and(|old| old.will_wake(self.waker)) {
+            return;
+        }
+        if self.clone.is_some() && !self.placed {
+            mem::swap(slot, &mut self.clone);
+            self.placed = true;
+        } else {
+            self.missed = true;
+        }
+    }
+
+    /// Makes the clone that was missing. True: try again to place it. Call it without the lock.
+    pub(super) fn refill(&mut self) -> bool {
+        let missed = mem::take(&mut self.missed);
+        if missed {
+            self.clone = Some(self.waker.clone());
+            self.placed = false;
+        }
+        missed
     }
 }
 
@@ -76,7 +120,7 @@ pub(super) struct StreamWakers {
     write: Option<Waker>,
 }
 
-/// Streams on which somebody waits.
+/// Streams on which a task waits.
 #[derive(Default)]
 pub(super) struct BlockedStreams {
     /// By slot, which only one of the streams that have a handle has.
@@ -89,19 +133,13 @@ impl BlockedStreams {
     /// Slots kept, so that streams that come and go in small crowds allocate nothing.
     const KEEP: usize = 256;
 
-    #[must_use]
-    pub(super) fn register(
-        &mut self,
-        key: Key,
-        interest: Interest,
-        waker: &Waker,
-    ) -> Option<Waker> {
+    pub(super) fn register(&mut self, key: Key, interest: Interest, waker: &mut Spare<'_>) {
         let slot = match interest {
             Interest::Read => &mut self.io(key).read,
             Interest::Write => &mut self.io(key).write,
             Interest::Stop => self.stop.entry(key).or_default(),
         };
-        replace(slot, waker)
+        waker.place(slot);
     }
 
     fn io(&mut self, key: Key) -> &mut StreamWakers {
@@ -120,13 +158,10 @@ impl BlockedStreams {
         }
     }
 
-    /// The stream is gone. Drop what is returned without the lock.
+    /// The stream is gone: its reader and writer too. Drop what is returned without the lock.
     #[must_use]
     pub(super) fn forget(&mut self, key: Key) -> impl Sized + use<> {
-        (
-            self.io.get_mut(key.slot()).map(mem::take),
-            self.stop.remove(&key),
-        )
+        self.io.get_mut(key.slot()).map(mem::take)
     }
 
     /// No stream has a handle any more: gives back the slots of a crowd.
@@ -142,95 +177,5 @@ impl BlockedStreams {
         io.flat_map(|wakers| [wakers.read, wakers.write])
             .chain(stop)
             .flatten()
-    }
-}
-
-/// Tasks that wait for the same thing, each in a place of its own until it leaves.
-#[derive(Default)]
-pub(super) struct WaitQueue(Slab<Option<Waker>>);
-
-impl WaitQueue {
-    /// Waits in `place`, which is taken at the first call.
-    #[must_use]
-    pub(super) fn register(&mut self, place: &mut Option<usize>, waker: &Waker) -> Option<Waker> {
-        match place.and_then(|place| self.0.get_mut(place)) {
-            Some(slot) => replace(slot, waker),
-            None => {
-                *place = Some(self.0.insert(Some(waker.clone())));
-                None
-            }
-        }
-    }
-
-    /// Gives up a place. Drop what is returned without the lock.
-    #[must_use]
-    pub(super) fn leave(&mut self, place: usize) -> Option<Waker> {
-        self.0.try_remove(place).flatten()
-    }
-
-    /// The wakers of all; their places stay taken.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Waker> {
-        self.0.iter_mut().filter_map(|(_, slot)| slot.take())
-    }
-}
-
-/// Streams whose bytes have all been taken for the transport and that wait until it is flushed that far.
-///
-/// A mark is a count of bytes since the session began. Each stream is in here once per mark it waits for, the lowest mark first.
-#[derive(Default)]
-pub(super) struct FlushQueue {
-    waiting: VecDeque<(u64, Key)>,
-    flushed: u64,
-    ended: bool,
-}
-
-impl FlushQueue {
-    /// How far the transport is known to be flushed.
-    pub(super) fn flushed(&self) -> u64 {
-        self.flushed
-    }
-
-    pub(super) fn set_flushed(&mut self, mark: u64) {
-        self.flushed = self.flushed.max(mark);
-    }
-
-    /// Nothing is flushed any more.
-    pub(super) fn end(&mut self) {
-        self.ended = true;
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    pub(super) fn wait(&mut self, mark: u64, key: Key) {
-        if let Err(place) = self.waiting.binary_search(&(mark, key)) {
-            self.waiting.insert(place, (mark, key));
-        }
-    }
-
-    pub(super) fn is_waited_for(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// Whether somebody waits no longer.
-    pub(super) fn is_due(&self) -> bool {
-        self.waiting
-            .front()
-            .is_some_and(|&(mark, _)| mark <= self.flushed)
-    }
-
-    /// The next stream that waits no longer. It may have gone: then another may be woken that has its place, and looks again.
-    pub(super) fn pop(&mut self) -> Option<Key> {
-        let &(mark, key) = self.waiting.front()?;
-        if mark > self.flushed {
-            return None;
-        }
-        self.waiting.pop_front();
-        Some(key)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
     }
 }

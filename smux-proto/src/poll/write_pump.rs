@@ -11,41 +11,23 @@ use std::{
 use bytes::Buf;
 
 use super::{
-    pump::{BUFFER, Pump, ROUNDS, miscounted},
-    shared::State,
+    pacing::{BUFFER, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
+    pump::{Pump, miscounted},
+    stash,
+    state::State,
     transport::TransportWrite,
-    wakers::replace,
 };
-use crate::Transmit;
-
-/// Slices per vectored write, many full frames or some hundred small ones that lie together.
-const SLICES: usize = 64;
-
-/// Where writes end while more follows. A kernel copies what it is given into pages; after a write that ends inside of one,
-/// every later copy is out of step with them, and on loopback TCP bulk data moves at half to two thirds of the speed.
-const PAGE: u64 = 4 << 10;
-
-/// The least that a batch holds, if there is so much. A kernel cuts what it is given into packets of a little less than 64 KiB,
-/// headers included, even on its way to an offloading network card: writes of 64 KiB are one packet and a tiny one, which costs
-/// as much. Whole pages just below it move bulk data up to 1.4 times as fast, on loopback TCP. Its multiples up to
-/// [`LARGEST_BATCH`] leave no tiny packet either.
-const SMALLEST_BATCH: usize = 60 << 10;
-
-/// The most that a batch holds: four times as much for one write and one wake-up of the peer.
-const LARGEST_BATCH: usize = 4 * SMALLEST_BATCH;
-
-/// A write that takes longer has waited for a slow transport.
-const SLOW: Duration = Duration::from_millis(1);
+use crate::{Transmit, TransportError};
 
 /// Moves output from the session to the transport.
 pub struct WritePump {
     pub(super) pump: Pump,
     /// It is large while the transport takes all at once. One that takes its time would have what is urgent wait behind a large batch.
     batch: Transmit,
-    /// For transports that gain nothing from vectored writes.
-    gathered: Vec<u8>,
     /// How much of the session's output the transport has taken.
     written: u64,
+    /// The waker for flushes while a write is blocked is in its place.
+    flushes_wake: bool,
 }
 
 /// What is to be done with the transport.
@@ -64,14 +46,22 @@ impl WritePump {
         Self {
             pump,
             batch,
-            gathered: Vec::new(),
             written: 0,
+            flushes_wake: false,
         }
     }
 
     /// Writes until the write side is shut or the session ends. Pending while the transport takes nothing or there is nothing
     /// to write; now and then it is pending and wakes itself, to let others run, [all others](TransportWrite::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
+        let poll = self.pump(cx, transport);
+        if let Some(memory) = self.batch.take_memory() {
+            stash::put_batch(memory);
+        }
+        poll
+    }
+
+    fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let mut written = 0;
         for _ in 0..ROUNDS {
             if self.pump.done {
@@ -85,24 +75,29 @@ impl WritePump {
                 return Poll::Pending;
             }
             let result = match ready!(self.next(cx)) {
-                Output::Write => ready!(self.write(cx, transport)).map(|count| written += count),
+                Output::Write => match self.write(cx, transport) {
+                    Poll::Ready(result) => result.map(|count| written += count),
+                    Poll::Pending => {
+                        ready!(self.wait_for_flush(cx));
+                        continue;
+                    }
+                },
                 Output::Flush(mark) => {
                     let flushed = ready!(transport.poll_flush(cx));
                     flushed.map(|()| self.flushed(mark))
                 }
                 Output::Close => {
                     let closed = ready!(transport.poll_close(cx));
-                    self.pump.done = true;
+                    self.end();
                     closed
                 }
                 Output::Done => {
-                    self.pump.done = true;
+                    self.end();
                     Ok(())
                 }
             };
             if let Err(error) = result {
                 self.fail(error);
-                self.pump.done = true;
             }
         }
         cx.waker().wake_by_ref();
@@ -115,13 +110,35 @@ impl WritePump {
             pump,
             batch,
             written,
+            flushes_wake,
             ..
         } = self;
         let now = pump.now();
-        pump.shared.poll(
+        let next = pump.shared.poll(
             cx,
-            |state| next_output(state, now, batch, written),
-            |state, waker| replace(&mut state.pumps.write, waker),
+            |state| {
+                let blocked = state.pumps.blocked_write.as_ref();
+                *flushes_wake = blocked.is_some_and(|waker| waker.will_wake(cx.waker()));
+                next_output(state, now, batch, written)
+            },
+            |state, waker| waker.place(&mut state.pumps.write),
+        );
+        batch.release();
+        next
+    }
+
+    /// The transport takes no bytes. Ready if it has taken some that a flush waits for.
+    fn wait_for_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.flushes_wake {
+            return Poll::Pending;
+        }
+        self.pump.shared.poll_on_streams(
+            cx,
+            |state| match state.flushes.is_wanted() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            },
+            |state, waker| waker.place(&mut state.pumps.blocked_write),
         )
     }
 
@@ -145,10 +162,13 @@ impl WritePump {
         } else {
             chunks
         };
+        let mut buffer = Vec::new();
         let gathered;
         let offered = if offered.len() > 1 && !transport.is_vectored() {
-            gather(&mut self.gathered, offered);
-            gathered = [IoSlice::new(&self.gathered)];
+            // For transports that gain nothing from vectored writes.
+            buffer = stash::take_gathered();
+            gather(&mut buffer, offered);
+            gathered = [IoSlice::new(&buffer)];
             &gathered
         } else {
             offered
@@ -158,6 +178,9 @@ impl WritePump {
         let shared = &self.pump.shared;
         let began = large.then(|| shared.now());
         let result = transport.poll_write(cx, offered);
+        if buffer.capacity() > 0 {
+            stash::put_gathered(buffer);
+        }
         let is_slow = began.is_some_and(|began| shared.now().saturating_sub(began) > SLOW);
         if !matches!(result, Poll::Ready(Ok(count)) if count == most) || is_slow {
             self.batch.set_batch_size(SMALLEST_BATCH);
@@ -179,21 +202,28 @@ impl WritePump {
         let batch = &mut self.batch;
         self.pump
             .shared
-            .with(|state| state.session.note_written(now, batch));
+            .act(|state| state.session.note_written(now, batch));
     }
 
     /// The reading side may still have something, so this is not the session's end yet.
-    fn fail(&self, error: io::Error) {
+    fn fail(&mut self, error: io::Error) {
         let now = self.pump.now();
-        self.pump.shared.with(|state| {
-            state.session.handle_write_error(now, error.into());
-            state.flushes.end();
+        let error = TransportError::from(error);
+        self.pump.shared.act(|state| {
+            state.session.handle_write_error(now, error.clone());
         });
+        self.end();
+    }
+
+    /// Nothing is left to write.
+    fn end(&mut self) {
+        self.pump.done = true;
+        self.pump.shared.act(|state| state.end_writing(true));
     }
 
     fn flushed(&self, mark: u64) {
         let now = self.pump.now();
-        self.pump.shared.with(|state| {
+        self.pump.shared.act(|state| {
             state.session.handle_flush_end(now);
             state.flushes.set_flushed(mark);
         });
@@ -210,7 +240,8 @@ fn next_output(
         session, flushes, ..
     } = state;
     *written = session.bytes_emitted() - batch.remaining() as u64;
-    let unflushed = *written > flushes.flushed();
+    flushes.set_written(*written);
+    let unflushed = !flushes.is_all_flushed();
     if session.is_terminated() {
         // A thread that reads may see the end first: what was written before it still counts.
         return Poll::Ready(if unflushed {
@@ -220,11 +251,14 @@ fn next_output(
         });
     }
     // A session that always has more to send would never flush otherwise.
-    if unflushed && flushes.is_waited_for() {
-        session.handle_flush_begin(now);
-        return Poll::Ready(Output::Flush(*written));
+    let flush = flushes.is_wanted();
+    if session.wants_transmit()
+        && !batch.has_memory()
+        && let Some(memory) = stash::take_batch()
+    {
+        batch.set_memory(memory);
     }
-    if session.poll_transmit(now, batch) {
+    if !flush && session.poll_transmit(now, batch) {
         return Poll::Ready(Output::Write);
     }
     if unflushed {
@@ -274,6 +308,13 @@ fn gather(into: &mut Vec<u8>, slices: &[IoSlice<'_>]) {
     for slice in slices {
         let room = BUFFER - into.len();
         into.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+}
+
+impl Drop for WritePump {
+    fn drop(&mut self) {
+        let done = self.pump.done;
+        self.pump.shared.act(|state| state.end_writing(done));
     }
 }
 

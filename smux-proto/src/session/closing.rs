@@ -17,7 +17,7 @@ impl Session {
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
-        self.streams.trace.draining(self.streams.table.len());
+        self.streams.trace.draining(self.stream_count());
         self.streams.notify_opener();
         self.close_if_drained(now);
     }
@@ -115,11 +115,12 @@ impl Session {
 
     fn handle_liveness(&mut self, now: Duration) {
         let reading = self.wants_input();
-        match self.liveness.handle_timeout(now, reading) {
-            Some(Due::Nop) => self.trim(),
-            Some(Due::PeerSilent) => self.terminate(CloseReason::KeepAliveTimeout),
-            Some(Due::WriteStuck) => self.terminate(CloseReason::WriteTimeout),
-            None => {}
+        while let Some(due) = self.liveness.handle_timeout(now, reading) {
+            match due {
+                Due::Nop => self.trim(),
+                Due::PeerSilent => return self.terminate(CloseReason::KeepAliveTimeout),
+                Due::WriteStuck => return self.terminate(CloseReason::WriteTimeout),
+            }
         }
     }
 
@@ -163,7 +164,7 @@ impl Session {
 
     /// Ends a drain whose last stream has gone.
     pub(crate) fn close_if_drained(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Draining(_)) && self.streams.table.len() == 0 {
+        if matches!(self.phase, Phase::Draining(_)) && self.stream_count() == 0 {
             self.close(now);
         }
     }
@@ -171,7 +172,7 @@ impl Session {
     /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
     fn end(&mut self, reason: CloseReason) {
         if self.streams.reason.is_none() {
-            self.streams.trace.ended(&reason, self.streams.table.len());
+            self.streams.trace.ended(&reason, self.stream_count());
             self.streams.reason = Some(reason);
             self.streams.events.closed();
         }
@@ -194,6 +195,5 @@ impl Session {
         self.end_input();
         self.phase = Phase::Terminated;
         self.streams.end_output();
-        self.streams.segments.trim();
     }
 }

@@ -38,7 +38,9 @@ impl Session {
         }
         if !self.wants_input() {
             self.liveness.pause();
-            self.streams.input_waits();
+            if !self.streams.has_receive_budget() {
+                self.streams.input_waits();
+            }
         }
         let taken = data.len() - rest.len();
         self.streams.stats.bytes_received += taken as u64;
@@ -76,9 +78,12 @@ impl Session {
             Command::Syn => self.handle_syn(id),
             Command::Fin => self.handle_fin(id),
             Command::Psh => self.begin_data(id, length.into()),
-            // An update acts with its body. Any byte was a sign of life already, so a NOP says
-            // nothing more.
-            Command::Upd | Command::Nop => Ok(()),
+            Command::Nop => {
+                self.liveness.heard_keep_alive();
+                Ok(())
+            }
+            // It acts with its body.
+            Command::Upd => Ok(()),
         }
     }
 
@@ -97,12 +102,18 @@ impl Session {
         };
         self.streams.stats.streams_refused += 1;
         self.streams.trace.refused(id, because);
-        if !matches!(self.phase, Phase::Receiving(_))
-            && self.streams.scheduler.refuse(id) > self.streams.config.max_owed_refusals()
-        {
+        if matches!(self.phase, Phase::Receiving(_)) {
+            return Ok(());
+        }
+        self.streams.scheduler.refuse(id);
+        self.unheard_refusals += 1;
+        // What the peer cannot have read yet counts once more: it may have sent as many meanwhile.
+        let limit = self.streams.config.max_owed_refusals();
+        let owed = self.streams.scheduler.owed_refusals();
+        if self.unheard_refusals > limit || owed > limit.saturating_mul(2) {
             return Err(ProtocolError::TooManyRefusals);
         }
-        self.glitch()
+        Ok(())
     }
 
     /// Why no stream of the peer can be taken in, if so.
@@ -129,15 +140,19 @@ impl Session {
             self.streams.stats.ignored.unknown_stream += 1;
             return Ok(());
         };
-        let first = !self.streams.table[key].has(Flag::PeerFinished);
+        let stream = &mut self.streams.table[key];
+        let first = !stream.has(Flag::PeerFinished);
+        if !first && stream.has(Flag::PeerClosed) {
+            self.streams.stats.ignored.repeated_fin += 1;
+            return self.glitch();
+        }
         if first {
             self.streams.on_peer_finished(key);
+        } else {
+            stream.set(Flag::PeerClosed);
         }
-        if !first || !self.streams.config.half_close() {
-            if self.streams.table[key].has(Flag::Stopped) {
-                self.streams.stats.ignored.repeated_fin += 1;
-                return self.glitch();
-            }
+        let reads_no_more = !first || !self.streams.config.half_close();
+        if reads_no_more && !self.streams.table[key].has(Flag::Stopped) {
             self.streams.on_peer_stopped(key);
         }
         self.streams.remove_if_done(key);
@@ -157,12 +172,10 @@ impl Session {
             Some((key, stream)) if stream.takes_data() => {
                 self.receiver = Some(key);
                 self.streams.begin_data(key);
-                self.glitches = self.glitches.saturating_sub(1);
+                self.glitches.forgive();
             }
-            Some((_, stream)) if stream.has(Flag::PeerFinished) => {
-                ignored.after_fin += 1;
-                return self.glitch();
-            }
+            // The reference sends the rest of a write behind the FIN of a concurrent close.
+            Some((_, stream)) if stream.has(Flag::PeerFinished) => ignored.after_fin += 1,
             Some((_, stream)) if stream.has(Flag::ReadStopped) && !stream.has(Flag::Closed) => {
                 ignored.reading_stopped += 1;
             }
@@ -179,9 +192,15 @@ impl Session {
         };
         let stream: &mut Stream = &mut self.streams.table[key];
         match stream.send.update(update) {
-            UpdateOutcome::Applied => self.streams.notify_writer_with_room(key),
+            UpdateOutcome::Applied => {
+                stream.clear(Flag::AckedTooMuch);
+                self.streams.notify_writer_with_room(key);
+            }
             // The writer is to see the error.
-            UpdateOutcome::Ahead => self.streams.notify_writer(key),
+            UpdateOutcome::Ahead => {
+                stream.set(Flag::AckedTooMuch);
+                self.streams.notify_writer(key);
+            }
             UpdateOutcome::Stale => {
                 self.streams.stats.ignored.stale_upd += 1;
                 return self.glitch();
@@ -190,12 +209,8 @@ impl Session {
         Ok(())
     }
 
-    /// Counts a useless frame; useful ones count against it.
+    /// Counts a useless frame; useful ones and time count against it.
     fn glitch(&mut self) -> Result<(), ProtocolError> {
-        self.glitches = self.glitches.saturating_add(1);
-        if self.glitches > self.streams.config.max_glitches() {
-            return Err(ProtocolError::TooManyGlitches);
-        }
-        Ok(())
+        self.glitches.count(self.now)
     }
 }

@@ -4,8 +4,9 @@ use core::time::Duration;
 
 use crate::config::KeepAlive;
 
-/// A deadline that is noticed later than this is looked at once more before it counts.
-const GRACE: Duration = Duration::from_secs(1);
+/// A deadline that is noticed later than this grants a grace: the driver was away when it was due,
+/// so signs of life may lie unread in the transport.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What the clocks of a session say is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,18 +18,58 @@ pub(super) enum Due {
     WriteStuck,
 }
 
+/// How long something may go on without the peer, and whether the grace for it has been granted.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    since: Duration,
+    /// The end of the grace, which is granted at most once until it [restarts](Self::restart).
+    grace: Option<Duration>,
+}
+
+impl Patience {
+    const fn new(now: Duration) -> Self {
+        Self {
+            since: now,
+            grace: None,
+        }
+    }
+
+    const fn restart(&mut self, now: Duration) {
+        *self = Self::new(now);
+    }
+
+    fn ends(&self, timeout: Duration) -> Duration {
+        self.grace
+            .unwrap_or_else(|| self.since.saturating_add(timeout))
+    }
+
+    /// Grants the grace if this end is noticed late and none was granted before.
+    fn extend(&mut self, now: Duration, end: Duration, grace: Duration) -> bool {
+        let is_late = now.saturating_sub(end) >= grace.min(LATE);
+        let extends = is_late && self.grace.is_none();
+        if extends {
+            self.grace = Some(now.saturating_add(grace));
+        }
+        extends
+    }
+}
+
 /// The three clocks of a session's life: one for each direction, and one for a write or a flush under way.
 #[derive(Debug)]
 pub(super) struct Liveness {
     keep_alive: Option<KeepAlive>,
-    /// When a byte last arrived, or reading last began again after a pause of ours.
-    heard: Duration,
+    /// Since a byte last arrived, or reading last began again after a pause of ours.
+    silence: Patience,
+    /// The peer has sent a keep-alive, so that it would send more if it lived.
+    peer_keeps_alive: bool,
     /// When a byte last left.
     left: Duration,
-    /// The bytes being written and since when there was no progress.
-    writing: Option<(usize, Duration)>,
-    /// Since when a flush of the transport is under way.
-    flushing: Option<Duration>,
+    /// Bytes are being written.
+    writing: Option<usize>,
+    /// A flush of the transport is under way.
+    flushing: bool,
+    /// Since the write or the flush under way last made progress.
+    no_progress: Patience,
     nop_due: bool,
     /// Reading paused since a byte last arrived, so the silence was (partly) ours.
     paused: bool,
@@ -38,10 +79,12 @@ impl Liveness {
     pub(super) const fn new(keep_alive: Option<KeepAlive>, now: Duration) -> Self {
         Self {
             keep_alive,
-            heard: now,
+            silence: Patience::new(now),
+            peer_keeps_alive: false,
             left: now,
             writing: None,
-            flushing: None,
+            flushing: false,
+            no_progress: Patience::new(now),
             nop_due: false,
             paused: false,
         }
@@ -49,8 +92,14 @@ impl Liveness {
 
     /// Any byte is a sign of life, also one inside a frame.
     pub(super) const fn heard(&mut self, now: Duration) {
-        self.heard = now;
+        self.silence.restart(now);
+        self.no_progress.grace = None;
         self.paused = false;
+    }
+
+    /// A keep-alive has arrived: from now on their absence counts against the peer.
+    pub(super) const fn heard_keep_alive(&mut self) {
+        self.peer_keeps_alive = true;
     }
 
     /// This side stops reading for a while.
@@ -58,85 +107,79 @@ impl Liveness {
         self.paused = true;
     }
 
-    /// Compares what is left of the batch being written with what was left before.
-    pub(super) const fn wrote(&mut self, now: Duration, remaining: usize) {
-        if let Some((before, _)) = self.writing
-            && remaining < before
-        {
+    /// Compares what is left of the batch being written with what was left before. Returns whether
+    /// that is less.
+    pub(super) fn wrote(&mut self, now: Duration, remaining: usize) -> bool {
+        let progressed = self.writing.is_some_and(|before| remaining < before);
+        if progressed {
             self.left = now;
-            self.writing = if remaining == 0 {
-                None
-            } else {
-                Some((remaining, now))
-            };
+            self.no_progress.restart(now);
+            self.writing = (remaining > 0).then_some(remaining);
         }
+        progressed
     }
 
     /// So many bytes are to be written now; more of them are no progress.
-    pub(super) fn writing(&mut self, now: Duration, bytes: usize) {
-        let since = self.writing.map_or(now, |(_, since)| since);
-        self.writing = Some((bytes, since));
+    pub(super) const fn writing(&mut self, now: Duration, bytes: usize) {
+        if !self.has_output() {
+            self.no_progress.restart(now);
+        }
+        self.writing = Some(bytes);
         self.nop_due = false;
     }
 
     /// The transport begins to pass on what it has taken. That it had taken something was progress.
-    pub(super) fn flush_begins(&mut self, now: Duration) {
-        if self.flushing.is_none() {
-            self.flushing = Some(now);
-            self.progressed(now);
+    pub(super) const fn flush_begins(&mut self, now: Duration) {
+        if !self.flushing {
+            self.flushing = true;
+            self.no_progress.restart(now);
         }
     }
 
-    pub(super) fn flush_ends(&mut self, now: Duration) {
-        if self.flushing.take().is_some() {
-            self.progressed(now);
+    pub(super) const fn flush_ends(&mut self, now: Duration) {
+        if self.flushing {
+            self.flushing = false;
+            self.no_progress.restart(now);
         }
-    }
-
-    fn progressed(&mut self, now: Duration) {
-        self.writing = self.writing.map(|(bytes, _)| (bytes, now));
     }
 
     pub(super) const fn is_writing(&self) -> bool {
         self.writing.is_some()
     }
 
+    /// Whether a write or a flush is under way.
+    const fn has_output(&self) -> bool {
+        self.writing.is_some() || self.flushing
+    }
+
     pub(super) const fn nop_due(&self) -> bool {
         self.nop_due
     }
 
-    /// What is due at `now`. A NOP becomes due once, until a batch goes out.
+    /// The next thing that is due at `now`. A NOP becomes due once, until a batch goes out.
     pub(super) fn handle_timeout(&mut self, now: Duration, reading: bool) -> Option<Due> {
-        let (due, at) = self.next(reading)?;
-        if now < at {
-            return None;
-        }
-        match due {
-            Due::Nop => self.nop_due = true,
-            Due::PeerSilent if self.paused => {
-                self.heard(now);
+        let KeepAlive { interval, .. } = self.keep_alive?;
+        loop {
+            let (due, at) = self.next(reading)?;
+            if now < at {
                 return None;
             }
-            Due::PeerSilent | Due::WriteStuck if self.was_late(now, at) => return None,
-            Due::PeerSilent | Due::WriteStuck => {}
+            let extended = match due {
+                Due::Nop => {
+                    self.nop_due = true;
+                    false
+                }
+                Due::PeerSilent if self.paused => {
+                    self.heard(now);
+                    true
+                }
+                Due::PeerSilent => self.silence.extend(now, at, interval),
+                Due::WriteStuck => self.no_progress.extend(now, at, interval),
+            };
+            if !extended {
+                return Some(due);
+            }
         }
-        Some(due)
-    }
-
-    /// Whoever drives the session was away when this was due, so signs of life may lie unread in the transport:
-    /// grants a moment to find them.
-    fn was_late(&mut self, now: Duration, due: Duration) -> bool {
-        let Some(KeepAlive { interval, timeout }) = self.keep_alive else {
-            return false;
-        };
-        let grace = interval.min(GRACE);
-        if now.saturating_sub(due) < grace {
-            return false;
-        }
-        self.heard = now.saturating_add(grace).saturating_sub(timeout);
-        self.progressed(self.heard);
-        self.flushing = self.flushing.map(|_| self.heard);
-        true
     }
 
     pub(super) fn next_timeout(&self, reading: bool) -> Option<Duration> {
@@ -144,19 +187,23 @@ impl Liveness {
     }
 
     fn next(&self, reading: bool) -> Option<(Due, Duration)> {
-        let KeepAlive { interval, timeout } = self.keep_alive?;
-        // While we do not read, silence says nothing about the peer.
-        let silent = reading.then(|| (Due::PeerSilent, self.heard.saturating_add(timeout)));
+        let KeepAlive {
+            interval,
+            timeout,
+            required,
+        } = self.keep_alive?;
+        let silence_ends = self.silence.ends(timeout);
+        // While we do not read, silence says nothing about the peer. Nor does it about one that has
+        // nothing to say and sends no keep-alives.
+        let counts = reading && (required || self.peer_keeps_alive);
+        let silent = counts.then_some((Due::PeerSilent, silence_ends));
         // A peer that is heard of lives, and just does not read for a while.
-        let output = self
-            .flushing
-            .or_else(|| self.writing.map(|(_, since)| since));
-        let stuck = output.map(|since| {
-            let since = since.max(self.heard);
-            (Due::WriteStuck, since.saturating_add(timeout))
+        let stuck = self.has_output().then(|| {
+            let ends = self.no_progress.ends(timeout).max(silence_ends);
+            (Due::WriteStuck, ends)
         });
         // Output under way is a sign of life in itself, and a NOP would only queue behind it.
-        let nop = (!self.nop_due && output.is_none())
+        let nop = (!self.nop_due && !self.has_output())
             .then(|| (Due::Nop, self.left.saturating_add(interval)));
         [silent, stuck, nop]
             .into_iter()

@@ -1,14 +1,17 @@
 //! The session: every part put together.
 
 mod closing;
+mod glitches;
 mod input;
 mod keep_alive;
 mod output;
 mod phase;
 
+use alloc::sync::Arc;
 use core::{task::Poll, time::Duration};
 
 use crate::{
+    buffer::BufferSource,
     config::Config,
     error::{CloseReason, OpenError},
     stats::{SessionStats, StreamStats},
@@ -16,6 +19,7 @@ use crate::{
     wire::{Decoder, Side, StreamId, Version},
 };
 
+use glitches::Glitches;
 use keep_alive::Liveness;
 use phase::Phase;
 
@@ -44,7 +48,9 @@ pub struct Session {
     accepting: bool,
     phase: Phase,
     liveness: Liveness,
-    glitches: u32,
+    glitches: Glitches,
+    /// Streams refused since the transport last took output: the peer cannot have read of more.
+    unheard_refusals: usize,
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
     now: Duration,
@@ -76,7 +82,8 @@ impl Session {
             accepting: true,
             phase: Phase::Open,
             liveness: Liveness::new(config.keep_alive(), now),
-            glitches: 0,
+            glitches: Glitches::new(config.max_glitches(), now),
+            unheard_refusals: 0,
             // The reference steps its counter before use: ids 1 and 0 never name a stream.
             next_id: Some(match side {
                 Side::Client => 3,
@@ -86,6 +93,11 @@ impl Session {
             output_idle: false,
             streams: Streams::new(config, side, version, seed),
         }
+    }
+
+    /// Takes buffers from `source` from now on, and gives spent ones back there: any number of sessions can share one.
+    pub fn set_buffer_source(&mut self, source: Arc<dyn BufferSource>) {
+        self.streams.segments.set_source(source);
     }
 
     /// Opens a stream. Its SYN leaves with the next batch, together with what is written meanwhile;
@@ -121,6 +133,28 @@ impl Session {
         };
         self.next_id = next;
         Poll::Ready(Ok((id, key)))
+    }
+
+    /// Whether opening would not be pending. If it would, [`Event::Openable`] follows.
+    #[cfg(feature = "poll")]
+    pub(crate) fn poll_openable(&mut self) -> bool {
+        self.is_closed()
+            || matches!(self.phase, Phase::Draining(_))
+            || self
+                .next_id
+                .is_none_or(|id| self.streams.poll_openable(StreamId::new(id)))
+    }
+
+    /// Whether accepting would not be pending.
+    #[cfg(feature = "poll")]
+    pub(crate) fn is_acceptable(&self) -> bool {
+        !self.streams.backlog.is_empty() || self.is_input_over()
+    }
+
+    /// Whether nothing is received any more.
+    #[cfg(feature = "poll")]
+    pub(crate) fn is_input_over(&self) -> bool {
+        self.streams.input_over
     }
 
     /// Takes the stream of the peer that has waited longest, with whatever has arrived on it.
@@ -177,12 +211,39 @@ impl Session {
         self.streams.events.may_be_any()
     }
 
+    /// The session's span.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn trace(&self) -> &crate::trace::Trace {
+        &self.streams.trace
+    }
+
+    /// From now on keeps bytes of the user that it discards, for
+    /// [`released`](Self::released).
+    #[cfg(feature = "poll")]
+    pub(crate) fn keep_released(&mut self) {
+        self.streams.segments.keep_released();
+    }
+
+    /// Bytes of the user that were discarded, to be taken and dropped.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn released(&mut self) -> &mut alloc::vec::Vec<bytes::Bytes> {
+        self.streams.segments.released()
+    }
+
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
-    /// the bytes where they are until streams have been read.
+    /// the bytes where they are until streams have been read. Also `false` while `max_owed_refusals`
+    /// wait for the next [`poll_transmit`](Self::poll_transmit).
     pub fn wants_input(&self) -> bool {
         self.streams.input_over
-            || self.streams.budget.is_open(self.streams.is_v2())
             || !self.decoder.is_between_frames()
+            || (self.streams.has_receive_budget() && !self.refusals_wait())
+    }
+
+    /// Whether as many refusals are owed as may be, and the peer can have read none of them, since
+    /// none has been handed out for writing.
+    fn refusals_wait(&self) -> bool {
+        let owed = self.streams.scheduler.owed_refusals();
+        owed > 0 && owed >= self.streams.config.max_owed_refusals() && !self.liveness.is_writing()
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to do: frames to hand out, or to be told
@@ -191,7 +252,7 @@ impl Session {
         match self.phase {
             Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => false,
             Phase::Closing(_) => true,
-            Phase::Draining(_) if self.streams.table.len() == 0 => true,
+            Phase::Draining(_) if self.stream_count() == 0 => true,
             Phase::Open | Phase::Draining(_) => {
                 self.streams.version.is_some()
                     && (self.liveness.nop_due()
@@ -223,8 +284,11 @@ impl Session {
     }
 
     /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames still to send.
+    ///
+    /// A stream that both ends have finished and that is read to its end does not count, even if
+    /// it is not closed here.
     pub fn stream_count(&self) -> usize {
-        self.streams.table.len()
+        self.streams.count()
     }
 
     /// Iterates over the streams that the application has, each with what it did so far, in no

@@ -5,7 +5,11 @@ use core::time::Duration;
 use bytes::Buf;
 
 use crate::{
-    buffer::Transmit,
+    buffer::{
+        Transmit,
+        segments::{Queue, Segments},
+    },
+    stats::SessionStats,
     streams::{
         Streams,
         stream::{Flag, Stream},
@@ -43,6 +47,9 @@ impl Session {
         let added = out.remaining() - before;
         self.streams.stats.bytes_emitted += added as u64;
         if added > 0 {
+            if !self.liveness.is_writing() {
+                self.unheard_refusals = 0;
+            }
             out.set_more_follows(self.streams.scheduler.has_frames());
             self.liveness.writing(now, out.remaining());
         } else if before > 0 {
@@ -59,7 +66,9 @@ impl Session {
         for buffer in out.spent() {
             self.streams.segments.recycle(buffer);
         }
-        self.liveness.wrote(now, out.remaining());
+        if self.liveness.wrote(now, out.remaining()) {
+            self.unheard_refusals = 0;
+        }
         now
     }
 
@@ -88,10 +97,11 @@ impl Session {
             return;
         }
         if self.liveness.nop_due() {
-            writer.bare(Command::Nop, StreamId::new(0), &mut self.streams);
+            writer.bare(Command::Nop, StreamId::new(0), &mut self.streams.stats);
         }
         self.fill_control(&mut writer);
         self.fill_data(&mut writer);
+        self.streams.compact_segments();
         self.streams.notify_blocked();
     }
 
@@ -103,8 +113,11 @@ impl Session {
             && let Some(key) = self.streams.scheduler.next_control(&mut self.streams.table)
         {
             writer.owed_control(key, &mut self.streams);
-            self.streams.notify_if_sent(key);
-            self.streams.remove_if_done(key);
+            let stream = &self.streams.table[key];
+            if stream.has(Flag::SentWaits) || stream.has(Flag::Closed) {
+                self.streams.notify_if_sent(key);
+                self.streams.remove_if_done(key);
+            }
         }
         // A refused stream is a closed one: see `Stream::owed_fins`.
         let fins = 1 + usize::from(self.streams.config.half_close());
@@ -112,7 +125,7 @@ impl Session {
             && let Some(id) = self.streams.scheduler.next_refusal()
         {
             for _ in 0..fins {
-                writer.bare(Command::Fin, id, &mut self.streams);
+                writer.bare(Command::Fin, id, &mut self.streams.stats);
             }
         }
     }
@@ -139,9 +152,20 @@ impl Session {
         if !stream.send.queue.is_empty() {
             self.streams.scheduler.owe_data(key, stream);
         }
-        self.streams.notify_if_sent(key);
-        self.streams.notify_writer_with_room(key);
-        self.streams.remove_if_done(key);
+        let (sent_waits, write_waits, is_finished) = (
+            stream.has(Flag::SentWaits),
+            stream.write_stall.is_some(),
+            stream.has(Flag::Finished) || stream.has(Flag::Closed),
+        );
+        if sent_waits {
+            self.streams.notify_if_sent(key);
+        }
+        if write_waits {
+            self.streams.notify_writer_with_room(key);
+        }
+        if is_finished {
+            self.streams.remove_if_done(key);
+        }
     }
 }
 
@@ -154,57 +178,68 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn header(&mut self, command: Command, id: StreamId, length: u16, streams: &mut Streams) {
-        streams.stats.frames_sent.count(command);
+    fn header(
+        &mut self,
+        command: Command,
+        stream_id: StreamId,
+        length: u16,
+        stats: &mut SessionStats,
+    ) {
+        stats.frames_sent.count(command);
         self.out.header(Header {
             version: self.version,
             command,
             length,
-            stream_id: id,
+            stream_id,
         });
     }
 
-    fn bare(&mut self, command: Command, id: StreamId, streams: &mut Streams) {
-        self.header(command, id, 0, streams);
+    fn bare(&mut self, command: Command, id: StreamId, stats: &mut SessionStats) {
+        self.header(command, id, 0, stats);
     }
 
     /// SYN and UPD, whichever the stream owes.
     fn owed_control(&mut self, key: Key, streams: &mut Streams) {
-        let id = streams.table[key].id;
-        if streams.table[key].clear(Flag::OwesSyn) {
-            self.bare(Command::Syn, id, streams);
-            self.note_offset(&mut streams.table[key]);
+        let (stream, stats) = (&mut streams.table[key], &mut streams.stats);
+        if stream.clear(Flag::OwesSyn) {
+            self.bare(Command::Syn, stream.id, stats);
+            self.note_offset(stream);
         }
-        if streams.table[key].clear(Flag::OwesUpd) {
-            self.header(Command::Upd, id, 8, streams);
-            let update = streams.announce(key);
-            self.out.update(update);
+        if stream.clear(Flag::OwesUpd) {
+            self.header(Command::Upd, stream.id, 8, stats);
+            self.out.update(streams.announce(key));
         }
     }
 
     /// One frame of data, and what FINs are owed once there is no more.
     fn data(&mut self, key: Key, streams: &mut Streams) {
         let before = self.out.remaining();
-        let id = streams.table[key].id;
-        let length = streams.table[key]
-            .send
-            .queue
-            .len()
-            .min(streams.config.max_frame_size());
-        if let Ok(length) = u16::try_from(length)
-            && length > 0
+        let Streams {
+            table,
+            segments,
+            config,
+            stats,
+            queued,
+            ..
+        } = streams;
+        let stream = &mut table[key];
+        let length = stream.send.queue.len().min(config.max_frame_size());
+        if let Ok(wire_length) = u16::try_from(length)
+            && wire_length > 0
         {
-            self.header(Command::Psh, id, length, streams);
-            self.payload(key, length.into(), streams);
+            self.header(Command::Psh, stream.id, wire_length, stats);
+            self.payload(&mut stream.send.queue, length, segments);
+            *queued -= length;
+            stats.payload_sent += length as u64;
         }
-        if streams.table[key].send.queue.is_empty() {
-            for _ in 0..streams.table[key].owed_fins(streams.config.half_close()) {
-                self.bare(Command::Fin, id, streams);
-                streams.table[key].sent_fin();
+        if stream.send.queue.is_empty() {
+            for _ in 0..stream.owed_fins(config.half_close()) {
+                self.bare(Command::Fin, stream.id, stats);
+                stream.sent_fin();
             }
         }
         if self.out.remaining() > before {
-            self.note_offset(&mut streams.table[key]);
+            self.note_offset(stream);
         }
     }
 
@@ -213,16 +248,13 @@ impl Writer<'_> {
         stream.send.flush_offset = self.start + self.out.remaining() as u64;
     }
 
-    fn payload(&mut self, key: Key, length: usize, streams: &mut Streams) {
-        let queue = &mut streams.table[key].send.queue;
+    fn payload(&mut self, queue: &mut Queue, length: usize, segments: &mut Segments) {
         let mut left = length;
         while left > 0
-            && let Some(segment) = streams.segments.split_front(queue, left)
+            && let Some(segment) = segments.split_front(queue, left)
         {
             left -= segment.as_slice().len();
             self.out.payload(segment);
         }
-        streams.queued -= length;
-        streams.stats.payload_sent += length as u64;
     }
 }

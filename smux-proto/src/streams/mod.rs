@@ -20,7 +20,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
 
 use crate::{
-    buffer::segments::{SEGMENT, Segments},
+    buffer::segments::{SEGMENT, Segments, segment_limit},
     config::{Config, INITIAL_WINDOW},
     error::CloseReason,
     stats::{SessionStats, StallCause, StreamStats},
@@ -105,7 +105,6 @@ impl Streams {
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
         self.backlog.shrink_to_fit();
-        self.segments.trim();
         self.scheduler.trim();
         self.windows.trim();
         self.events.trim();
@@ -113,11 +112,7 @@ impl Streams {
 
     /// Adds a stream that the application opens, if the limits allow one more; its SYN is owed.
     pub(crate) fn open(&mut self, id: StreamId) -> Option<Key> {
-        if self.version.is_none()
-            || self.outbound >= self.config.max_outbound_streams()
-            || !self.has_window_room(id)
-        {
-            self.open_waits = true;
+        if !self.poll_openable(id) {
             return None;
         }
         let key = self.insert(id);
@@ -128,6 +123,15 @@ impl Streams {
         self.stats.streams_opened += 1;
         self.trace.opened(id);
         Some(key)
+    }
+
+    /// Whether the limits allow one more stream of ours; if not, an event follows when they do.
+    pub(crate) fn poll_openable(&mut self, id: StreamId) -> bool {
+        let openable = self.version.is_some()
+            && self.outbound < self.config.max_outbound_streams()
+            && self.has_window_room(id);
+        self.open_waits |= !openable;
+        openable
     }
 
     /// Adds a stream that the peer opens, to wait in the backlog.
@@ -184,6 +188,11 @@ impl Streams {
         key
     }
 
+    /// Whether the receive budget lets another frame begin.
+    pub(crate) fn has_receive_budget(&self) -> bool {
+        self.budget.is_open(self.is_v2())
+    }
+
     /// Whether the smallest windows leave room for another stream of this id's side.
     pub(crate) fn has_window_room(&self, id: StreamId) -> bool {
         !self.is_v2() || self.windows.has_room(id)
@@ -203,20 +212,42 @@ impl Streams {
         self.remove_if_done(key);
     }
 
-    /// Forgets a stream for which nothing remains to be done.
+    /// The streams that count against the limits.
+    pub(crate) const fn count(&self) -> usize {
+        self.inbound + self.outbound
+    }
+
+    fn uncount(&mut self, id: StreamId) {
+        if self.side.owns(id) {
+            self.outbound -= 1;
+        } else {
+            self.inbound -= 1;
+        }
+        self.notify_opener();
+    }
+
+    /// A stream that is spent holds nothing of its session, so it takes no other's place.
+    fn uncount_if_spent(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        if stream.is_spent(self.config.half_close()) && !stream.has(Flag::Spent) {
+            stream.set(Flag::Spent);
+            let id = stream.id;
+            self.uncount(id);
+        }
+    }
+
+    /// Stops counting a stream that is spent; forgets one for which nothing remains to be done.
     pub(crate) fn remove_if_done(&mut self, key: Key) {
+        self.uncount_if_spent(key);
         if !self.table[key].is_done(self.config.half_close()) {
             return;
         }
         let Some(stream) = self.table.remove(key) else {
             return;
         };
-        if self.side.owns(stream.id) {
-            self.outbound -= 1;
-        } else {
-            self.inbound -= 1;
+        if !stream.has(Flag::Spent) {
+            self.uncount(stream.id);
         }
-        self.notify_opener();
         self.trace.gone(stream.id);
         self.scheduler.forget(&stream, &self.table);
         if stream.has(Flag::InEvents) {
@@ -254,11 +285,15 @@ impl Streams {
         self.reason.as_ref().filter(|_| self.input_over)
     }
 
-    /// The largest segment of send queues: a frame's worth, so that frames are whole segments.
+    /// The largest segment of send queues.
     pub(crate) fn send_segment(&self) -> usize {
-        match self.config.max_frame_size() {
-            small if small < SEGMENT / 8 => SEGMENT,
-            size => size,
+        segment_limit(self.config.max_frame_size())
+    }
+
+    /// Gives up memory for segments that are gone, in proportion to those that are left and the places for streams.
+    pub(crate) fn compact_segments(&mut self) {
+        if self.segments.is_sparse(self.table.capacity()) {
+            self.segments.compact(self.table.queues());
         }
     }
 
@@ -347,7 +382,6 @@ impl Streams {
         self.release_window(key);
         self.trace.evicted(self.table[key].id);
         self.discard_received(key);
-        self.discard_queued(key);
         let stream = &mut self.table[key];
         stream.set(Flag::Evicted);
         if self.reason.is_none() {
@@ -383,24 +417,35 @@ impl Streams {
 
     /// Drops what a stream has received and returns its tokens.
     fn discard_received(&mut self, key: Key) {
-        let bytes = self.segments.clear(&mut self.table[key].recv.queue);
+        let queue = &mut self.table[key].recv.queue;
+        if queue.is_empty() {
+            return;
+        }
+        let bytes = self.segments.clear(queue);
         self.budget.refund(bytes);
         self.stats.payload_discarded += bytes as u64;
+        self.compact_segments();
     }
 
     /// Drops what a stream has to send.
     fn discard_queued(&mut self, key: Key) {
-        let send = &mut self.table[key].send;
-        let bytes = self.segments.clear(&mut send.queue);
+        let stream = &mut self.table[key];
+        let bytes = self.segments.clear(&mut stream.send.queue);
+        if bytes == 0 {
+            return;
+        }
         self.queued -= bytes;
-        send.dropped += bytes as u64;
-        send.cut_off |= bytes > 0;
+        stream.send.dropped += bytes as u64;
+        stream.set(Flag::CutOff);
+        self.compact_segments();
     }
 
     /// Sends nothing more of a stream.
     fn cut_off(&mut self, key: Key) {
         let stream = &mut self.table[key];
-        stream.send.cut_off |= !stream.is_sent(self.config.half_close());
+        if !stream.is_sent(self.config.half_close()) {
+            stream.set(Flag::CutOff);
+        }
         for flag in [Flag::Finished, Flag::OwesSyn, Flag::OwesUpd] {
             stream.clear(flag);
         }
@@ -549,7 +594,9 @@ impl Streams {
     fn on_read(&mut self, key: Key, bytes: usize) {
         self.budget.refund(bytes);
         self.windows.on_read(bytes, &mut self.table[key]);
+        self.compact_segments();
         self.update_window(key);
+        self.uncount_if_spent(key);
     }
 
     /// Owes an update if the peer should hear of what was read.
@@ -648,4 +695,4 @@ impl Streams {
 }
 
 /// What an idle stream costs is promised in the crate's documentation.
-const _: () = assert!(size_of::<Stream>() <= 128);
+const _: () = assert!(size_of::<Stream>() <= 136);

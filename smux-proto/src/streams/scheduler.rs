@@ -66,9 +66,11 @@ impl Scheduler {
         !self.blocked.is_empty()
     }
 
-    /// Notes a refusal and tells how many are owed now.
-    pub(crate) fn refuse(&mut self, id: StreamId) -> usize {
+    pub(crate) fn refuse(&mut self, id: StreamId) {
         self.refusals.push_back(id);
+    }
+
+    pub(crate) fn owed_refusals(&self) -> usize {
         self.refusals.len()
     }
 

@@ -15,14 +15,10 @@ pub(crate) struct Send {
     acknowledged: u32,
     /// Version 2: what the peer takes beyond that.
     window: u32,
-    /// The last update acknowledged more than was sent.
-    pub(crate) over_acknowledged: bool,
     /// Bytes that were written and dropped, since nobody would have read them.
     pub(crate) dropped: u64,
     /// How far the session's output had come when the last frame of this stream was in it.
     pub(crate) flush_offset: u64,
-    /// Something that was to leave never will.
-    pub(crate) cut_off: bool,
 }
 
 /// What an update from the peer did.
@@ -42,10 +38,8 @@ impl Send {
             written: 0,
             acknowledged: 0,
             window,
-            over_acknowledged: false,
             dropped: 0,
             flush_offset: 0,
-            cut_off: false,
         }
     }
 
@@ -66,13 +60,11 @@ impl Send {
         if advance <= unacknowledged {
             self.acknowledged = update.consumed;
             self.window = update.window.min(MAX_WINDOW);
-            self.over_acknowledged = false;
             return UpdateOutcome::Applied;
         }
         if advance > MAX_WINDOW {
             return UpdateOutcome::Stale;
         }
-        self.over_acknowledged = true;
         UpdateOutcome::Ahead
     }
 }

@@ -41,14 +41,22 @@ pub(crate) enum Flag {
     Finished,
     /// The peer's FIN has come.
     PeerFinished,
+    /// The peer's second FIN has come.
+    PeerClosed,
     /// The peer reads no more.
     Stopped,
     /// The application reads no more: what arrives is dropped.
     ReadStopped,
+    /// Both ends have finished and all is read: it counts among its session's streams no more.
+    Spent,
     /// Ended here since the peer overran its window.
     Evicted,
     /// Counts among the streams that were ever beyond their window.
     Overran,
+    /// The peer's last update acknowledged more than was sent.
+    AckedTooMuch,
+    /// Something that was to leave never will.
+    CutOff,
     OwesSyn,
     OwesUpd,
     /// A read was pending.
@@ -162,6 +170,15 @@ impl Stream {
     /// Whether all that was written, FIN included, has been handed out.
     pub(crate) const fn is_sent(&self, half_close: bool) -> bool {
         self.send.queue.is_empty() && self.owed_fins(half_close) == 0 && !self.has(Flag::OwesSyn)
+    }
+
+    /// Whether neither side can send anything more, and all that came is read. The application may still hold it.
+    pub(crate) const fn is_spent(&self, half_close: bool) -> bool {
+        self.has(Flag::Accepted)
+            && self.has(Flag::Finished)
+            && self.has(Flag::PeerFinished)
+            && self.recv.queue.is_empty()
+            && self.is_sent(half_close)
     }
 
     /// Whether nothing remains to be done for it.

@@ -80,12 +80,13 @@ impl<'a> StreamMut<'a> {
             copied += count;
         }
         self.streams.update_window(self.key);
+        self.streams.uncount_if_spent(self.key);
         Poll::Ready(Ok(copied))
     }
 
     /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end of the stream.
     ///
-    /// What [`BufferPool`](crate::BufferPool) lent is not copied but leaves the pool for good, so this
+    /// What a [`BufferSource`](crate::BufferSource) lent is not copied and never given back, so this
     /// allocates where [`read`](Self::read) does not. Good for passing data on, not for small messages.
     ///
     /// # Errors
@@ -151,7 +152,7 @@ impl<'a> StreamMut<'a> {
     /// As [`write`](Self::write).
     pub fn write_bytes(&mut self, data: &mut Bytes) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |segments, queue, count, limit| {
-            segments.push_shared(queue, data.split_to(count), limit);
+            segments.push_shared(queue, data, count, limit);
         })
     }
 
@@ -164,8 +165,8 @@ impl<'a> StreamMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] or
-    /// [`StreamError::Evicted`] if queued data was dropped for that.
+    /// [`StreamError::Closed`] if the session ended before, [`StreamError::Stopped`] if queued data
+    /// was dropped for that.
     pub fn poll_sent(&mut self) -> Poll<Result<u64, StreamError>> {
         let half_close = self.streams.config.half_close();
         let stream = &mut self.streams.table[self.key];
@@ -173,7 +174,7 @@ impl<'a> StreamMut<'a> {
             stream.set(Flag::SentWaits);
             return Poll::Pending;
         }
-        if stream.send.cut_off {
+        if stream.has(Flag::CutOff) {
             return Poll::Ready(Err(self.ended()));
         }
         Poll::Ready(Ok(stream.send.flush_offset))
@@ -186,7 +187,9 @@ impl<'a> StreamMut<'a> {
         let stream = &mut self.streams.table[self.key];
         if self.streams.reason.is_some() {
             // A FIN that was not asked for before will not leave: a flush must not succeed then.
-            stream.send.cut_off |= !(stream.has_sent_fin() || stream.has(Flag::Finished));
+            if !(stream.has_sent_fin() || stream.has(Flag::Finished)) {
+                stream.set(Flag::CutOff);
+            }
         } else if !stream.has(Flag::Finished) {
             stream.set(Flag::Finished);
             self.streams.scheduler.owe_data(self.key, stream);
@@ -210,13 +213,15 @@ impl<'a> StreamMut<'a> {
                 .events
                 .raise(self.key, stream, Flag::EventReadable);
         }
+        self.streams.uncount_if_spent(self.key);
     }
 
     /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is dropped.
     ///
     /// If the peer has not finished, a second FIN tells it that nobody reads any more.
     pub fn close(self) {
-        self.streams.trace.closed(&self.streams.table[self.key]);
+        let (unread, unsent) = (self.unread(), self.unsent());
+        self.streams.trace.closed(self.id(), unread, unsent);
         self.streams.close(self.key);
     }
 
@@ -305,7 +310,7 @@ impl<'a> StreamMut<'a> {
             Some(self.ended())
         } else if stream.has(Flag::Finished) {
             Some(StreamError::Finished)
-        } else if stream.send.over_acknowledged {
+        } else if stream.has(Flag::AckedTooMuch) {
             Some(StreamError::AcknowledgedTooMuch)
         } else {
             None

@@ -8,10 +8,10 @@ use core::{
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use crate::{streams::stream::Stream, wire::StreamId};
+use crate::{buffer::segments::Queue, streams::stream::Stream, wire::StreamId};
 
 /// Slots kept when the table empties, so that a session whose streams come and go in crowds does not allocate for each crowd.
-const KEEP: usize = 256;
+const KEEP: usize = 12;
 
 /// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
 /// belongs to the same stream.
@@ -52,6 +52,11 @@ impl Table {
 
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Places for streams, in use or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.streams.capacity()
     }
 
     pub(crate) fn find(&self, id: StreamId) -> Option<Key> {
@@ -127,6 +132,12 @@ impl Table {
         stream
     }
 
+    /// Both queues of every stream.
+    pub(crate) fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
+        let streams = self.streams.iter_mut();
+        streams.flat_map(|(_, stream)| [&mut stream.recv.queue, &mut stream.send.queue])
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.streams.iter().map(|(_, stream)| stream)
     }
@@ -151,5 +162,28 @@ impl Index<Key> for Table {
 impl IndexMut<Key> for Table {
     fn index_mut(&mut self, key: Key) -> &mut Stream {
         &mut self.streams[key.slot as usize]
+    }
+}
+
+/// Using up the serial numbers through the public interface would take 2^32 streams.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_finds_the_next_stream_of_its_slot() {
+        let mut table = Table::new(0);
+        table.serial = u32::MAX - 2;
+        let mut before = None;
+        for id in (3..13).step_by(2).map(StreamId::new) {
+            let key = table.insert(Stream::new(id, 0));
+            assert_eq!(table.find(id), Some(key));
+            if let Some(before) = before.replace(key) {
+                assert_eq!(key.slot, before.slot);
+                assert!(table.get(before).is_none(), "{before:?} after {key:?}");
+            }
+            assert!(table.remove(key).is_some());
+        }
+        assert_eq!(table.serial, 2, "past the end");
     }
 }

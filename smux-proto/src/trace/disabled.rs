@@ -3,7 +3,6 @@
 use crate::{
     error::CloseReason,
     stats::StallCause,
-    streams::stream::Stream,
     wire::{Side, StreamId, Version},
 };
 
@@ -14,6 +13,12 @@ impl Trace {
     pub(crate) const fn new(_: Side, _: Option<Version>) -> Self {
         Self
     }
+
+    #[cfg(feature = "poll")]
+    pub(crate) const fn id(&self, _: u64) {}
+
+    #[cfg(feature = "poll")]
+    pub(crate) const fn peer(&self, _: core::net::SocketAddr) {}
 
     pub(crate) const fn version(&self, _: Version) {}
 
@@ -33,7 +38,7 @@ impl Trace {
 
     pub(crate) const fn evicted(&self, _: StreamId) {}
 
-    pub(crate) const fn closed(&self, _: &Stream) {}
+    pub(crate) const fn closed(&self, _: StreamId, _: usize, _: usize) {}
 
     pub(crate) const fn gone(&mut self, _: StreamId) {}
 

@@ -7,7 +7,6 @@ use tracing::{Level, Span, field};
 use crate::{
     error::CloseReason,
     stats::StallCause,
-    streams::stream::Stream,
     wire::{Side, StreamId, Version},
 };
 
@@ -30,13 +29,23 @@ macro_rules! tell {
 impl Trace {
     pub(crate) fn new(side: Side, version: Option<Version>) -> Self {
         let trace = Self {
-            session: tracing::error_span!(target: TARGET, "session", ?side, version = field::Empty),
+            session: tracing::error_span!(target: TARGET, "session", ?side, version = field::Empty, id = field::Empty, peer = field::Empty),
             streams: BTreeMap::new(),
         };
         if let Some(version) = version {
             trace.version(version);
         }
         trace
+    }
+
+    #[cfg(feature = "poll")]
+    pub(crate) fn id(&self, id: u64) {
+        self.session.record("id", id);
+    }
+
+    #[cfg(feature = "poll")]
+    pub(crate) fn peer(&self, address: core::net::SocketAddr) {
+        self.session.record("peer", field::display(address));
     }
 
     pub(crate) fn version(&self, version: Version) {
@@ -103,12 +112,11 @@ impl Trace {
         );
     }
 
-    pub(crate) fn closed(&self, stream: &Stream) {
-        let (unread, unsent) = (stream.recv.queue.len(), stream.send.queue.len());
+    pub(crate) fn closed(&self, id: StreamId, unread: usize, unsent: usize) {
         tell!(
             DEBUG,
-            self.stream(stream.id),
-            stream = stream.id.get(),
+            self.stream(id),
+            stream = id.get(),
             unread,
             unsent,
             "stream closed"

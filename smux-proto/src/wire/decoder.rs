@@ -52,6 +52,8 @@ impl Decoder {
     }
 
     /// Takes the next item off `input`; `None` if its bytes have not all arrived, which takes them.
+    // Inlined into its one caller, an item is never built in memory.
+    #[inline(always)]
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -81,6 +83,7 @@ impl Decoder {
     }
 
     /// Judges a header: version, then command, then length, before it has any effect.
+    #[inline(always)]
     fn begin_frame<'a>(&mut self, bytes: [u8; 8]) -> Result<Item<'a>, ProtocolError> {
         let version = self.check_version(bytes[0])?;
         let header = Header::decode(bytes)?;
@@ -123,6 +126,7 @@ impl Decoder {
     }
 
     /// Eight bytes, once they are complete.
+    #[inline]
     fn stage(&mut self, data: &mut &[u8]) -> Option<[u8; 8]> {
         if self.staged_len == 0
             && let Some((eight, rest)) = data.split_first_chunk()

@@ -26,9 +26,9 @@ pub enum ProtocolError {
     },
     /// A window update in a session of version 1.
     UpdateInV1,
-    /// More than `max_owed_refusals` streams refused that the peer has not read the refusal of.
+    /// More than `max_owed_refusals` streams refused, of which the peer has read no refusal.
     TooManyRefusals,
-    /// More than `max_glitches` useless frames.
+    /// More than `max_glitches` useless frames in a short time.
     TooManyGlitches,
 }
 

@@ -3,7 +3,9 @@
 mod decoder;
 mod error;
 mod frame;
+mod names;
 
 pub(crate) use decoder::{Decoder, Item};
 pub use error::ProtocolError;
-pub use frame::{Command, FrameClass, Header, Side, StreamId, Version, WindowUpdate};
+pub use frame::{Header, WindowUpdate};
+pub use names::{Command, FrameClass, Side, StreamId, Version};

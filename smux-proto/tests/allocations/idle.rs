@@ -6,8 +6,8 @@ use smux_conformance::frame::{counting, fin, psh, syn, upd};
 use smux_proto::{Session, Transmit, Version};
 
 use crate::{
-    BOTH, Both, START, accept, close, config, discard_output, held, input, many_streams, measure,
-    open, server, wire,
+    BOTH, Both, START, accept, carry, close, config, discard_output, held, input, many_streams,
+    measure, open, server, wire, write,
 };
 
 /// What the documentation promises for an idle stream, on each side.
@@ -87,7 +87,8 @@ fn a_million_opens_and_closes_leave_the_memory_where_it_began() {
     assert_eq!(held(&memory), 0, "{memory:?}");
 }
 
-/// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive interval.
+/// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive
+/// interval.
 #[test]
 fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
     for version in BOTH {
@@ -165,5 +166,50 @@ fn refused_streams_leave_no_state() {
         refuse(3, 100);
         let memory = measure(|| refuse(1_003, 100_000));
         assert_eq!(held(&memory), 0, "{memory:?}");
+    }
+}
+
+/// What a session costs that does nothing: a server has one for each of its users.
+const IDLE_SESSION: usize = 2 << 10;
+
+/// At once, not only after a keep-alive.
+#[test]
+fn an_idle_session_holds_at_most_2_kib() {
+    for version in BOTH {
+        let mut both = None;
+        let fresh = measure(|| {
+            let config = config(version).build().expect("valid");
+            let client = Session::client(config.clone(), 1, START);
+            both = Some((client, Session::server(config, 2, START)));
+        });
+        let (mut client, mut server) = both.expect("made");
+        assert_eq!(held(&fresh), 0, "{version:?}");
+        let mut batches = [Transmit::new(), Transmit::new()];
+        let memory = measure(|| {
+            let id = open(&mut client);
+            let mut data = vec![7; 65_536];
+            for _ in 0..64 {
+                write(&mut client, id, &data);
+                carry(&mut client, &mut server, &mut batches[0]);
+                let _ = server.accept();
+                crate::read(&mut server, id, data.len());
+                write(&mut server, id, &data);
+                carry(&mut server, &mut client, &mut batches[1]);
+                crate::read(&mut client, id, data.len());
+            }
+            // Both come to rest with their last batch.
+            carry(&mut client, &mut server, &mut batches[0]);
+            for session in [&mut client, &mut server] {
+                while session.poll_event().is_some() {}
+            }
+            data = Vec::new();
+            batches = [Transmit::new(), Transmit::new()];
+            drop(data);
+        });
+        assert!(
+            held(&memory) <= 2 * IDLE_SESSION,
+            "{version:?}: {} bytes of two sessions",
+            held(&memory)
+        );
     }
 }

@@ -4,18 +4,26 @@
 //! |---|---|
 //! | `steady` | what a frame, a message, a stream costs once buffers are warm |
 //! | `idle` | what streams cost that exist, existed, or never did |
+//! | `any_use` | whether all that is held is accounted for, whatever is done |
 //! | `bounds` | what a session holds at most: against what it buffers, and by its configuration |
 
+mod any_use;
 mod bounds;
 mod idle;
 mod steady;
 
-use std::{task::Poll, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
 
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Buf;
 use smux_conformance::frame::Frame;
-use smux_proto::{Config, ConfigBuilder, Session, StreamId, Transmit, Version};
+use smux_proto::{
+    BufferPool, BufferSource, Config, ConfigBuilder, Session, StreamId, Transmit, Version,
+};
 
 const BOTH: [Version; 2] = [Version::V1, Version::V2];
 const START: Duration = Duration::ZERO;
@@ -39,7 +47,20 @@ fn server(config: ConfigBuilder) -> Session {
     Session::server(config.build().expect("valid"), 1, START)
 }
 
-/// Two sessions and a connection that carries everything at once.
+/// Unused buffers of several sessions.
+struct Pool(Mutex<BufferPool>);
+
+impl BufferSource for Pool {
+    fn get(&self, size: usize) -> Vec<u8> {
+        self.0.lock().unwrap().get(size).expect("up to 64 KiB")
+    }
+
+    fn put(&self, buffer: Vec<u8>) {
+        self.0.lock().unwrap().put(buffer).expect("a lent buffer");
+    }
+}
+
+/// Two sessions, with unused buffers in common, and a connection that carries everything at once.
 struct Both {
     client: Session,
     server: Session,
@@ -51,9 +72,14 @@ struct Both {
 impl Both {
     fn new(config: ConfigBuilder) -> Self {
         let config = config.build().expect("valid");
+        let mut client = Session::client(config.clone(), 1, START);
+        let mut server = Session::server(config, 2, START);
+        let source: Arc<dyn BufferSource> = Arc::new(Pool(Mutex::new(BufferPool::new(1 << 20))));
+        client.set_buffer_source(Arc::clone(&source));
+        server.set_buffer_source(source);
         Self {
-            client: Session::client(config.clone(), 1, START),
-            server: Session::server(config, 2, START),
+            client,
+            server,
             batch: Transmit::new(),
             answers: Transmit::new(),
         }

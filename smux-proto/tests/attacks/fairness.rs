@@ -44,7 +44,8 @@ fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
     }
 }
 
-/// Control frames do not queue behind data at all, and a small stream waits for one frame of each other at most.
+/// Control frames do not queue behind data at all, and a small stream waits for one frame of each
+/// other at most.
 #[test]
 fn attack_42_bulk_does_not_delay_others() {
     for version in BOTH {
@@ -104,7 +105,8 @@ fn attack_42_shares_are_equal_in_bytes() {
     }
 }
 
-/// Thousands of frames in one read are one wake-up for each stream; what leaves comes in batches of bounded size.
+/// Thousands of frames in one read are one wake-up for each stream; what leaves comes in batches of
+/// bounded size.
 #[test]
 fn attack_43_frames_for_thousands_of_streams_in_one_read() {
     const STREAMS: usize = 4_000;

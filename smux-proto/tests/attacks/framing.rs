@@ -167,7 +167,8 @@ fn attack_05_a_window_update_in_version_1_or_of_another_length() {
 #[test]
 fn attack_06_a_large_frame_is_announced_and_does_not_come() {
     let announced = psh(3, counting(MAX_FRAME)).encode(Version::V1);
-    let mut harness = Harness::server(Config::default());
+    let config = Config::builder().keep_alive_required(true);
+    let mut harness = Harness::server(config.build().expect("valid"));
     harness.peer_sends([syn(3)]);
     let header = measure(|| assert_eq!(harness.peer_sends_bytes(&announced[..8]), Ok(8)));
     assert_eq!(header.count_total, 0, "{header:?}");

@@ -14,7 +14,8 @@ use smux_proto::{
 
 use crate::{BOTH, accept, config, ids, measure, server, server_with_stream, stats, wire};
 
-/// What we owe is a fact about a stream, not an entry in a queue: it does not grow while nothing leaves.
+/// What we owe is a fact about a stream, not an entry in a queue: it does not grow while nothing
+/// leaves.
 #[test]
 fn attack_32_the_peer_reads_nothing_and_makes_us_owe_answers() {
     let mut harness = server(config(Version::V2).max_receive_buffer(16 << 20));
@@ -54,14 +55,20 @@ fn attack_32_refusals_that_do_not_leave_end_the_session() {
             .max_owed_refusals(100),
     );
     harness.set_transport_room(0);
-    let error =
-        ids(10_000).find_map(|id| harness.peer_sends_bytes(&syn(id).encode(Version::V2)).err());
+    let error = ids(10_000).find_map(|id| {
+        harness.pump();
+        harness.peer_sends_bytes(&syn(id).encode(Version::V2)).err()
+    });
     assert_eq!(error, Some(ProtocolError::TooManyRefusals));
-    assert_eq!(stats(&harness).streams_refused, 101);
+    assert_eq!(
+        stats(&harness).streams_refused,
+        102,
+        "one is in the batch that is stuck"
+    );
 }
 
-/// A write takes a copy of what it says, and says exactly what it took: whoever gives up afterwards
-/// can use the buffer again, and no frame is cut.
+/// A write copies its data and returns how much it took: a writer that gives up afterwards can use
+/// the buffer again, and no frame is cut.
 #[test]
 fn attack_33_a_writer_gives_up_in_the_middle() {
     for version in BOTH {
@@ -125,10 +132,11 @@ fn attack_34_the_transport_takes_nothing_for_ever() {
     harness.advance(Duration::from_secs(29));
     assert!(!harness.session.is_closed());
     harness.advance(Duration::from_secs(1));
-    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
 }
 
-/// Both write as fast as they can into a connection that holds next to nothing, and read only in turns.
+/// Both write as fast as they can into a connection that holds next to nothing, and read only in
+/// turns.
 #[test]
 fn attack_35_both_sides_write_and_read_in_turns() {
     for version in BOTH {

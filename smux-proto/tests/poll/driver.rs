@@ -41,7 +41,7 @@ fn input_is_taken_while_output_is_stuck() {
     assert!(run(&mut driver, Waker::noop()).is_pending());
     let theirs = now(session.accept()).expect("accept");
     let mut text = Vec::new();
-    assert_eq!(theirs.poll_read(&mut cx, &mut text), Poll::Ready(Ok(5)));
+    assert_eq!(theirs.poll_read_buf(&mut cx, &mut text), Poll::Ready(Ok(5)));
     assert_eq!(text, b"hello");
     assert_eq!(wire.ends(|ends| ends.output.len()), 0);
 }
@@ -78,7 +78,7 @@ fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
     let mut cx = Context::from_waker(Waker::noop());
     let mut data = Vec::new();
     while data.len() < 20 * 20_000 {
-        assert!(theirs.poll_read(&mut cx, &mut data).is_ready());
+        assert!(theirs.poll_read_buf(&mut cx, &mut data).is_ready());
         assert_eq!(wakes.take(), 1, "after {} bytes", data.len());
         until_it_rests(&mut driver, &wakes, &waker);
     }

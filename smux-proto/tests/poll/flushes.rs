@@ -1,8 +1,15 @@
 //! When a flush is done.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    io::ErrorKind,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use smux_proto::{Command, Config, Header, StreamError, poll::StreamHandle};
+use smux_proto::{
+    CloseReason, Command, Config, Header, Side, StreamError,
+    poll::{Clock, Driver, Pumps, SessionHandle, StreamHandle},
+};
 
 use crate::wire::{Count, Wire, now, run, server};
 
@@ -27,8 +34,8 @@ fn written(wire: &Wire, stream: u32) -> Vec<Command> {
     commands
 }
 
-/// The stream's frames stand behind updates of thousands of others when the session closes: they leave all the same,
-/// and the flush says so once the transport is flushed, not before.
+/// The stream's frames stand behind updates of thousands of others when the session closes: they
+/// leave all the same, and the flush says so once the transport is flushed, not before.
 #[test]
 fn a_flush_behind_many_updates_outlasts_a_close() {
     let (session, mut driver, wire) = server(Config::v2());
@@ -47,7 +54,7 @@ fn a_flush_behind_many_updates_outlasts_a_close() {
     let mut others = Vec::new();
     for _ in 0..UPDATES {
         let stream = now(session.accept()).expect("accept");
-        assert!(stream.poll_read(&mut cx, &mut Vec::new()).is_ready());
+        assert!(stream.poll_read_buf(&mut cx, &mut Vec::new()).is_ready());
         others.push(stream);
     }
     // A batch of updates is under way, and stuck.
@@ -107,5 +114,97 @@ fn a_flush_after_a_close_tells_whether_the_end_left() {
         assert_eq!(done, Poll::Ready(expected));
         let frames = written(&wire, ours.id().get());
         assert_eq!(frames.contains(&Command::Fin), finishes_in_time);
+    }
+}
+
+/// The transport has taken all of one stream's bytes and is blocked in the middle of another's.
+fn blocked_behind_a_stream() -> (SessionHandle, Driver<Wire>, Wire, [StreamHandle; 2]) {
+    let (session, mut driver, wire) = server(Config::default());
+    let [ours, other] = [(); 2].map(|()| now(session.open()).expect("open"));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(ours.poll_write(&mut cx, b"hello").is_ready());
+    assert!(other.poll_write(&mut cx, &[1; 50_000]).is_ready());
+    wire.ends(|ends| ends.room = Some(20_000));
+    assert!(run(&mut driver, Waker::noop()).is_pending());
+    assert_eq!(wire.ends(|ends| ends.output.len()), 20_000);
+    (session, driver, wire, [ours, other])
+}
+
+#[test]
+fn a_flush_does_not_wait_for_writes_of_other_streams() {
+    let (_session, mut driver, _wire, [ours, other]) = blocked_behind_a_stream();
+    let (wakes, waker) = Count::waker();
+    assert!(run(&mut driver, &waker).is_pending());
+    let (flushed, flush_waker) = Count::waker();
+    let mut cx = Context::from_waker(&flush_waker);
+    assert!(other.poll_flush(&mut cx).is_pending());
+    assert_eq!(wakes.take(), 0, "not all of it is written");
+    assert!(ours.poll_flush(&mut cx).is_pending());
+    assert_eq!(wakes.take(), 1);
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(flushed.take(), 1);
+    assert_eq!(ours.poll_flush(&mut cx), Poll::Ready(Ok(())));
+    assert!(other.poll_flush(&mut cx).is_pending());
+}
+
+/// A transport that takes little at a time is not flushed after each piece.
+#[test]
+fn a_flush_that_lets_no_stream_go_on_is_not_made() {
+    let (_session, mut driver, wire, [_ours, other]) = blocked_behind_a_stream();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(other.poll_flush(&mut cx).is_pending());
+    for _ in 0..29 {
+        wire.ends(|ends| ends.room = Some(1000));
+        assert!(run(&mut driver, Waker::noop()).is_pending());
+    }
+    assert_eq!(wire.ends(|ends| ends.flushes), 0);
+    wire.ends(|ends| ends.room = None);
+    assert!(run(&mut driver, Waker::noop()).is_pending());
+    assert_eq!(wire.ends(|ends| ends.flushes), 1);
+    assert_eq!(other.poll_flush(&mut cx), Poll::Ready(Ok(())));
+}
+
+/// The session ends while a flush of the transport hangs; then that fails, or the pump is dropped.
+/// The reader never returns, so the session's last pump never ends.
+#[test]
+fn a_flush_fails_when_nothing_is_flushed_any_more() {
+    for fails in [true, false] {
+        let (
+            session,
+            Pumps {
+                read,
+                mut write,
+                timer: _timer,
+            },
+        ) = Pumps::new(
+            Side::Client,
+            Config::default(),
+            Clock::new(|| Duration::ZERO),
+        );
+        let stream = now(session.open()).expect("open");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(stream.poll_write(&mut cx, b"hello").is_ready());
+        let mut wire = Wire::default();
+        wire.ends(|ends| (ends.takes_output, ends.flush_hangs) = (true, true));
+        assert!(write.poll(&mut cx, &mut wire).is_pending());
+        let (woken, waker) = Count::waker();
+        let mut flush_cx = Context::from_waker(&waker);
+        assert!(stream.poll_flush(&mut flush_cx).is_pending());
+        session.abort();
+        woken.take();
+        assert!(
+            stream.poll_flush(&mut flush_cx).is_pending(),
+            "it may still be flushed"
+        );
+        if fails {
+            wire.ends(|ends| ends.flush_error = Some(ErrorKind::BrokenPipe.into()));
+            assert!(write.poll(&mut cx, &mut wire).is_ready());
+        } else {
+            drop(write);
+        }
+        assert_eq!(woken.take(), 1);
+        let late = StreamError::Closed(CloseReason::Aborted);
+        assert_eq!(stream.poll_flush(&mut flush_cx), Poll::Ready(Err(late)));
+        drop(read);
     }
 }

@@ -4,6 +4,10 @@
 mod conformance;
 mod driver;
 mod flushes;
+mod handles;
+mod reentrancy;
+mod sharing;
+mod turns;
 mod waits;
 mod wakers;
 mod wire;

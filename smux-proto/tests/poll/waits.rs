@@ -20,7 +20,7 @@ use crate::wire::{Count, Wire, now, run, server};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Neither a write that begins to wait nor whoever asks for the counters waits for the driver.
+/// Neither a write that begins to wait nor a look at the counters waits for the driver.
 #[test]
 fn waits_are_timed_while_nothing_moves() {
     let seconds = Arc::new(AtomicU64::new(0));
@@ -57,7 +57,7 @@ fn a_pause_of_reading_does_not_count_how_long_the_peer_is_idle() {
     assert_eq!(session.stats().receive_stalls, 1);
     wire.ends(|ends| ends.now += MILLI);
     let mut cx = Context::from_waker(Waker::noop());
-    let read = stream.poll_read(&mut cx, &mut Vec::new());
+    let read = stream.poll_read_buf(&mut cx, &mut Vec::new());
     assert_eq!(read, Poll::Ready(Ok(BUDGET)));
     assert!(run(&mut driver, &waker).is_pending());
     wire.ends(|ends| ends.now += Duration::from_secs(3_600));

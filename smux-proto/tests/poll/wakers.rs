@@ -1,4 +1,4 @@
-//! Who is woken, and that nobody is missed.
+//! Which task is woken, and that none is missed.
 
 use std::{
     pin::pin,
@@ -42,7 +42,11 @@ fn the_two_directions_of_a_stream_have_wakers_of_their_own() {
     let stream = now(session.accept()).expect("accept");
     let (reader, waker) = Count::waker();
     let mut read_cx = Context::from_waker(&waker);
-    assert!(stream.poll_read(&mut read_cx, &mut Vec::new()).is_pending());
+    assert!(
+        stream
+            .poll_read_buf(&mut read_cx, &mut Vec::new())
+            .is_pending()
+    );
     let (writer, waker) = Count::waker();
     let mut write_cx = Context::from_waker(&waker);
     let mut fill = || while stream.poll_write(&mut write_cx, &[0; 10_000]).is_ready() {};
@@ -71,10 +75,14 @@ fn the_end_wakes_everyone() {
         .map(|_| now(session.open()).expect("open"))
         .collect();
     for stream in &streams {
-        assert!(stream.poll_read(&mut cx, &mut Vec::new()).is_pending());
+        assert!(stream.poll_read_buf(&mut cx, &mut Vec::new()).is_pending());
     }
     let accepted = now(session.accept()).expect("accept");
-    assert!(accepted.poll_read(&mut cx, &mut Vec::new()).is_pending());
+    assert!(
+        accepted
+            .poll_read_buf(&mut cx, &mut Vec::new())
+            .is_pending()
+    );
     let mut accept = pin!(session.accept());
     assert!(accept.as_mut().poll(&mut cx).is_pending());
     wakes.take();
@@ -120,7 +128,7 @@ fn wakers_are_woken_and_dropped_without_the_lock() {
         for _ in 0..2 {
             let waker = waker();
             let mut cx = Context::from_waker(&waker);
-            assert!(stream.poll_read(&mut cx, &mut Vec::new()).is_pending());
+            assert!(stream.poll_read_buf(&mut cx, &mut Vec::new()).is_pending());
         }
         {
             let mut accept = pin!(session.accept());
@@ -134,7 +142,7 @@ fn wakers_are_woken_and_dropped_without_the_lock() {
         let stream = now(session.open()).expect("open");
         let waker = waker();
         let mut cx = Context::from_waker(&waker);
-        assert!(stream.poll_read(&mut cx, &mut Vec::new()).is_pending());
+        assert!(stream.poll_read_buf(&mut cx, &mut Vec::new()).is_pending());
         drop(waker);
         wire.receive(Command::Syn, 3, b"");
         drop(driver);

@@ -44,10 +44,18 @@ pub(crate) struct Ends {
     pub(crate) input: VecDeque<u8>,
     pub(crate) output: Vec<u8>,
     pub(crate) reads: usize,
+    /// A read reports so many bytes more than it has read.
+    pub(crate) overstates: usize,
     pub(crate) takes_output: bool,
     pub(crate) endless_input: Option<[u8; 8]>,
     pub(crate) flush_hangs: bool,
     pub(crate) closed: bool,
+    pub(crate) read_error: Option<io::Error>,
+    pub(crate) write_error: Option<io::Error>,
+    pub(crate) flush_error: Option<io::Error>,
+    pub(crate) flushes: usize,
+    /// Bytes that writes take before they block, if there is a limit.
+    pub(crate) room: Option<usize>,
     /// Of what the peer sends.
     version: Option<Version>,
     /// The time.
@@ -80,6 +88,9 @@ impl TransportRead for Wire {
     fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.ends(|ends| {
             ends.reads += 1;
+            if let Some(error) = ends.read_error.take() {
+                return Poll::Ready(Err(error));
+            }
             if let Some(frame) = ends.endless_input {
                 buf.chunks_exact_mut(8)
                     .for_each(|chunk| chunk.copy_from_slice(&frame));
@@ -92,7 +103,7 @@ impl TransportRead for Wire {
             buf.iter_mut()
                 .zip(ends.input.drain(..count))
                 .for_each(|(to, from)| *to = from);
-            Poll::Ready(Ok(count))
+            Poll::Ready(Ok(count + ends.overstates))
         })
     }
 }
@@ -100,19 +111,35 @@ impl TransportRead for Wire {
 impl TransportWrite for Wire {
     fn poll_write(&mut self, _: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.ends(|ends| {
+            if let Some(error) = ends.write_error.take() {
+                return Poll::Ready(Err(error));
+            }
             if !ends.takes_output {
                 return Poll::Pending;
             }
+            let data = bufs.iter().flat_map(|buf| buf.iter());
             let before = ends.output.len();
-            bufs.iter().for_each(|buf| ends.output.extend(&buf[..]));
-            Poll::Ready(Ok(ends.output.len() - before))
+            ends.output
+                .extend(data.take(ends.room.unwrap_or(usize::MAX)));
+            let count = ends.output.len() - before;
+            if let Some(room) = &mut ends.room {
+                *room -= count;
+            }
+            match count {
+                0 => Poll::Pending,
+                _ => Poll::Ready(Ok(count)),
+            }
         })
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.ends(|ends| match ends.flush_hangs {
-            true => Poll::Pending,
-            false => Poll::Ready(Ok(())),
+        self.ends(|ends| match ends.flush_error.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None if ends.flush_hangs => Poll::Pending,
+            None => {
+                ends.flushes += 1;
+                Poll::Ready(Ok(()))
+            }
         })
     }
 
@@ -123,7 +150,7 @@ impl TransportWrite for Wire {
 }
 
 impl Transport for Wire {
-    /// Wakes nobody: whoever sets the time runs the driver.
+    /// Wakes no task: the test that sets the time runs the driver.
     fn poll_sleep(&mut self, _: &mut Context<'_>, until: Duration) -> Poll<()> {
         self.ends(|ends| match ends.now >= until {
             true => Poll::Ready(()),

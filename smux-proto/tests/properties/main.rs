@@ -1,6 +1,8 @@
 //! What holds whatever happens: random frames, cuts, calls and connections.
 
+mod accepted;
 mod calls;
+mod clocks;
 mod cuts;
 mod fuzz_corpus;
 mod simulation;

@@ -8,9 +8,9 @@ use smux_conformance::{
 };
 use smux_proto::{CloseReason, Config, ConfigBuilder, Event, OpenError, StreamError, Version};
 
-/// Keep-alives after 10 s, end after 30 s.
+/// Keep-alives after 10 s, end after 30 s, whether the peer has sent keep-alives or not.
 fn config() -> ConfigBuilder {
-    Config::builder()
+    Config::builder().keep_alive_required(true)
 }
 
 fn build(config: ConfigBuilder) -> Config {
@@ -348,5 +348,86 @@ fn the_end_of_time_ends_a_session_in_order() {
     for _ in 0..3 {
         harness.session.handle_timeout(Duration::MAX);
     }
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}
+
+// ------------------------------------------------------------------ peers that send no keep-alives
+
+#[test]
+fn silence_counts_against_a_peer_that_has_sent_keep_alives() {
+    let mut harness = Harness::client(Config::default());
+    harness.advance(seconds(3_600));
+    assert!(!harness.session.is_closed(), "it may have nothing to say");
+    harness.peer_sends([nop()]);
+    harness.advance(seconds(30));
+    assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+}
+
+#[test]
+fn a_peer_without_keep_alives_is_given_up_when_it_takes_nothing() {
+    let mut harness = Harness::client(Config::default());
+    harness.advance(seconds(3_600));
+    harness.take_bytes();
+    harness.set_transport_room(0);
+    harness.advance(seconds(10));
+    harness.advance(seconds(30) - MILLI);
+    assert!(!harness.session.is_closed());
+    harness.advance(MILLI);
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+}
+
+// ------------------------------------------------------------------ clocks that are read late
+
+/// Lets a driver look at its clock every `tick`, with a transport that takes everything or nothing.
+fn tick_until_closed(harness: &mut Harness, tick: Duration) -> Duration {
+    let start = harness.now();
+    while !harness.session.is_terminated() && harness.now() - start < seconds(24 * 3_600) {
+        harness.skip(tick);
+        let now = harness.now();
+        if harness.session.poll_timeout().is_some_and(|due| due <= now) {
+            harness.session.handle_timeout(now);
+        }
+        harness.pump();
+    }
+    harness.now() - start
+}
+
+#[test]
+fn a_silent_peer_is_given_up_by_a_coarse_clock() {
+    for tick in [seconds(1), seconds(4), seconds(7), seconds(25)] {
+        let mut harness = Harness::client(Config::default());
+        harness.peer_sends([nop()]);
+        let took = tick_until_closed(&mut harness, tick);
+        assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
+        assert!(
+            took <= seconds(40) + 2 * tick,
+            "{took:?} in steps of {tick:?}"
+        );
+    }
+}
+
+#[test]
+fn a_stuck_write_is_given_up_by_a_coarse_clock() {
+    let mut harness = Harness::client(Config::default());
+    harness.set_transport_room(0);
+    harness.open();
+    let took = tick_until_closed(&mut harness, seconds(4));
+    assert_eq!(harness.reason(), CloseReason::WriteTimeout);
+    assert!(took <= seconds(48), "{took:?}");
+}
+
+/// What the peer sent during a suspend needs time to arrive, a retransmission at least.
+#[test]
+fn a_suspend_grants_a_keep_alive_interval_of_grace() {
+    let mut harness = Harness::client(Config::default());
+    for _ in 0..3 {
+        harness.peer_sends([nop()]);
+        harness.skip(seconds(3_600));
+        harness.session.handle_timeout(harness.now());
+        harness.pump();
+        harness.advance(seconds(10) - MILLI);
+        assert!(!harness.session.is_closed());
+    }
+    harness.advance(MILLI);
     assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
 }

@@ -1,8 +1,8 @@
 //! Packet traces of Go sessions, taken again with ours: the bytes must be the same.
 //!
 //! Each scenario does to our session what was done to the Go session. Where we differ, we do so by
-//! decision; [`decided::decided`] has the list, each entry with its reason and with the frames that are
-//! expected instead. An entry that no longer makes a difference fails.
+//! decision; [`decided::decided`] has the list, each entry with its reason and with the frames that
+//! are expected instead. An entry that no longer makes a difference fails.
 
 mod decided;
 mod scenarios;
@@ -20,7 +20,7 @@ use smux_proto::{Config, StreamId, Version};
 #[test]
 fn our_bytes_are_those_of_the_reference_or_the_difference_is_decided() {
     let traces = traces();
-    assert_eq!(traces.len(), 68, "all files are there");
+    assert_eq!(traces.len(), 70, "all files are there");
     for (name, trace) in &traces {
         let actual = replay(trace, config(trace));
         match decided(trace) {

@@ -79,7 +79,7 @@ fn finish_then_reply(replay: &mut Replay<'_>) {
     replay.harness.close(id);
 }
 
-/// The bytes are the reference's; the five bytes that its reader loses are there.
+/// The five bytes, which the reader loses in releases up to 1.5.57, are there.
 fn finish_then_reply_and_fin(replay: &mut Replay<'_>) {
     let id = replay.harness.open();
     replay.harness.finish(id);

@@ -100,7 +100,8 @@ fn a_client_speaks_first_and_so_has_its_version() {
 
 #[test]
 fn a_peer_that_never_says_anything_is_given_up() {
-    let mut harness = Harness::server(detecting());
+    let config = detecting().to_builder().keep_alive_required(true);
+    let mut harness = Harness::server(config.build().expect("valid"));
     harness.advance(Duration::from_secs(30));
     assert_eq!(harness.reason(), CloseReason::KeepAliveTimeout);
 }

@@ -12,8 +12,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub concurrency: u32,
 
-    /// Streams of the session, each a connection that is kept alive; as many TCP connections, which need two file
-    /// descriptors each [default: the concurrency]
+    /// Streams of the session, each a connection that is kept alive; as many TCP connections, which
+    /// need two file descriptors each [default: the concurrency]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub streams: Option<u32>,
 }

@@ -31,7 +31,8 @@ impl Connection {
         Ok(Self(sender))
     }
 
-    /// Sends a request and checks its answer. An error that is not about the answer says that there was none.
+    /// Sends a request and checks its answer. An error that is not about the answer says that there
+    /// was none.
     pub(crate) async fn request(&mut self, number: u64) -> Result<Answer> {
         let body = body(number);
         let request = Request::post(format!("/echo/{number}"))
@@ -96,7 +97,8 @@ impl Pool {
         })
     }
 
-    /// Makes a request when a connection is free. After the first without an answer none is made any more.
+    /// Makes a request when a connection is free. After the first without an answer none is made
+    /// any more.
     pub(crate) async fn request(&self, number: u64) -> Result<Answer> {
         let Ok(_free) = self.count.acquire().await else {
             return Ok(Answer::None);
@@ -111,7 +113,8 @@ impl Pool {
         Ok(answer)
     }
 
-    /// Never held while waiting for anything, so a lock of tokio's would only make tasks queue for it.
+    /// Never held while waiting for anything, so a lock of tokio's would only make tasks queue for
+    /// it.
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,11 +2,13 @@ use std::{future, io, net::SocketAddr};
 
 use smux_tokio::{Session, Stream};
 
-/// The streams that the peer opens, for `axum::serve`. The address of all of them is that of the session's transport.
+/// The streams that the peer opens, for `axum::serve`. The address of all of them is that of the
+/// session's transport.
 ///
-/// It never ends by itself, as no listener of axum does: stop serving when the session has [closed](Session::closed).
-/// If it holds the last handle of its session, then dropping it refuses what is not accepted yet, and the session
-/// closes once the streams that were accepted are done. So does `axum::serve` at a graceful shutdown.
+/// It never ends by itself, as no listener of axum does: stop serving when the session has
+/// [closed](Session::closed). If it holds the last handle of its session, then dropping it refuses
+/// what is not accepted yet, and the session closes once the streams that were accepted are done.
+/// So does `axum::serve` at a graceful shutdown.
 #[derive(Debug)]
 pub(crate) struct Streams(Session);
 

@@ -40,8 +40,8 @@ pub(crate) async fn run(pool: Pool, concurrency: u32, requests: u64) -> Result<F
     })
 }
 
-/// Makes requests until the server takes no more, and returns how many were answered. `stop` is called just before
-/// the request with the number `stop_at`.
+/// Makes requests until the server takes no more, and returns how many were answered. `stop` is
+/// called just before the request with the number `stop_at`.
 pub(crate) async fn run_until_refused(
     pool: Pool,
     concurrency: u32,
@@ -57,7 +57,8 @@ pub(crate) async fn run_until_refused(
     Ok(times.len() as u64)
 }
 
-/// Makes requests, so many at once, until it were enough or the pool makes no more. Returns what each answer took.
+/// Makes requests, so many at once, until it were enough or the pool makes no more. Returns what
+/// each answer took.
 async fn work(
     pool: Pool,
     concurrency: u32,

@@ -1,8 +1,9 @@
 //! HTTP over smux: `axum` on the streams that a session accepts, `hyper` on those that it opens.
 //!
-//! Both ends live in this process and talk over loopback TCP. Every request carries a body that the server
-//! sends back and the client compares. First many requests run over the streams of one session, then the same over as
-//! many TCP connections; then the server is shut down under load, and what it took must have been answered.
+//! Both ends live in this process and talk over loopback TCP. Every request carries a body that the
+//! server sends back and the client compares. First many requests run over the streams of one
+//! session, then the same over as many TCP connections; then the server is shut down under load,
+//! and what it took must have been answered.
 //!
 //! | file | job |
 //! |---|---|
@@ -70,7 +71,8 @@ async fn over_tcp(args: &Args) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Nothing that the server took may be lost: each request that reached its handler is answered, to the last byte.
+/// Nothing that the server took may be lost: each request that reached its handler is answered, to
+/// the last byte.
 async fn shut_down_under_load(args: &Args) -> Result<()> {
     let server = Server::over_smux().await?;
     let session = Session::connect(server.address, Config::v2()).await?;

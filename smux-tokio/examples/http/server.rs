@@ -19,16 +19,24 @@ use smux_tokio::{Config, Session};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::listener::Streams;
 
-/// How long the answers of sessions may take to leave once the server was told to stop. What is still open then is cut.
+/// How long the answers of sessions may take to leave once the server was told to stop. What is
+/// still open then is cut.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
-/// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
+/// After an error of `accept`, which is most often the lack of file descriptors: some may be free
+/// again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two lines about connections that cannot be accepted.
+const LINES: Duration = Duration::from_secs(10);
+/// Sessions at a time; further clients are turned away. One whose peer is silent ends by its
+/// keep-alive timeout.
+const MAX_SESSIONS: usize = 1024;
 
 /// Says which request an answer is for.
 pub(crate) const NUMBER: &str = "x-number";
@@ -94,18 +102,27 @@ async fn echo(
     ([(NUMBER, number.to_string())], body)
 }
 
-/// Any number of TCP connections, each of which carries a session with any number of streams. One that goes wrong concerns no
-/// other.
+/// Any number of TCP connections, each of which carries a session with any number of streams. One
+/// that goes wrong concerns no other.
 async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
     let mut sessions = JoinSet::new();
+    let mut told = None::<Instant>;
+    // One line an interval: what causes it, everybody can cause.
+    let mut lack = |what: &str| {
+        if told.is_none_or(|told| told.elapsed() >= LINES) {
+            told = Some(Instant::now());
+            eprintln!("cannot accept a connection: {what}");
+        }
+    };
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
+                Ok(_) if sessions.len() >= MAX_SESSIONS => lack("too many sessions at once"),
                 Ok((tcp, _)) => {
                     sessions.spawn(serve_session(tcp, app.clone(), stop.clone()));
                 }
                 Err(error) => {
-                    eprintln!("cannot accept a connection: {error}");
+                    lack(&error.to_string());
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -131,7 +148,8 @@ fn report(served: Result<Result<()>, JoinError>) {
     }
 }
 
-/// Serves a session until it ends, or after `stop` until the last answer has left. Cuts it if dropped.
+/// Serves a session until it ends, or after `stop` until the last answer has left. Cuts it if
+/// dropped.
 async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> Result<()> {
     tcp.set_nodelay(true)?;
     let addresses = (Some(tcp.local_addr()?), Some(tcp.peer_addr()?));
@@ -147,7 +165,8 @@ async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> 
     let serve = axum::serve(Streams::new(session), app)
         .with_graceful_shutdown(stopped)
         .into_future();
-    // Serving drops the last handle of the session. That closes when the last answer has left, and its driver ends.
+    // Serving drops the last handle of the session. That closes when the last answer has left, and
+    // its driver ends.
     let (served, _) = tokio::join!(serve, driver);
     Ok(served?)
 }

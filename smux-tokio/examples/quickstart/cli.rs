@@ -49,7 +49,8 @@ fn parse_size(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text
         .parse()
         .map_err(|_| "not a size such as 64MiB or 2GiB")?;
-    // Below this a measurement is over before it can be timed; above it, counters would only waste time.
+    // Below this a measurement is over before it can be timed; above it, counters would only waste
+    // time.
     if (ByteSize::mib(1)..=ByteSize::tib(1)).contains(&size) {
         Ok(size)
     } else {

@@ -1,27 +1,44 @@
 //! The end that waits: serves smux sessions and raw TCP connections on one port.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use smux_tokio::{CloseReason, Session};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::protocol::{Carries, Request, config};
 use crate::report::Progress;
 use crate::work;
 
-/// Serves connections for ever. With `once`: until the first smux session has ended, or a connection failed.
+/// After an error of `accept`, most often a lack of file descriptors: some may be free then.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Connections at a time; a measurement has 100 and a session at most.
+const MAX_CONNECTIONS: usize = 512;
+/// How long a connection may take to say what it carries, and a stream what it asks for.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// Serves connections for ever. With `once`: until the first smux session has ended, or a
+/// connection failed.
 pub(crate) async fn run(listener: TcpListener, once: bool) -> Result<()> {
     // Dropped with this future: nothing keeps running behind the caller's back.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => {
-                let (tcp, from) = accepted.context("cannot accept connections")?;
-                connections.spawn(async move {
-                    serve_connection(tcp).await.with_context(|| format!("connection from {from}"))
-                });
-            }
+            // Those beyond wait in the system's queue.
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((tcp, from)) => {
+                    connections.spawn(async move {
+                        serve_connection(tcp).await.with_context(|| format!("connection from {from}"))
+                    });
+                }
+                Err(error) => {
+                    eprintln!("cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
             Some(served) = connections.join_next() => match served? {
                 Ok(Carries::Smux(_)) if once => return Ok(()),
                 Ok(_) => {}
@@ -34,7 +51,8 @@ pub(crate) async fn run(listener: TcpListener, once: bool) -> Result<()> {
 
 async fn serve_connection(mut tcp: TcpStream) -> Result<Carries> {
     tcp.set_nodelay(true)?;
-    let carries = Carries::read(&mut tcp).await?;
+    let carries = timeout(HEAD, Carries::read(&mut tcp)).await;
+    let carries = carries.context("it does not say what it carries")??;
     match carries {
         Carries::OneStream => serve_stream(&mut tcp, None, &Progress::hidden()).await?,
         Carries::Smux(version) => {
@@ -80,7 +98,9 @@ async fn serve_stream<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match (Request::read(stream).await?, session) {
+    let request = timeout(HEAD, Request::read(stream)).await;
+    let request = request.context("it does not say what it asks for")??;
+    match (request, session) {
         (Request::Take, _) => work::take(stream, progress).await,
         (Request::Give { bytes }, _) => work::give(stream, bytes).await,
         (Request::Echo, _) => work::echo(stream).await,

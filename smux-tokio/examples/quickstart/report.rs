@@ -153,7 +153,8 @@ fn print_row(label: &str, smux: &str, raw: &str, ratio: &str) {
     println!("{label:<42}{smux:>10}{raw:>10}{ratio:>12}");
 }
 
-/// What this process holds now and has held at most. `None` where `/proc` does not tell (not Linux).
+/// What this process holds now and has held at most. `None` where `/proc` does not tell (not
+/// Linux).
 pub(crate) fn resident_memory() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let field = |name: &str| {

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use smux_tokio::{Config, Version};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::pump::HalfClose;
+use crate::pump::{Ending, HalfClose};
 
 /// Forward TCP connections through smux sessions.
 ///
@@ -56,6 +56,11 @@ pub(crate) struct ServerArgs {
     /// Sessions at the same time; further clients are turned away
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub max_sessions: u16,
+
+    /// How long a client may take for its handshake and its first frame, in seconds: more than its keep-alive interval if it
+    /// is not this tunnel's. Over KCP it is at most 6
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = some_seconds)]
+    pub first_frame_timeout: Duration,
 
     /// Streams of a session at the same time; those beyond are reset
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
@@ -104,6 +109,10 @@ pub(crate) struct ClientArgs {
     /// Sessions to keep up; a connection goes to the one with the fewest streams
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub sessions: u16,
+
+    /// Connections that a session carries in all before it is replaced; those that are open go on
+    #[arg(long, value_name = "N", default_value_t = 1_000_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub session_connections: u64,
 
     /// Version of the smux protocol
     #[arg(long, value_name = "VERSION", default_value = "2", value_parser = client_version())]
@@ -160,10 +169,14 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "SIZE", default_value = "32KiB")]
     pub frame_size: ByteSize,
 
-    /// Close a connection as a whole when one direction has ended: needed if the other end is kcptun. An answer that is not
-    /// complete 10 seconds after the user has ended its direction is cut with a reset
+    /// Close a connection as a whole when one direction has ended: needed if the other end is kcptun. An answer that pauses
+    /// for 10 seconds after the user has ended its direction is cut with a reset; for half a second if it had begun before
     #[arg(long)]
     pub no_half_close: bool,
+
+    /// Reset a connection one direction of which has ended when nothing has moved in the other for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = some_seconds)]
+    pub half_close_timeout: Duration,
 
     /// After Ctrl-C: cut what is still open after so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
@@ -252,12 +265,15 @@ impl LinkArgs {
         Ok(())
     }
 
-    /// `close_wait`: how long the other direction may go on where one cannot end alone.
-    pub(crate) fn half_close(&self, close_wait: Duration) -> HalfClose {
-        if self.no_half_close {
-            HalfClose::CloseAfter(close_wait)
-        } else {
-            HalfClose::Carry
+    /// How connections end. `close`: what to do where one direction cannot end alone.
+    pub(crate) fn ending(&self, close: HalfClose) -> Ending {
+        Ending {
+            half_close: if self.no_half_close {
+                close
+            } else {
+                HalfClose::Carry
+            },
+            idle: self.half_close_timeout,
         }
     }
 
@@ -279,7 +295,7 @@ impl LinkArgs {
             SmuxVersion::V1 => builder.version(Version::V1),
             SmuxVersion::V2 | SmuxVersion::Auto => builder,
         };
-        // Nothing else tells that a KCP peer is gone, and a KCP listener takes 90 s of silence for that.
+        // Nothing else tells that a KCP peer is gone.
         ensure!(
             self.transport != Transport::Kcp
                 || (1e-3..=60.0).contains(&self.keep_alive.as_secs_f64()),

@@ -1,6 +1,7 @@
 //! The end that accepts TCP connections and opens streams.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,21 +11,29 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::ClientArgs;
 use crate::pool::{Opener, Pool};
-use crate::pump::{self, Carried, DELIVERY, HalfClose};
+use crate::pump::{self, Carried, DELIVERY, Ending, HalfClose};
 use crate::statistics::Statistics;
+use crate::throttle::Throttle;
 
 /// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Without half-close: how long a user that has sent everything may wait for an answer.
+/// Without half-close: how long a user that has sent everything may wait for more of an answer.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Client {
     listener: TcpListener,
     pool: Pool,
-    connect_timeout: Duration,
-    half_close: HalfClose,
+    service: Arc<Service>,
     drain: Duration,
+}
+
+/// What the tasks of all connections share.
+struct Service {
+    connect_timeout: Duration,
+    ending: Ending,
+    refused: Throttle,
+    failed: Throttle,
 }
 
 impl Client {
@@ -35,8 +44,12 @@ impl Client {
         Ok(Self {
             listener,
             pool: Pool::start(args, statistics)?,
-            connect_timeout: args.connect_timeout,
-            half_close: args.link.half_close(CLOSE_WAIT),
+            service: Arc::new(Service {
+                connect_timeout: args.connect_timeout,
+                ending: args.link.ending(HalfClose::CloseAfter(CLOSE_WAIT)),
+                refused: Throttle::new(),
+                failed: Throttle::new(),
+            }),
             drain: args.link.drain,
         })
     }
@@ -48,18 +61,18 @@ impl Client {
     /// Carries connections until `shutdown`, then lets those that are open end.
     pub(crate) async fn run(self, shutdown: &CancellationToken) -> Result<()> {
         let mut connections = JoinSet::new();
+        let unaccepted = Throttle::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((tcp, from)) => {
-                        let opener = self.pool.opener();
-                        let (limit, half_close) = (self.connect_timeout, self.half_close);
-                        connections.spawn(async move {
-                            carry(tcp, from, opener, limit, half_close).await;
-                        });
+                        let service = Arc::clone(&self.service);
+                        connections.spawn(service.carry(tcp, from, self.pool.opener()));
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
+                        if let Some(more) = unaccepted.pass() {
+                            tracing::warn!(%error, more, "cannot accept a connection");
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -88,27 +101,30 @@ impl Client {
     }
 }
 
-async fn carry(
-    tcp: TcpStream,
-    from: SocketAddr,
-    mut opener: Opener,
-    limit: Duration,
-    half_close: HalfClose,
-) {
-    // A reset instead of an end, as long as nothing was carried.
-    if let Err(error) = tcp.set_zero_linger().and_then(|()| tcp.set_nodelay(true)) {
-        tracing::debug!(%from, %error, "connection ended early");
-        return;
-    }
-    let Ok(Ok(stream)) = tokio::time::timeout(limit, opener.open()).await else {
-        tracing::warn!(%from, "connection refused: no session with the server");
-        return;
-    };
-    let id = stream.id();
-    tracing::debug!(%from, stream = %id, "connection opened");
-    let carried = Carried::default();
-    match pump::carry(tcp, stream, half_close, &carried).await {
-        Ok(()) => tracing::debug!(%from, stream = %id, ?carried, "connection ended"),
-        Err(error) => tracing::info!(%from, stream = %id, ?carried, %error, "connection failed"),
+impl Service {
+    async fn carry(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, mut opener: Opener) {
+        // A reset instead of an end, as long as nothing was carried.
+        if let Err(error) = tcp.set_zero_linger() {
+            tracing::debug!(%from, %error, "connection ended early");
+            return;
+        }
+        let opened = tokio::time::timeout(self.connect_timeout, opener.open()).await;
+        let Ok(Ok(stream)) = opened else {
+            if let Some(more) = self.refused.pass() {
+                tracing::warn!(%from, more, "connection refused: no session with the server");
+            }
+            return;
+        };
+        let id = stream.id();
+        tracing::debug!(%from, stream = %id, "connection opened");
+        let carried = Carried::default();
+        match pump::carry(tcp, stream, self.ending, &carried).await {
+            Ok(()) => tracing::debug!(%from, stream = %id, ?carried, "connection ended"),
+            Err(error) => {
+                if let Some(more) = self.failed.pass() {
+                    tracing::info!(%from, stream = %id, ?carried, %error, more, "connection failed");
+                }
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@
 //! compression off; either end can be kcptun's:
 //!
 //! ```sh
-//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2
+//! kcptun-server -l :4000 -t 127.0.0.1:8080 --crypt none --nocomp --ds 0 --ps 0 --smuxver 2   # --closewait 0 in 2026
 //! tunnel client --listen 127.0.0.1:8080 --server server.example:4000 --transport kcp --kcp-crypt none --no-half-close
 //!
 //! tunnel server --listen 0.0.0.0:4000 --target 127.0.0.1:8080 --transport kcp --kcp-crypt none --no-half-close
@@ -36,6 +36,11 @@
 //! Newer releases of kcptun also have `--crypt null`, plain KCP without a header; that is `--kcp-crypt null`. kcptun closes a
 //! connection as a whole when one direction ends, so the end that talks to it must not end one direction alone: `--no-half-close`.
 //!
+//! kcptun's server of 2026 keeps a stream for `--closewait` seconds after one direction has ended:
+//! give it `--closewait 0`. With another `--crypt`, error correction or compression no session
+//! starts, and the log says what it may be. With kcptun's `--QPP` wrong bytes arrive, and no end can
+//! tell: it must be off.
+//!
 //! KCP cannot say that it ends. An end that goes away is noticed when nothing has come from it for the keep-alive timeout.
 //!
 //! # What happens when
@@ -44,6 +49,14 @@
 //!   for a session, up to `--connect-timeout`; those that a lost session carried are reset.
 //! * A TCP connection that ends one direction (`shutdown`) ends that direction at the other side; the other goes on. One that is reset is
 //!   reset at the other side, and so is one whose target cannot be reached.
+//! * A client sends a first frame at once. A peer that sends none takes no session's place: it is
+//!   dropped after `--first-frame-timeout`, or before if 256 newer ones wait. Over KCP it must also
+//!   acknowledge ours, so that its address is known to be its own.
+//! * A half-closed connection is reset when nothing has moved for `--half-close-timeout`, or when the
+//!   user or the target is found to be gone; the system probes silent ones after a minute. When a
+//!   session is lost, what it has brought is delivered as long as it is taken.
+//! * Each limit that is reached is a line in the log, at most one every 10 seconds, which counts
+//!   those that it stands for.
 //! * The first Ctrl-C or SIGTERM stops accepting and waits until the open connections have ended, at most `--drain`; then
 //!   sessions close, which sends what is queued, for at most 5 s. What has arrived gets 3 s more; who does not read it by then is
 //!   reset. The second Ctrl-C cuts everything.
@@ -54,23 +67,26 @@
 //! |---|---|
 //! | `cli.rs` | the arguments |
 //! | `client.rs`, `pool.rs`, `backoff.rs` | accepting connections; the sessions that carry them; when to connect again |
-//! | `server.rs` | accepting sessions, connecting streams to the target |
-//! | `pump.rs` | a TCP connection and a stream, both ways |
-//! | `transport.rs`, `tls.rs`, `kcp.rs`, `kcp_none.rs` | what sessions run over |
-//! | `statistics.rs`, `terminal.rs` | counters; log entries and the live line |
+//! | `server.rs`, `arrivals.rs` | serving sessions and their streams; peers without a first frame |
+//! | `pump.rs`, `socket.rs` | a TCP connection and a stream, both ways; what sockets are told |
+//! | `transport.rs`, `hello.rs`, `tls.rs`, `kcp/` | what sessions run over; first frames |
+//! | `statistics.rs`, `terminal.rs`, `throttle.rs` | counters; log and live line; limited entries |
 //! | `shutdown.rs` | Ctrl-C |
 
+mod arrivals;
 mod backoff;
 mod cli;
 mod client;
+mod hello;
 mod kcp;
-mod kcp_none;
 mod pool;
 mod pump;
 mod server;
 mod shutdown;
+mod socket;
 mod statistics;
 mod terminal;
+mod throttle;
 mod tls;
 mod transport;
 

@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use smux_tokio::{Config, Session, Stream};
+use smux_tokio::{CloseReason, Config, OpenError, Session, Stream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::cli::ClientArgs;
-use crate::statistics::Statistics;
+use crate::statistics::{Counted, Statistics};
 use crate::transport::Connector;
+
+/// A session that has lived so long shows that the server is reached: the next pause is short again.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// So many sessions with the server, each connected again when it is lost.
 pub(crate) struct Pool {
-    sessions: watch::Receiver<Vec<Option<Session>>>,
+    links: watch::Receiver<Vec<Option<Link>>>,
     closing: CancellationToken,
     keepers: JoinSet<()>,
 }
@@ -24,7 +28,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn start(args: &ClientArgs, statistics: &Statistics) -> Result<Self> {
         let count = usize::from(args.sessions);
-        let (publish, sessions) = watch::channel(vec![None; count]);
+        let (publish, links) = watch::channel(vec![None; count]);
         let keeper = Arc::new(Keeper {
             connector: Connector::new(args)?,
             server: args.server.clone(),
@@ -32,6 +36,7 @@ impl Pool {
             config: args.link.config(args.smux_version, 0)?,
             connect_timeout: args.connect_timeout,
             max_backoff: args.max_backoff,
+            most_streams: args.session_connections,
             statistics: statistics.clone(),
             publish,
             closing: CancellationToken::new(),
@@ -41,7 +46,7 @@ impl Pool {
             keepers.spawn(Arc::clone(&keeper).keep(slot));
         }
         Ok(Self {
-            sessions,
+            links,
             closing: keeper.closing.clone(),
             keepers,
         })
@@ -49,7 +54,7 @@ impl Pool {
 
     /// What opens streams on whichever session is best.
     pub(crate) fn opener(&self) -> Opener {
-        Opener(self.sessions.clone())
+        Opener(self.links.clone())
     }
 
     /// Closes all sessions; what is queued is sent first.
@@ -59,8 +64,36 @@ impl Pool {
     }
 }
 
+/// A session to open streams on.
 #[derive(Clone)]
-pub(crate) struct Opener(watch::Receiver<Vec<Option<Session>>>);
+struct Link {
+    session: Session,
+    /// Streams to open in all.
+    most_streams: u64,
+    /// It opens no more: it is to be replaced.
+    spent: CancellationToken,
+}
+
+impl Link {
+    async fn open(&self) -> Result<Stream, OpenError> {
+        let opened = self.session.open().await;
+        let is_spent = match &opened {
+            Ok(_) => self.session.stats().streams_opened >= self.most_streams,
+            Err(error) => matches!(error, OpenError::IdsExhausted | OpenError::Draining),
+        };
+        if is_spent {
+            self.spent.cancel();
+        }
+        opened
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.session.is_closed() && !self.spent.is_cancelled()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Opener(watch::Receiver<Vec<Option<Link>>>);
 
 impl Opener {
     /// Opens a stream on the session with the fewest, and waits if there is none.
@@ -70,8 +103,8 @@ impl Opener {
     pub(crate) async fn open(&mut self) -> Result<Stream> {
         loop {
             let best = least_loaded(&self.0.borrow_and_update());
-            if let Some(session) = best {
-                match session.open().await {
+            if let Some(link) = best {
+                match link.open().await {
                     Ok(stream) => return Ok(stream),
                     Err(error) => tracing::debug!(%error, "cannot open a stream, trying again"),
                 }
@@ -82,12 +115,11 @@ impl Opener {
     }
 }
 
-fn least_loaded(sessions: &[Option<Session>]) -> Option<Session> {
-    let usable = sessions
-        .iter()
-        .flatten()
-        .filter(|session| !session.is_closed());
-    usable.min_by_key(|session| session.stream_count()).cloned()
+fn least_loaded(links: &[Option<Link>]) -> Option<Link> {
+    let usable = links.iter().flatten().filter(|link| link.is_usable());
+    usable
+        .min_by_key(|link| link.session.stream_count())
+        .cloned()
 }
 
 struct Keeper {
@@ -96,41 +128,72 @@ struct Keeper {
     config: Config,
     connect_timeout: Duration,
     max_backoff: Duration,
+    most_streams: u64,
     statistics: Statistics,
-    publish: watch::Sender<Vec<Option<Session>>>,
+    publish: watch::Sender<Vec<Option<Link>>>,
     closing: CancellationToken,
 }
 
 impl Keeper {
-    /// Keeps the session in `slot` up until told to close.
+    /// Keeps a session in `slot` up until told to close.
     async fn keep(self: Arc<Self>, slot: usize) {
         let mut backoff = Backoff::new(self.max_backoff);
+        let mut spent = JoinSet::new();
         loop {
             let session = tokio::select! {
                 session = self.connect(&mut backoff) => session,
-                () = self.closing.cancelled() => return,
+                () = self.closing.cancelled() => break,
             };
-            let _counted = self.statistics.count(&session);
-            self.publish
-                .send_modify(|slots| slots[slot] = Some(session.clone()));
-            let (reason, wanted) = tokio::select! {
-                reason = session.closed() => (reason, false),
-                () = self.closing.cancelled() => (session.close().await, true),
-            };
-            self.publish.send_modify(|slots| slots[slot] = None);
-            if wanted {
-                tracing::info!(slot, %reason, "session ended");
-                return;
+            let counted = self.statistics.count(&session);
+            let started = Instant::now();
+            match self.serve(slot, &session).await {
+                Served::Lost(reason) => {
+                    tracing::warn!(slot, %reason, "session lost");
+                    if started.elapsed() >= LASTING {
+                        backoff.reset();
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(backoff.pause()) => {}
+                        () = self.closing.cancelled() => break,
+                    }
+                }
+                Served::Spent => {
+                    tracing::info!(slot, "session has carried all that it may: replaced");
+                    spent.spawn(Arc::clone(&self).wind_up(session, counted));
+                }
+                Served::Closed(reason) => {
+                    tracing::info!(slot, %reason, "session ended");
+                    break;
+                }
             }
-            tracing::warn!(slot, %reason, "session lost");
-            // Over UDP a session starts without an answer: only what was received shows a living server.
-            if session.stats().bytes_received > 0 {
-                backoff.reset();
-            }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.pause()) => {}
-                () = self.closing.cancelled() => return,
-            }
+            while spent.try_join_next().is_some() {}
+        }
+        while spent.join_next().await.is_some() {}
+    }
+
+    /// Offers the session until it can be used no more.
+    async fn serve(&self, slot: usize, session: &Session) -> Served {
+        let link = Link {
+            session: session.clone(),
+            most_streams: self.most_streams,
+            spent: CancellationToken::new(),
+        };
+        self.publish
+            .send_modify(|slots| slots[slot] = Some(link.clone()));
+        let served = tokio::select! {
+            reason = session.closed() => Served::Lost(reason),
+            () = link.spent.cancelled() => Served::Spent,
+            () = self.closing.cancelled() => Served::Closed(session.close().await),
+        };
+        self.publish.send_modify(|slots| slots[slot] = None);
+        served
+    }
+
+    /// Lets the streams of a session that opens no more end in their own time.
+    async fn wind_up(self: Arc<Self>, session: Session, _counted: Counted) {
+        tokio::select! {
+            reason = session.drain(Duration::MAX) => tracing::debug!(%reason, "replaced session ended"),
+            () = self.closing.cancelled() => drop(session.close().await),
         }
     }
 
@@ -159,6 +222,13 @@ impl Keeper {
         let connect = self.connector.connect(&self.server, self.config.clone());
         tokio::time::timeout(self.connect_timeout, connect)
             .await
-            .context("no answer in time")?
+            .with_context(|| self.connector.silence())?
     }
+}
+
+/// What became of a session.
+enum Served {
+    Lost(CloseReason),
+    Spent,
+    Closed(CloseReason),
 }

@@ -13,18 +13,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::arrivals::Arrivals;
 use crate::cli::ServerArgs;
-use crate::pump::{self, Carried, DELIVERY, HalfClose};
+use crate::pump::{self, Carried, DELIVERY, Ending, HalfClose};
 use crate::statistics::Statistics;
-use crate::transport::{Acceptor, Arrival};
+use crate::throttle::Throttle;
+use crate::transport::{Acceptor, Visitor};
 
 /// After an error of `accept`, which is most often the lack of file descriptors: some may be free again then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a client may take for its handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often a session is asked how many streams it has refused.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Server {
     acceptor: Acceptor,
+    arrivals: Arrivals,
     room: Arc<Semaphore>,
     service: Arc<Service>,
 }
@@ -33,11 +36,15 @@ pub(crate) struct Server {
 struct Service {
     target: String,
     connect_timeout: Duration,
-    half_close: HalfClose,
+    ending: Ending,
     drain: Duration,
     config: Config,
     statistics: Statistics,
     shutdown: CancellationToken,
+    turned_away: Throttle,
+    refused: Throttle,
+    unreachable: Throttle,
+    failed: Throttle,
 }
 
 impl Server {
@@ -48,16 +55,21 @@ impl Server {
     ) -> Result<Self> {
         Ok(Self {
             acceptor: Acceptor::bind(args).await?,
+            arrivals: Arrivals::new(args.first_frame_timeout),
             room: Arc::new(Semaphore::new(args.max_sessions.into())),
             service: Arc::new(Service {
                 target: args.target.clone(),
                 connect_timeout: args.connect_timeout,
                 // A target that has answered has nothing to wait for.
-                half_close: args.link.half_close(Duration::ZERO),
+                ending: args.link.ending(HalfClose::Close),
                 drain: args.link.drain,
                 config: args.link.config(args.smux_version, args.max_connections)?,
                 statistics: statistics.clone(),
                 shutdown: shutdown.clone(),
+                turned_away: Throttle::new(),
+                refused: Throttle::new(),
+                unreachable: Throttle::new(),
+                failed: Throttle::new(),
             }),
         })
     }
@@ -69,28 +81,34 @@ impl Server {
     /// Serves sessions until shutdown is requested, then lets their streams end.
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut sessions = JoinSet::new();
+        let unaccepted = Throttle::new();
         loop {
             tokio::select! {
                 accepted = self.acceptor.accept() => match accepted {
-                    Ok(arrival) => match Arc::clone(&self.room).try_acquire_owned() {
-                        Ok(permit) => {
-                            let service = Arc::clone(&self.service);
-                            sessions.spawn(async move {
-                                service.serve(arrival).await;
-                                drop(permit);
-                            });
-                        }
-                        Err(_) => tracing::warn!("a client was turned away: too many sessions"),
-                    },
+                    Ok(arrival) => self.arrivals.push(arrival),
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a client");
+                        if let Some(more) = unaccepted.pass() {
+                            tracing::warn!(%error, more, "cannot accept a client");
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
+                visitor = self.arrivals.next() => {
+                    if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+                        let service = Arc::clone(&self.service);
+                        sessions.spawn(async move {
+                            service.serve(visitor).await;
+                            drop(permit);
+                        });
+                    } else if let Some(more) = self.service.turned_away.pass() {
+                        tracing::warn!(more, "a client was turned away: too many sessions");
+                    }
+                }
                 Some(_) = sessions.join_next() => {}
                 () = self.service.shutdown.cancelled() => break,
             }
         }
+        drop(self.arrivals);
         let _open = self.acceptor.stop();
         let drain = self.service.drain;
         let closing = self.service.config.close_timeout();
@@ -107,14 +125,10 @@ impl Server {
 }
 
 impl Service {
-    async fn serve(self: Arc<Self>, arrival: Arrival) {
-        let started = tokio::time::timeout(HANDSHAKE, arrival.start(self.config.clone())).await;
-        let session = match started {
-            Ok(Ok(session)) => session,
-            Ok(Err(error)) => {
-                return tracing::warn!(error = format_args!("{error:#}"), "no session");
-            }
-            Err(_) => return tracing::warn!("no session: the handshake took too long"),
+    async fn serve(self: Arc<Self>, visitor: Visitor) {
+        let session = match visitor.start(self.config.clone()) {
+            Ok(session) => session,
+            Err(error) => return tracing::debug!(%error, "a client left at once"),
         };
         let _counted = self.statistics.count(&session);
         let peer = session.peer_addr().map(tracing::field::display);
@@ -138,6 +152,8 @@ impl Service {
             self.shutdown.cancelled().await;
             session.drain(self.drain).await
         });
+        let mut looks = tokio::time::interval(LOOK);
+        let mut refused = 0;
         loop {
             tokio::select! {
                 accepted = session.accept() => match accepted {
@@ -148,8 +164,29 @@ impl Service {
                     Err(_) => return session.closed().await,
                 },
                 Some(_) = connections.join_next() => {}
+                _ = looks.tick() => {
+                    let before = refused;
+                    refused = session.stats().streams_refused;
+                    if refused > before && !self.shutdown.is_cancelled() {
+                        self.report_refused(session, refused - before);
+                    }
+                }
                 reason = &mut drain => return reason,
             }
+        }
+    }
+
+    fn report_refused(&self, session: &Session, refused: u64) {
+        if let Some(more) = self.refused.pass() {
+            let peer = session.peer_addr().map(tracing::field::display);
+            let limit = self.config.max_inbound_streams();
+            tracing::warn!(
+                peer,
+                refused,
+                limit,
+                more,
+                "connections refused: too many at once"
+            );
         }
     }
 
@@ -159,21 +196,26 @@ impl Service {
             Ok(tcp) => tcp,
             // Dropping the stream ends it in both directions.
             Err(error) => {
-                return tracing::warn!(stream = %id, target = %self.target, %error, "cannot reach the target");
+                if let Some(more) = self.unreachable.pass() {
+                    tracing::warn!(stream = %id, target = %self.target, %error, more, "cannot reach the target");
+                }
+                return;
             }
         };
         tracing::debug!(stream = %id, "stream opened");
         let carried = Carried::default();
-        match pump::carry(tcp, stream, self.half_close, &carried).await {
+        match pump::carry(tcp, stream, self.ending, &carried).await {
             Ok(()) => tracing::debug!(stream = %id, ?carried, "stream ended"),
-            Err(error) => tracing::info!(stream = %id, ?carried, %error, "stream failed"),
+            Err(error) => {
+                if let Some(more) = self.failed.pass() {
+                    tracing::info!(stream = %id, ?carried, %error, more, "stream failed");
+                }
+            }
         }
     }
 
     async fn dial(&self) -> io::Result<TcpStream> {
         let dial = TcpStream::connect(&self.target);
-        let tcp = tokio::time::timeout(self.connect_timeout, dial).await??;
-        tcp.set_nodelay(true)?;
-        Ok(tcp)
+        tokio::time::timeout(self.connect_timeout, dial).await?
     }
 }

@@ -2,15 +2,26 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use smux_tokio::{Config, Session};
-use tokio::net::{TcpListener, TcpStream};
+use smux_tokio::{Config, Session, Version};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::cli::{ClientArgs, KcpArgs, ServerArgs, Transport};
-use crate::{kcp, tls};
+use crate::hello::{self, Heard};
+use crate::{kcp, socket, tls};
+
+/// How long an address has for itself before the next one is tried beside it.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// How long a KCP client may take for its first frame, part of which has come already, and for
+/// the acknowledgement of ours.
+const FIRST_DATAGRAMS: Duration = Duration::from_secs(3);
 
 /// Makes the client's sessions.
 pub(crate) enum Connector {
@@ -33,27 +44,75 @@ impl Connector {
         })
     }
 
-    /// Connects to `server`, a `host:port` whose name is looked up each time.
-    ///
-    /// Over KCP this always works: whether the server lives shows when it sends something.
+    /// What it may be if there is no answer.
+    pub(crate) fn silence(&self) -> &'static str {
+        match self {
+            Self::Tcp | Self::Tls(..) => "no answer in time",
+            Self::Kcp(_) => {
+                "no answer in time: is the server there, with the same --kcp-crypt, no error correction and no QPP?"
+            }
+        }
+    }
+
+    /// Connects to `server`, a `host:port` whose name is looked up each time, and sends a first frame.
     pub(crate) async fn connect(&self, server: &str, config: Config) -> Result<Session> {
+        let version = config.version();
+        let tcp = async || {
+            let tcp = TcpStream::connect(server).await?;
+            socket::prepare(&tcp)?;
+            Ok::<_, io::Error>(tcp)
+        };
         Ok(match self {
-            Self::Tcp => Session::connect(server, config).await?,
+            Self::Tcp => {
+                let mut tcp = tcp().await?;
+                hello::say(&mut tcp, version).await?;
+                Session::client_tcp(tcp, config)?
+            }
             Self::Tls(connector, name) => {
-                let tcp = TcpStream::connect(server).await?;
-                tcp.set_nodelay(true)?;
+                let tcp = tcp().await?;
                 let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
-                let tls = connector.connect(name.clone(), tcp).await?;
+                let mut tls = connector.connect(name.clone(), tcp).await?;
+                hello::say(&mut tls, version).await?;
                 Session::client(tls, config).with_addresses(Some(local), Some(peer))
             }
             Self::Kcp(args) => {
-                let server = tokio::net::lookup_host(server).await?.next();
-                let server = server.context("the server's name has no address")?;
-                let kcp = kcp::connect(args, server).await?;
+                let addresses = lookup_host(server).await?;
+                let (kcp, server) = first_to_answer(args, addresses, version).await?;
                 Session::client(kcp, config).with_addresses(None, Some(server))
             }
         })
     }
+}
+
+/// Over UDP only an answer tells that a server is there: the addresses are tried one after the
+/// other, each beside those before it.
+pub(crate) async fn first_to_answer(
+    args: &KcpArgs,
+    addresses: impl Iterator<Item = SocketAddr>,
+    version: Version,
+) -> Result<(kcp::Stream, SocketAddr)> {
+    let mut attempts = JoinSet::new();
+    let mut start = Instant::now();
+    for address in addresses {
+        let args = args.clone();
+        attempts.spawn(async move {
+            tokio::time::sleep_until(start).await;
+            let mut kcp = kcp::connect(&args, address).await?;
+            hello::say(&mut kcp, version).await?;
+            kcp.acknowledged().await?;
+            kcp.trust();
+            Ok::<_, io::Error>((kcp, address))
+        });
+        start += NEXT_ADDRESS;
+    }
+    let mut failed = None;
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt? {
+            Ok(connected) => return Ok(connected),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.context("the server's name has no address")?.into())
 }
 
 /// Waits for clients.
@@ -91,13 +150,26 @@ impl Acceptor {
 
     pub(crate) async fn accept(&mut self) -> io::Result<Arrival> {
         Ok(match self {
-            Self::Tcp(listener) => Arrival::Tcp(listener.accept().await?.0),
+            Self::Tcp(listener) => {
+                let (tcp, peer) = listener.accept().await?;
+                Arrival {
+                    peer,
+                    link: Link::Tcp(tcp),
+                }
+            }
             Self::Tls(listener, acceptor) => {
-                Arrival::Tls(listener.accept().await?.0, acceptor.clone())
+                let (tcp, peer) = listener.accept().await?;
+                Arrival {
+                    peer,
+                    link: Link::Tls(tcp, acceptor.clone()),
+                }
             }
             Self::Kcp(listener) => {
                 let (kcp, peer) = listener.accept().await?;
-                Arrival::Kcp(kcp, peer)
+                Arrival {
+                    peer,
+                    link: Link::Kcp(kcp),
+                }
             }
         })
     }
@@ -111,25 +183,65 @@ impl Acceptor {
     }
 }
 
-/// A client that has arrived. Making a session of it may take a handshake, for which no other client should wait.
-pub(crate) enum Arrival {
+/// Something that has arrived and may be a client.
+pub(crate) struct Arrival {
+    pub peer: SocketAddr,
+    link: Link,
+}
+
+enum Link {
     Tcp(TcpStream),
     Tls(TcpStream, TlsAcceptor),
-    Kcp(kcp::Stream, SocketAddr),
+    Kcp(kcp::Stream),
 }
 
 impl Arrival {
-    /// Shakes hands, where that is needed, and starts the session.
-    pub(crate) async fn start(self, config: Config) -> Result<Session> {
+    /// Shakes hands, where that is needed, and waits for the first frame.
+    pub(crate) async fn greet(self) -> Result<Visitor> {
+        let peer = Some(self.peer);
+        Ok(match self.link {
+            Link::Tcp(tcp) => {
+                socket::prepare(&tcp)?;
+                hello::peek(&tcp).await?;
+                Visitor::Tcp(tcp)
+            }
+            Link::Tls(tcp, acceptor) => {
+                socket::prepare(&tcp)?;
+                let local = Some(tcp.local_addr()?);
+                let tls = hello::read(acceptor.accept(tcp).await?).await?;
+                Visitor::Tls(Box::new(tls), local, peer)
+            }
+            Link::Kcp(kcp) => {
+                let mut kcp = tokio::time::timeout(FIRST_DATAGRAMS, hello::read(kcp)).await??;
+                // The address of a datagram can be forged. An acknowledgement shows that it was not.
+                let answered = kcp.answer().await?;
+                tokio::time::timeout(FIRST_DATAGRAMS, answered.acknowledged()).await??;
+                answered.trust();
+                Visitor::Kcp(kcp, peer)
+            }
+        })
+    }
+}
+
+/// Who has sent the head of a frame.
+pub(crate) enum Visitor {
+    Tcp(TcpStream),
+    Tls(
+        Box<Heard<TlsStream<TcpStream>>>,
+        Option<SocketAddr>,
+        Option<SocketAddr>,
+    ),
+    Kcp(Heard<kcp::Stream>, Option<SocketAddr>),
+}
+
+impl Visitor {
+    pub(crate) fn start(self, config: Config) -> io::Result<Session> {
         Ok(match self {
             Self::Tcp(tcp) => Session::server_tcp(tcp, config)?,
-            Self::Tls(tcp, acceptor) => {
-                tcp.set_nodelay(true)?;
-                let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
-                let tls = acceptor.accept(tcp).await?;
-                Session::server(tls, config).with_addresses(Some(local), Some(peer))
+            Self::Tls(tls, local, peer) => {
+                Session::server(*tls, config).with_addresses(local, peer)
             }
-            Self::Kcp(kcp, peer) => Session::server(kcp, config).with_addresses(None, Some(peer)),
+            Self::Kcp(kcp, peer) => Session::server(kcp, config).with_addresses(None, peer),
         })
     }
 }

@@ -22,7 +22,8 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
         .expect("it hangs")
 }
 
-/// As [`within`], for tests in paused time: that jumps to the next timer, so a day passes at once if nothing else does.
+/// As [`within`], for tests in paused time: that jumps to the next timer, so a day passes at once
+/// if nothing else does.
 pub(crate) async fn within_a_day<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(24 * 3600), future)
         .await

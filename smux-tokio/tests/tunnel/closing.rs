@@ -13,7 +13,7 @@ use crate::target::{check_echo, echo, receive, send};
 const SIZE: u64 = 16 << 20;
 
 /// Nothing is left to read, and the connection was reset.
-async fn assert_reset(tcp: &mut TcpStream) {
+pub(crate) async fn assert_reset(tcp: &mut TcpStream) {
     let mut rest = Vec::new();
     let read = within(tcp.read_to_end(&mut rest)).await;
     assert_eq!(

@@ -1,6 +1,9 @@
 //! The two ends of a tunnel, as a test starts and ends them.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
@@ -8,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{Cli, Command};
 use crate::client::Client;
@@ -15,10 +20,43 @@ use crate::common::within;
 use crate::server::Server;
 use crate::statistics::Statistics;
 
+/// What an end logs, at the level that `--log` says.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        self.lock().write(entry)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has all threads of a runtime log there.
+fn log_to(log: &Log, level: LevelFilter) -> impl Fn() + Send + Sync + 'static {
+    let log = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_writer(move || log.clone())
+        .finish();
+    let dispatch = tracing::Dispatch::new(subscriber);
+    move || std::mem::forget(dispatch.clone().set_default())
+}
+
 /// One end, on a runtime of its own.
 pub(crate) struct End {
     pub(crate) address: SocketAddr,
     pub(crate) statistics: Statistics,
+    log: Log,
     shutdown: CancellationToken,
     task: JoinHandle<Result<()>>,
     runtime: Option<Runtime>,
@@ -32,8 +70,12 @@ impl End {
     }
 
     pub(crate) async fn client(server: SocketAddr, more: &[&str]) -> Self {
-        let server = server.to_string();
-        let own = ["client", "--listen", "127.0.0.1:0", "--server", &server];
+        Self::client_of(&server.to_string(), more).await
+    }
+
+    /// As [`client`](Self::client), for a server that has a name.
+    pub(crate) async fn client_of(server: &str, more: &[&str]) -> Self {
+        let own = ["client", "--listen", "127.0.0.1:0", "--server", server];
         Self::start(&own, more).await
     }
 
@@ -75,8 +117,10 @@ impl End {
     async fn try_start(own: &[&str], more: &[&str]) -> Result<Self> {
         let arguments = ["tunnel"].iter().chain(own).chain(more);
         let cli = Cli::try_parse_from(arguments)?;
+        let log = Log::default();
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
+            .on_thread_start(log_to(&log, cli.log))
             .enable_all()
             .build()
             .expect("a runtime");
@@ -94,10 +138,38 @@ impl End {
         Ok(Self {
             address,
             statistics,
+            log,
             shutdown,
             task,
             runtime: Some(runtime),
         })
+    }
+
+    /// The lines that it has logged and that have `what` in them.
+    pub(crate) fn logged(&self, what: &str) -> Vec<String> {
+        let log = self.log.lock();
+        let log = String::from_utf8_lossy(&log);
+        let lines = log.lines().filter(|line| line.contains(what));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Waits until it has logged `what`.
+    pub(crate) async fn logs(&self, what: &str) -> String {
+        within(async {
+            loop {
+                if let Some(line) = self.logged(what).pop() {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+    }
+
+    /// Tasks of its runtime.
+    pub(crate) fn tasks(&self) -> usize {
+        let runtime = self.runtime.as_ref().expect("not stopped");
+        runtime.metrics().num_alive_tasks()
     }
 
     /// A connection into the tunnel.

@@ -1,6 +1,8 @@
 //! The `tunnel` example, its modules in this process: nothing depends on a binary that may be an old one, ports and ends are
 //! known without reading output, and a test can end either side as a crash would. The arguments are those of the command line.
 
+#[path = "../../examples/tunnel/arrivals.rs"]
+mod arrivals;
 #[path = "../../examples/tunnel/backoff.rs"]
 mod backoff;
 #[path = "../../examples/tunnel/cli.rs"]
@@ -8,18 +10,22 @@ mod backoff;
 mod cli;
 #[path = "../../examples/tunnel/client.rs"]
 mod client;
-#[path = "../../examples/tunnel/kcp.rs"]
+#[path = "../../examples/tunnel/hello.rs"]
+mod hello;
+#[path = "../../examples/tunnel/kcp/mod.rs"]
 mod kcp;
-#[path = "../../examples/tunnel/kcp_none.rs"]
-mod kcp_none;
 #[path = "../../examples/tunnel/pool.rs"]
 mod pool;
 #[path = "../../examples/tunnel/pump.rs"]
 mod pump;
 #[path = "../../examples/tunnel/server.rs"]
 mod server;
+#[path = "../../examples/tunnel/socket.rs"]
+mod socket;
 #[path = "../../examples/tunnel/statistics.rs"]
 mod statistics;
+#[path = "../../examples/tunnel/throttle.rs"]
+mod throttle;
 #[path = "../../examples/tunnel/tls.rs"]
 mod tls;
 #[path = "../../examples/tunnel/transport.rs"]
@@ -30,8 +36,14 @@ mod common;
 
 mod arguments;
 mod closing;
+#[allow(dead_code, reason = "a part of it is used here")]
 mod ends;
+mod folder;
+mod gone;
 mod kcptun;
+mod no_half_close;
 mod pumping;
+mod reaching;
+mod strangers;
 mod target;
 mod transports;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::{pair, within};
-use crate::pump::{self, Carried, HalfClose};
+use crate::pump::{self, Carried, Ending, HalfClose};
 
 /// Both ends of a connection over loopback.
 async fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -27,7 +27,10 @@ async fn without_half_close_an_answer_that_takes_too_long_is_cut_with_a_reset() 
     let stream = client.open().await.expect("open");
     let (mut near, tcp) = tcp_pair().await;
     let carried = Carried::default();
-    let half_close = HalfClose::CloseAfter(Duration::from_millis(100));
+    let ending = Ending {
+        half_close: HalfClose::CloseAfter(Duration::from_millis(100)),
+        idle: Duration::from_secs(60),
+    };
     let user = async {
         near.write_all(b"question").await?;
         near.shutdown().await?;
@@ -41,10 +44,9 @@ async fn without_half_close_an_answer_that_takes_too_long_is_cut_with_a_reset() 
         // Kept open: the other half may still come.
         stream
     };
-    let (carried, user, _stream) = within(async {
-        tokio::join!(pump::carry(tcp, stream, half_close, &carried), user, target)
-    })
-    .await;
+    let (carried, user, _stream) =
+        within(async { tokio::join!(pump::carry(tcp, stream, ending, &carried), user, target) })
+            .await;
     assert_eq!(
         carried.expect_err("not everything").kind(),
         ErrorKind::TimedOut

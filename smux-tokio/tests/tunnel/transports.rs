@@ -1,43 +1,14 @@
 //! What every transport must do.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::within;
 use crate::ends::{End, Tunnel};
+use crate::folder::Folder;
 use crate::target::{check_echo, echo, receive, send};
 
 const SIZE: u64 = 1 << 20;
-
-/// A folder for one test, gone at its end.
-struct Folder(std::path::PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "tunnel-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Relaxed)
-        );
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a name").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Each direction ends in its own time, the user's first and the target's first, on every session of the tunnel.
 async fn carries_and_half_closes(tunnel: &Tunnel) {

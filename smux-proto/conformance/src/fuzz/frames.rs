@@ -198,7 +198,8 @@ impl Peer {
         }
     }
 
-    /// The peer sends a frame. It waits as long as the session does not want it: it is not sent then.
+    /// The peer sends a frame. It waits as long as the session does not want it: it is not sent
+    /// then.
     fn send(&mut self, frame: &Frame) {
         if !self.session.wants_input() {
             return;

@@ -13,8 +13,9 @@ use crate::{
 /// Inputs above this size teach a fuzzer little, slowly.
 const LARGEST: usize = 4_096;
 
-/// For each target, its seed inputs by name: for raw bytes what the Go sessions of the recordings received,
-/// and the odd inputs; for the others, whose inputs mean nothing before they are decoded, random bytes.
+/// For each target, its seed inputs by name: for raw bytes what the Go sessions of the recordings
+/// received, and the odd inputs; for the others, whose inputs mean nothing before they are decoded,
+/// random bytes.
 pub fn seeds() -> BTreeMap<&'static str, BTreeMap<String, Vec<u8>>> {
     BTreeMap::from([
         ("raw_bytes", recorded()),
@@ -69,7 +70,8 @@ fn header(version: Version, server: bool) -> Vec<u8> {
     vec![role, 0, 0, 6]
 }
 
-/// What went in this direction. Of a long payload only the digest was recorded: it was the pattern of its length.
+/// What went in this direction. Of a long payload only the digest was recorded: it was the pattern
+/// of its length.
 fn bytes(trace: &Trace, direction: Direction) -> Vec<u8> {
     let frames = trace
         .frames

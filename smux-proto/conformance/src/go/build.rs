@@ -35,7 +35,8 @@ pub(super) fn available() -> bool {
         }
         let required = env::var_os(REQUIRE_GO).is_some_and(|value| value == OsStr::new("1"));
         assert!(!required, "{REQUIRE_GO}=1, but no go toolchain was found");
-        // Not eprintln!, whose output the test harness hides. That it cannot be written is no failure.
+        // Not eprintln!, whose output the test harness hides. That it cannot be written is no
+        // failure.
         let _ = writeln!(
             io::stderr(),
             "skipped: live Go interop (no go toolchain found)"

@@ -24,6 +24,9 @@ pub enum Mode {
     /// Writes, half-closes, reads all ([`ReplyHeld`](super::request::Op::ReplyHeld), then
     /// [`Release`](super::request::Op::Release)).
     HalfCloseGoFirst,
+    /// Writes, half-closes, and reads only once the acceptor's FIN has come too
+    /// ([`ReplyAtEof`](super::request::Op::ReplyAtEof)). All must fit the first window.
+    HalfCloseReadLast,
     /// Reads to the end of the stream, then writes ([`FinFirst`](super::request::Op::FinFirst), then
     /// [`Report`](super::request::Op::Report)). See also [`Release::needs_window_after_fin`].
     HalfClosePeerFirst,
@@ -38,7 +41,7 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode in which the Go peer opens the streams.
-    pub const OPENERS: [Self; 11] = [
+    pub const OPENERS: [Self; 12] = [
         Self::Echo,
         Self::Concurrent,
         Self::ManyShort,
@@ -46,6 +49,7 @@ impl Mode {
         Self::BulkDown,
         Self::Idle,
         Self::HalfCloseGoFirst,
+        Self::HalfCloseReadLast,
         Self::HalfClosePeerFirst,
         Self::Hold,
         Self::Unread,
@@ -57,6 +61,7 @@ impl Mode {
     pub fn works_with(self, release: Release) -> bool {
         match self {
             Self::HalfCloseGoFirst => release.has_close_write(),
+            Self::HalfCloseReadLast => release.keeps_unread_data(),
             Self::HalfClosePeerFirst => !release.stops_writing_after_fin(),
             _ => true,
         }
@@ -72,6 +77,7 @@ impl Mode {
             Self::BulkDown => "bulk-down",
             Self::Idle => "idle",
             Self::HalfCloseGoFirst => "halfclose-go-first",
+            Self::HalfCloseReadLast => "halfclose-read-last",
             Self::HalfClosePeerFirst => "halfclose-peer-first",
             Self::Hold => "hold",
             Self::Unread => "unread",

@@ -39,8 +39,8 @@ impl GoPeer {
         build::available()
     }
 
-    /// Builds the peer if this process has not yet done so, and starts it. If it listens, it does so
-    /// when this returns.
+    /// Builds the peer if this process has not yet done so, and starts it. If it listens, it does
+    /// so when this returns.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl GoPeer {
         self.process.id()
     }
 
-    /// Waits until the peer ends: an opener, when it has verified everything and our side has closed
-    /// the connection; [`Mode::Serve`], when the last connection has ended.
+    /// Waits until the peer ends: an opener, when it has verified everything and our side has
+    /// closed the connection; [`Mode::Serve`], when the last connection has ended.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl GoPeer {
     }
 }
 
-/// Reads `OK mode smux=v1.5.57 streams=3 finished=3`.
+/// Reads `OK mode smux=v1.5.58 streams=3 finished=3`.
 fn read_outcome(stdout: &str, release: Release) -> Option<Outcome> {
     let line = stdout.lines().last()?.strip_prefix("OK ")?;
     let value = |key: &str| {

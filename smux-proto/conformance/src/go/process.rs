@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What went wrong with a Go peer or its build, with all that the process has written. Both forms of
-/// output are for reading, so that a failed `unwrap` shows it as it is.
+/// What went wrong with a Go peer or its build, with all that the process has written. Both forms
+/// of output are for reading, so that a failed `unwrap` shows it as it is.
 #[derive(Clone)]
 pub struct GoError(String);
 
@@ -40,7 +40,8 @@ impl Error for GoError {}
 pub(super) struct Process {
     what: String,
     child: Child,
-    /// Lines of standard output; disconnected when the process has closed it, which it does at its end.
+    /// Lines of standard output; disconnected when the process has closed it, which it does at its
+    /// end.
     lines: Receiver<String>,
     stdout: String,
     stderr: Option<JoinHandle<String>>,
@@ -100,8 +101,8 @@ impl Process {
         }
     }
 
-    /// Waits for the end and returns standard output, if that was a success. Otherwise, or if it does
-    /// not end within the limit, the process is ended and the error tells what it has written.
+    /// Waits for the end and returns standard output, if that was a success. Otherwise, or if it
+    /// does not end within the limit, the process is ended and the error tells what it has written.
     pub(super) fn wait(mut self, limit: Duration) -> Result<String, GoError> {
         let start = Instant::now();
         loop {

@@ -43,14 +43,23 @@ pub enum Op {
     /// Lets the stream that is held under `seed` go on; answers with an empty receipt, waits for the
     /// end of the stream, closes.
     Release = 10,
-    /// Waits until the [`FinFirst`](Self::FinFirst) stream with `seed` has received `length` bytes;
-    /// answers with its receipt, waits for the end of the stream, closes. It lets the opener keep its
-    /// FIN back until a Go acceptor has nothing unread that the FIN would make it lose.
+    /// Waits until the receipt of the stream with `seed` has `length` bytes, be it of
+    /// [`FinFirst`](Self::FinFirst) or [`ReadLast`](Self::ReadLast), which have received them, or of
+    /// [`CloseInWrite`](Self::CloseInWrite), which has sent them; answers with it, waits for the end of
+    /// the stream, closes. It lets the opener keep its FIN back until a Go acceptor has nothing unread
+    /// that the FIN would make it lose.
     Report = 11,
+    /// Sends `length` bytes of the pattern, half-closes, reads the pattern to the end of the stream,
+    /// closes. A Go acceptor reads only once the opener's FIN has come: see
+    /// [`Release::keeps_unread_data`](crate::go::Release::keeps_unread_data).
+    ReadLast = 12,
+    /// Closes in the middle of a write of `length` bytes of the pattern, at the opener's first byte.
+    /// Only a Go acceptor can: most of that write follows its FIN.
+    CloseInWrite = 13,
 }
 
 impl Op {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Echo,
         Self::Drain,
         Self::Pour,
@@ -62,6 +71,8 @@ impl Op {
         Self::Abandon,
         Self::Release,
         Self::Report,
+        Self::ReadLast,
+        Self::CloseInWrite,
     ];
 }
 
@@ -219,7 +230,7 @@ mod tests {
             }
             assert_eq!(
                 Request::decode(raw).is_ok(),
-                (1..=11).contains(&number),
+                (1..=13).contains(&number),
                 "op {number}"
             );
         }

@@ -30,7 +30,8 @@ impl Carrier {
         (Self::Unix(near), Self::Unix(far))
     }
 
-    /// Both ends of a connection in memory; each direction has its behaviour, first that of what the first end writes.
+    /// Both ends of a connection in memory; each direction has its behaviour, first that of what
+    /// the first end writes.
     pub fn memory_pair(there: Behaviour, back: Behaviour) -> (Self, Self) {
         let (near, far) = Memory::pair(there, back);
         (Self::Memory(near), Self::Memory(far))

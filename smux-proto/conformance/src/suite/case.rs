@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    error::Error as _,
     io::{self, Read, Write},
     panic,
     sync::mpsc::{self, RecvTimeoutError},
@@ -52,7 +53,7 @@ pub fn run<H: Host>(host: fn() -> H, version: Version, scenario: fn(&Case<H>)) {
                     side,
                 });
             });
-            // Nobody waits any more if it took too long.
+            // The receiver is gone if it took too long.
             let _ = ended.send(result);
         });
         let limit = if full_size() { 60 * LIMIT } else { LIMIT };
@@ -87,7 +88,7 @@ impl<H: Host> Case<H> {
         if full_size() { full } else { small }
     }
 
-    /// The preset of the version, without keep-alive: whoever waits in vain is not saved by a timer.
+    /// The preset of the version, without keep-alive: no timer ends a wait that is in vain.
     pub fn config(&self) -> ConfigBuilder {
         let preset = match self.version {
             Version::V1 => Config::default(),
@@ -329,13 +330,25 @@ pub fn reason<T>(result: io::Result<T>) -> CloseReason {
         .get_ref()
         .unwrap_or_else(|| panic!("no typed error in {error:?}"));
     if let Some(StreamError::Closed(reason)) = inner.downcast_ref() {
+        assert_leads_to(&error, reason);
         return reason.clone();
     }
     if let Some(OpenError::Closed(reason)) = inner.downcast_ref() {
+        assert_leads_to(&error, reason);
         return reason.clone();
     }
     let reason: Option<&CloseReason> = inner.downcast_ref();
     reason
         .cloned()
         .unwrap_or_else(|| panic!("no close reason in {error:?}"))
+}
+
+/// The error's causes begin with the reason, and end with the transport's own error if it was that.
+fn assert_leads_to(error: &io::Error, reason: &CloseReason) {
+    let cause = error.source().expect("a cause");
+    assert_eq!(cause.downcast_ref(), Some(reason));
+    if let CloseReason::Transport(failure) = reason {
+        let cause = cause.source().expect("a cause");
+        assert_eq!(cause.downcast_ref(), Some(failure));
+    }
 }

@@ -2,23 +2,28 @@
 //!
 //! # How to run the suite on a new adapter
 //!
-//! 1. In the adapter's `tests/conformance.rs` implement [`Adapter`]: one function that makes a session of one end of a
-//!    connection. The drivers must run on threads of their own, since scenarios block.
-//! 2. Its sessions are [`HostSession`]s and its streams [`HostStream`]s. Where the methods have the names that all adapters
-//!    of this workspace use, [`hosted!`](crate::hosted!) writes that down: it is told how to wait for a call, how a
-//!    stream is finished and how it is split. Otherwise implement both; each method is one call.
-//! 3. Keep the adapter's errors as they are: turn typed ones into [`io::Error`] with `into()`. Scenarios look
-//!    for the typed error inside.
+//! 1. In the adapter's `tests/conformance.rs` implement [`Adapter`]: one function that makes a
+//!    session of one end of a connection. The drivers must run on threads of their own, since
+//!    scenarios block.
+//! 2. Its sessions are [`HostSession`]s and its streams [`HostStream`]s. Where the methods have the
+//!    names that all adapters of this workspace use, [`hosted!`](crate::hosted!) writes that down:
+//!    it is told how to wait for a call, how a stream is finished and how it is split. Otherwise
+//!    implement both; each method is one call.
+//! 3. Keep the adapter's errors as they are: turn typed ones into [`io::Error`] with `into()`.
+//!    Scenarios look for the typed error inside.
 //! 4. Expand the suite, once per runtime or setting:
 //!
 //! ```text
-//! smux_conformance::suite!(over_tcp, MyAdapter::new());           // every scenario, in both versions
-//! smux_conformance::memory_suites!(in_memory, MyAdapter::new());  // over connections that behave badly
-//! smux_conformance::go_suite!(go, MyAdapter::new(), Newest);      // live Go peers
+//! // Every scenario, in both versions.
+//! smux_conformance::suite!(over_tcp, MyAdapter::new());
+//! // Over connections that behave badly.
+//! smux_conformance::memory_suites!(in_memory, MyAdapter::new());
+//! // Live Go peers.
+//! smux_conformance::go_suite!(go, MyAdapter::new(), Newest);
 //! ```
 //!
-//! The adapter must not answer on its own: a read that would have to wait waits, dropping a stream closes it,
-//! dropping the last session handle refuses what the peer opens.
+//! The adapter must not answer on its own: a read that would have to wait waits, dropping a stream
+//! closes it, dropping the last session handle refuses what the peer opens.
 
 use std::{
     io::{self, Read, Write},
@@ -33,7 +38,8 @@ use super::{
     time::{PATIENCE, RealTime, Time, Wire},
 };
 
-/// An adapter under test. All of it runs on threads of its own; see the [module](self) for how to write one.
+/// An adapter under test. All of it runs on threads of its own; see the [module](self) for how to
+/// write one.
 pub trait Adapter: Send + Sync + 'static {
     /// Its sessions.
     type Session: HostSession;
@@ -41,8 +47,8 @@ pub trait Adapter: Send + Sync + 'static {
     /// Starts a session on this side of a connection.
     fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Self::Session;
 
-    /// A client and a server that are connected with each other: over TCP, unless this adapter is to be tested over
-    /// a transport that only its runtime has.
+    /// A client and a server that are connected with each other: over TCP, unless this adapter is
+    /// to be tested over a transport that only its runtime has.
     fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
         self.pair_over(client, server, Carrier::tcp_pair())
     }
@@ -61,7 +67,8 @@ pub trait Adapter: Send + Sync + 'static {
     }
 }
 
-/// A handle on a session. Dropping the last one is how an application that holds only streams looks.
+/// A handle on a session. Dropping the last one is how an application that holds only streams
+/// looks.
 pub trait HostSession: Clone + Send + Sync + 'static {
     /// Its streams.
     type Stream: HostStream;
@@ -97,7 +104,8 @@ pub trait HostSession: Clone + Send + Sync + 'static {
     fn stats(&self) -> SessionStats;
 }
 
-/// A stream, closed when dropped. Calls wait as a blocking socket's do; `flush` waits until what was written has left.
+/// A stream, closed when dropped. Calls wait as a blocking socket's do; `flush` waits until what
+/// was written has left.
 pub trait HostStream: Read + Write + Send + Sized + 'static {
     /// The stream's number.
     fn id(&self) -> StreamId;
@@ -105,12 +113,13 @@ pub trait HostStream: Read + Write + Send + Sized + 'static {
     /// Ends this side's data with FIN, and flushes. Reading goes on.
     fn finish(&mut self) -> io::Result<()>;
 
-    /// Two halves for two threads. Dropping the writing half finishes, dropping the reading half discards what
-    /// arrives; the stream is closed when both are dropped.
+    /// Two halves for two threads. Dropping the writing half finishes, dropping the reading half
+    /// discards what arrives; the stream is closed when both are dropped.
     fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
 }
 
-/// What scenarios run on. Every [`Adapter`] is one; others bring their own idea of time, as the bare core does.
+/// What scenarios run on. Every [`Adapter`] is one; others bring their own idea of time, as the
+/// bare core does.
 pub trait Host: Send + Sync + 'static {
     /// Its sessions.
     type Session: HostSession;
@@ -215,7 +224,8 @@ impl<A: Adapter> Adapter for Joined<A> {
     }
 }
 
-/// A host whose pairs are joined by a connection in memory that behaves like this, in both directions.
+/// A host whose pairs are joined by a connection in memory that behaves like this, in both
+/// directions.
 #[derive(Debug)]
 pub struct InMemory<H>(pub H, pub Behaviour);
 

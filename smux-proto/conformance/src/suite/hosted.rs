@@ -1,5 +1,5 @@
-//! [`HostSession`](super::host::HostSession) and [`HostStream`](super::host::HostStream) for adapters whose methods have the
-//! usual names.
+//! [`HostSession`](super::host::HostSession) and [`HostStream`](super::host::HostStream) for
+//! adapters whose methods have the usual names.
 
 use std::io;
 
@@ -20,8 +20,8 @@ pub fn into_io<R, E: Into<io::Error>>(result: Result<R, E>) -> io::Result<R> {
     result.map_err(E::into)
 }
 
-/// Defines `Hosted`, which makes an adapter's sessions, streams and halves those of a [host](crate::suite::host): each
-/// holds what it needs to wait for a call, and `wait` does it.
+/// Defines `Hosted`, which makes an adapter's sessions, streams and halves those of a
+/// [host](crate::suite::host): each holds what it needs to wait for a call, and `wait` does it.
 ///
 /// ```text
 /// smux_conformance::hosted! {

@@ -86,7 +86,8 @@ pub enum Failure {
     Reset,
     /// As `Eof`, but writing returns `Ok(0)`.
     WriteZero,
-    /// Writing fails with `BrokenPipe`; the reader sees the end only when the writer is dropped or closed.
+    /// Writing fails with `BrokenPipe`; the reader sees the end only when the writer is dropped or
+    /// closed.
     WriteOnly,
 }
 
@@ -134,7 +135,7 @@ impl Memory {
         Poll::Ready(Ok(()))
     }
 
-    /// Ends both directions, whoever is blocked in them.
+    /// Ends both directions, and with them the calls that are blocked there.
     pub fn shutdown(&self) {
         self.outgoing.lock().end(Failure::Eof);
         self.incoming.lock().leave();
@@ -246,7 +247,7 @@ impl Direction {
         }
         let room = self.behaviour.capacity.saturating_sub(self.bytes.len());
         if room == 0 {
-            // A full buffer is passed on, as a buffered writer does: else nobody could make room.
+            // A full buffer is passed on, as a buffered writer does: else no room could be made.
             self.flush();
             self.write.waker = Some(cx.waker().clone());
             return Poll::Pending;

@@ -1,15 +1,18 @@
-//! The conformance suite: scenarios with blocking calls, written once and run by every implementation.
+//! The conformance suite: scenarios with blocking calls, written once and run by every
+//! implementation.
 //!
-//! * [`host`]: what an implementation has to show, and how to run the suite on a new one; [`hosted`] is most of it for
-//!   an adapter whose methods have the usual names.
+//! * [`host`]: what an implementation has to show, and how to run the suite on a new one;
+//!   [`hosted`] is most of it for an adapter whose methods have the usual names.
 //! * [`scenarios`]: the scenarios, as functions of a [`Case`].
 //! * [`peer`]: a peer that speaks frames over any connection.
-//! * [`carrier`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS needs.
+//! * [`carrier`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS
+//!   needs.
 //! * [`live`]: scenarios with Go peers.
 //! * [`time`](mod@time) and [`virtual_time`]: how scenarios wait.
 //! * [`core`]: the bare core as a host.
 //!
-//! [`suite!`](crate::suite!) expands to one test per scenario and version; each runs twice, with roles swapped.
+//! [`suite!`](crate::suite!) expands to one test per scenario and version; each runs twice, with
+//! roles swapped.
 #![doc = include_str!("transports.md")]
 #![doc = include_str!("mapping.md")]
 #![doc = include_str!("differences.md")]
@@ -30,7 +33,8 @@ pub mod virtual_time;
 
 pub use self::case::{Case, run};
 
-/// A module with a test for every scenario, on the host that the expression makes, in version 1 and version 2.
+/// A module with a test for every scenario, on the host that the expression makes, in version 1 and
+/// version 2.
 ///
 /// ```
 /// use smux_conformance::suite::core::CoreHost;
@@ -74,7 +78,8 @@ macro_rules! suite {
     };
 }
 
-/// As [`suite!`](crate::suite!), with those scenarios only to which the connection matters: for further transports.
+/// As [`suite!`](crate::suite!), with those scenarios only to which the connection matters: for
+/// further transports.
 #[macro_export]
 macro_rules! transport_suite {
     ($module:ident, $host:expr) => {
@@ -95,7 +100,8 @@ macro_rules! transport_suite {
     };
 }
 
-/// As [`transport_suite!`](crate::transport_suite!), without what needs a connection that tells its peer that it ends.
+/// As [`transport_suite!`](crate::transport_suite!), without what needs a connection that tells its
+/// peer that it ends.
 #[macro_export]
 macro_rules! datagram_suite {
     ($module:ident, $host:expr) => {
@@ -116,8 +122,8 @@ macro_rules! datagram_suite {
     };
 }
 
-/// The [`transport_suite!`](crate::transport_suite!) over connections in memory that cut everything into small pieces, that are slow, and
-/// that hold back what is not flushed.
+/// The [`transport_suite!`](crate::transport_suite!) over connections in memory that cut everything
+/// into small pieces, that are slow, and that hold back what is not flushed.
 #[macro_export]
 macro_rules! memory_suites {
     ($module:ident, $host:expr) => {
@@ -249,6 +255,7 @@ macro_rules! every_scenario {
                 ids_of_streams,
                 inbound_limit_of_zero,
                 inbound_limit_refuses,
+                spent_streams_do_not_count,
                 outbound_limit_waits,
                 owed_refusals_are_bounded,
                 // keep_alive

@@ -20,8 +20,8 @@ const MARK: &[u8] = b"mark";
 
 /// The scripted end of a connection.
 ///
-/// Window updates and keep-alives come when the session thinks fit, so [`expect`](Self::expect) does not see them: they are
-/// kept aside, for [`window`](Self::window) and [`nops`](Self::nops).
+/// Window updates and keep-alives come when the session thinks fit, so [`expect`](Self::expect)
+/// does not see them: they are kept aside, for [`window`](Self::window) and [`nops`](Self::nops).
 pub struct Peer {
     wire: Box<dyn Wire>,
     version: Version,
@@ -30,7 +30,8 @@ pub struct Peer {
     /// By stream, the CONSUMED and WINDOW last announced.
     windows: HashMap<u32, (u32, u32)>,
     nops: usize,
-    /// The id of the next stream that the peer opens by itself: high, so that scenarios can pick low ones.
+    /// The id of the next stream that the peer opens by itself: high, so that scenarios can pick
+    /// low ones.
     next_id: u32,
 }
 
@@ -80,7 +81,8 @@ impl Peer {
         self.wire.write_all(bytes)
     }
 
-    /// The next frame, window updates and keep-alives left out; `None` at the end of the connection.
+    /// The next frame, window updates and keep-alives left out; `None` at the end of the
+    /// connection.
     pub fn receive(&mut self) -> Option<Frame> {
         loop {
             let frame = self.next_of_any_kind()?;
@@ -142,9 +144,11 @@ impl Peer {
         assert!(come == data, "the bytes are those that were written");
     }
 
-    /// The session has sent nothing that was not expected yet, after it has taken all that was sent to it.
+    /// The session has sent nothing that was not expected yet, after it has taken all that was sent
+    /// to it.
     ///
-    /// It proves it by answering on a new stream, which the peer opens: what the session had to say would stand before that.
+    /// It proves it by answering on a new stream, which the peer opens: what the session had to say
+    /// would stand before that.
     pub fn expect_nothing(&mut self, session: &impl HostSession) {
         let id = self.fresh_id();
         self.send([syn(id)]);
@@ -172,7 +176,8 @@ impl Peer {
         while self.receive().is_some() {}
     }
 
-    /// The CONSUMED and WINDOW that the session has announced last for a stream, in what was received so far.
+    /// The CONSUMED and WINDOW that the session has announced last for a stream, in what was
+    /// received so far.
     pub fn window(&self, id: u32) -> Option<(u32, u32)> {
         self.windows.get(&id).copied()
     }

@@ -16,7 +16,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Something that a scenario does beside other things.
 pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// What time is for the scenarios of a host: [the real one](RealTime), or [virtual](super::virtual_time::VirtualTime).
+/// What time is for the scenarios of a host: [the real one](RealTime), or
+/// [virtual](super::virtual_time::VirtualTime).
 pub trait Time: fmt::Debug + Send + Sync {
     /// Runs all tasks at the same time, and waits for them.
     fn join(&self, tasks: Vec<Task<'_>>);

@@ -1,4 +1,5 @@
-//! TLS between two ends of a test: what is written must be flushed, and the end is a message of its own.
+//! TLS between two ends of a test: what is written must be flushed, and the end is a message of its
+//! own.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use rustls::{
 
 const NAME: &str = "localhost";
 
-/// A client's configuration and the name that it asks for, and the configuration of a server with a new certificate for
-/// that name, which the client trusts.
+/// A client's configuration and the name that it asks for, and the configuration of a server with a
+/// new certificate for that name, which the client trusts.
 pub fn configs() -> (Arc<ClientConfig>, ServerName<'static>, Arc<ServerConfig>) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed([NAME.to_owned()]).expect("a certificate");

@@ -1,8 +1,9 @@
-//! Blocking scenarios in virtual time: threads that take turns, and a clock that moves when all of them wait.
+//! Blocking scenarios in virtual time: threads that take turns, and a clock that moves when all of
+//! them wait.
 //!
-//! Exactly one thread runs at a time, and threads change only where a call has to wait, in a fixed order. So a
-//! scenario runs the same way each time, and one that waits for something that never comes ends at
-//! once instead of hanging: nobody can go on, nothing moves, no timer is set.
+//! Exactly one thread runs at a time, and threads change only where a call has to wait, in a fixed
+//! order. So a scenario runs the same way each time, and one that waits for something that never
+//! comes ends at once instead of hanging: no thread can go on, nothing moves, no timer is set.
 
 mod background;
 #[cfg(test)]
@@ -64,7 +65,7 @@ struct State {
     steps: usize,
     /// When a call came to its end.
     last_success: Duration,
-    /// Times that somebody waits for, and who.
+    /// Times that threads wait for, and which threads.
     alarms: Vec<(Duration, Waker)>,
     /// A thread has panicked: the others end.
     failed: bool,
@@ -98,7 +99,8 @@ impl VirtualTime {
         self.lock().parts.push(part);
     }
 
-    /// Tries until the attempt is ready. Meanwhile the parts work, the other threads run and time passes.
+    /// Tries until the attempt is ready. Meanwhile the parts work, the other threads run and time
+    /// passes.
     ///
     /// # Panics
     ///
@@ -127,7 +129,8 @@ impl VirtualTime {
         }
     }
 
-    /// Waits for the future, which is polled only if it was woken: whoever forgets to wake it makes the scenario fail.
+    /// Waits for the future, which is polled only if it was woken: a wake-up that is missing makes
+    /// the scenario fail.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         let woken = Arc::new(Woken::default());

@@ -1,4 +1,5 @@
-//! What applications do: every call of the API, and what its result must be by the [`Model`](crate::model::Model).
+//! What applications do: every call of the API, and what its result must be by the
+//! [`Model`](crate::model::Model).
 
 use std::{task::Poll, time::Duration};
 
@@ -130,7 +131,7 @@ impl World {
         }
     }
 
-    /// Takes the events; whoever waited for one no longer does.
+    /// Takes the events and ends the waits for them.
     pub(super) fn look(&mut self, side: Side) {
         while let Some(event) = self.session(side).poll_event() {
             let waits = &mut self.waits[side as usize];

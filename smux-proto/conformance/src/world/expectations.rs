@@ -10,14 +10,16 @@ use crate::{
     pipe::{Link, Pipe},
 };
 
-/// Moves after which the sessions are taken to talk for ever, and how many more for each byte that is on its way.
+/// Moves after which the sessions are taken to talk for ever, and how many more for each byte that
+/// is on its way.
 const MAX_MOVES: usize = 100_000;
 const MAX_MOVES_FOR_BYTE: usize = 50;
 /// Largest payload of a frame: by so much the receive budget may be exceeded.
 const MAX_FRAME: usize = 65_535;
 
 impl World {
-    /// Errors are of the session's end, of this application's own, or because the other one closed the stream.
+    /// Errors are of the session's end, of this application's own, or because the other one closed
+    /// the stream.
     pub(super) fn expect_error(
         &mut self,
         side: Side,
@@ -47,7 +49,7 @@ impl World {
         }
     }
 
-    /// All events are taken: whoever still waits would have to wait again.
+    /// All events are taken: a wait that is left would have to begin again.
     pub(super) fn check_waits(&mut self, side: Side) {
         let SessionWaits { open, accept } = self.waits[side as usize];
         assert!(
@@ -141,7 +143,8 @@ impl World {
         }
     }
 
-    /// Applications read and accept, the connection (a fast one from now on) moves, until nothing moves any more.
+    /// Applications read and accept, the connection (a fast one from now on) moves, until nothing
+    /// moves any more.
     fn settle(&mut self) {
         for pipe in [&mut self.pair.upstream, &mut self.pair.downstream] {
             let death = pipe.link.death;
@@ -189,7 +192,8 @@ impl World {
     ///
     /// # Panics
     ///
-    /// If data does not arrive although nothing stands in its way, or if anything is left at the end.
+    /// If data does not arrive although nothing stands in its way, or if anything is left at the
+    /// end.
     pub fn finish(&mut self) {
         self.settle();
         if self.is_open() {
@@ -259,7 +263,7 @@ impl World {
                     !ends || view.ended || view.deaf,
                     "{side:?}: the end of stream {id} did not come"
                 );
-                // Nobody renews the window of a stream that nobody reads.
+                // The window of an unread stream is not renewed.
                 let stopped = v2 && peer.deaf;
                 assert!(
                     (!view.waits.write || stopped) && !view.waits.sent,

@@ -1,13 +1,13 @@
 //! A session ends while somebody waits for each thing that can be waited for.
 
-use std::{boxed::Box, future::poll_fn, pin::Pin, sync::Arc, vec::Vec};
+use std::{boxed::Box, future::poll_fn, pin::Pin, sync::Arc, time::Duration, vec::Vec};
 
 use shuttle::future::{block_on, spawn};
 
 use super::{Movers, Running, explore, start, wire};
 use crate::{
     CloseReason, Config, OpenError, Side, StreamError,
-    poll::{SessionHandle, StreamHandle},
+    poll::{Clock, Pumps, SessionHandle, StreamHandle, Transport},
 };
 
 type Waiter = Pin<Box<dyn Future<Output = CloseReason> + Send>>;
@@ -20,7 +20,7 @@ fn waiters(session: &SessionHandle, streams: &[Arc<StreamHandle>; 3]) -> [Waiter
     [
         Box::pin(async move {
             let mut data = Vec::new();
-            reason(poll_fn(|cx| read.poll_read(cx, &mut data)).await)
+            reason(poll_fn(|cx| read.poll_read_buf(cx, &mut data)).await)
         }),
         Box::pin(async move { reason(write_forever(&written).await) }),
         Box::pin(async move { reason(flush_forever(&flushed).await) }),
@@ -138,5 +138,34 @@ fn a_dropped_mover_is_noticed_by_everybody() {
             running.stop_one().await
         }));
         assert_eq!(reason, CloseReason::Aborted);
+    });
+}
+
+/// A thread that is blocked in its transport's read sees no end. Nothing else waits for it.
+#[test]
+fn a_flush_does_not_wait_for_a_reader_that_never_returns() {
+    explore(|_| {
+        block_on(async {
+            let (mut wire, peer) = wire::pair(16);
+            let clock = Clock::new(|| Duration::ZERO);
+            let (session, pumps) = Pumps::new(Side::Client, Config::default(), clock);
+            let Pumps {
+                read,
+                mut write,
+                mut timer,
+            } = pumps;
+            let mut output = wire.output.clone();
+            let writes = spawn(async move { poll_fn(|cx| write.poll(cx, &mut output)).await });
+            let times = spawn(async move {
+                poll_fn(|cx| timer.poll(cx, |cx, until| wire.poll_sleep(cx, until))).await
+            });
+            let stream = session.open().await.expect("the session goes on");
+            let flushes = spawn(async move { reason(flush_forever(&stream).await) });
+            session.abort();
+            assert_eq!(flushes.await.expect("no panic"), CloseReason::Aborted);
+            assert_eq!(times.await.expect("no panic"), CloseReason::Aborted);
+            writes.await.expect("no panic");
+            drop((read, peer));
+        });
     });
 }

@@ -148,7 +148,7 @@ async fn write_all(to: &WriteHandle, mut data: &[u8]) -> Result<(), StreamError>
 
 async fn read_to_end(from: &ReadHandle) -> Result<Vec<u8>, StreamError> {
     let mut data = Vec::new();
-    while poll_fn(|cx| from.stream().poll_read(cx, &mut data)).await? > 0 {}
+    while poll_fn(|cx| from.stream().poll_read_buf(cx, &mut data)).await? > 0 {}
     Ok(data)
 }
 

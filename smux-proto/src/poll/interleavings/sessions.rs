@@ -132,3 +132,41 @@ fn a_drain_ends_with_the_last_stream() {
         });
     });
 }
+
+/// One gives up in the middle of each queue, whenever that is: all others are served.
+#[test]
+fn a_waiter_that_gives_up_in_the_middle_passes_its_turn_on() {
+    explore(|movers| {
+        block_on(async {
+            let config = tight(Version::V1).to_builder().max_outbound_streams(1);
+            let config = config.build().expect("valid");
+            let [(client, client_runs), (server, server_runs)] = pair(movers, &config, 50);
+            let wait = async |opens: bool, gives_up: bool, session: SessionHandle| {
+                let waits = async {
+                    match opens {
+                        true => session.open().await.is_ok(),
+                        false => session.accept().await.is_ok(),
+                    }
+                };
+                match gives_up {
+                    true => given_up(waits).await.is_some(),
+                    false => waits.await,
+                }
+            };
+            let mut tasks = Vec::new();
+            for gives_up in [false, true, false] {
+                tasks.push(spawn(wait(true, gives_up, client.clone())));
+                tasks.push(spawn(wait(false, gives_up, server.clone())));
+            }
+            let mut patient = 0;
+            for (place, task) in tasks.into_iter().enumerate() {
+                let served = task.await.expect("ends without panic");
+                patient += usize::from(served && !(2..4).contains(&place));
+            }
+            assert_eq!(patient, 4);
+            drop((client, server));
+            client_runs.ended().await;
+            server_runs.ended().await;
+        });
+    });
+}

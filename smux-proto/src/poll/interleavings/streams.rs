@@ -8,7 +8,7 @@ use super::{
     Movers, Side, Version, explore, given_up, pair, read_to_end, start, tight, wire, write_all,
 };
 use crate::{
-    CloseReason, Config,
+    CloseReason, Config, StreamError,
     poll::{SessionHandle, StreamHandle},
 };
 
@@ -23,8 +23,7 @@ async fn accepted(session: &SessionHandle) -> StreamHandle {
 /// Sends `data` and reads to the end, on two tasks. Neither is the first task that waits to read.
 async fn exchange(stream: StreamHandle, data: Vec<u8>) -> Vec<u8> {
     let (read, write) = stream.into_split();
-    let mut peeked = Vec::new();
-    given_up(poll_fn(|cx| read.stream().poll_peek(cx, &mut peeked))).await;
+    given_up(poll_fn(|cx| read.stream().poll_peek(cx, &mut [0]))).await;
     let writer = spawn(async move { write_all(&write, &data).await });
     let reader = spawn(async move { read_to_end(&read).await });
     let written = writer.await.expect("ends without panic");
@@ -125,6 +124,30 @@ fn a_stream_dropped_while_data_arrives_disturbs_no_other() {
             drop((client, server));
             client_runs.ended().await;
             server_runs.ended().await;
+        });
+    });
+}
+
+/// The peer reads nothing, so that the other stream's write stays blocked.
+#[test]
+fn a_flush_beside_a_blocked_write_is_done() {
+    explore(|movers| {
+        block_on(async {
+            let (wire, _peer) = wire::pair(40);
+            let (client, running) = start(movers, Side::Client, Config::default(), wire);
+            let (ours, other) = (opened(&client).await, opened(&client).await);
+            let written = poll_fn(|cx| ours.poll_write(cx, b"hello")).await;
+            assert_eq!(written, Ok(5));
+            let written = poll_fn(|cx| other.poll_write(cx, &[1; 50])).await;
+            assert_eq!(written, Ok(50));
+            let blocked = spawn(async move { poll_fn(|cx| other.poll_flush(cx)).await });
+            let flushed = poll_fn(|cx| ours.poll_flush(cx)).await;
+            assert_eq!(flushed, Ok(()));
+            client.abort();
+            let failed = blocked.await.expect("ends without panic");
+            assert_eq!(failed, Err(StreamError::Closed(CloseReason::Aborted)));
+            drop((client, ours));
+            running.ended().await;
         });
     });
 }

@@ -1,4 +1,4 @@
-//! The poll layer with blocking calls, in virtual time. Whoever is not woken is not polled.
+//! The poll layer with blocking calls, in virtual time. A task that is not woken is not polled.
 
 use std::{
     future::poll_fn,
@@ -91,8 +91,8 @@ hosted! {
 trait Handle: Send + 'static {
     fn stream(&self) -> &StreamHandle;
 
-    async fn read(&self, mut buf: &mut [u8]) -> Result<usize, StreamError> {
-        poll_fn(|cx| self.stream().poll_read(cx, &mut buf)).await
+    async fn read(&self, buf: &mut [u8]) -> Result<usize, StreamError> {
+        poll_fn(|cx| self.stream().poll_read(cx, buf)).await
     }
 
     async fn write(&self, data: &[u8]) -> Result<usize, StreamError> {

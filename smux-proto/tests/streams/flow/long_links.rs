@@ -7,7 +7,8 @@ use smux_proto::{Config, Side, StreamId, Version};
 
 /// Bytes a second.
 const RATE: u32 = 125_000_000;
-/// Windows that pass before anything is measured: the first one is not the receiver's, and does not end where later ones do.
+/// Windows that pass before anything is measured: the first one is not the receiver's, and does not
+/// end where later ones do.
 const SETTLE: usize = 8;
 const MEASURED: usize = 16;
 /// How often the applications look, in a round trip.

@@ -56,3 +56,29 @@ fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
     harness.peer_sends([psh(7, counting(60_000))]);
     assert_eq!(buffered(&harness), 0);
 }
+
+/// The peer's reader would take a FIN after nothing for the end of what we sent.
+#[test]
+fn an_evicted_stream_sends_what_was_written_before_its_fin() {
+    let config = config(Version::V2)
+        .max_receive_buffer(300_000)
+        .max_stream_buffer(65_536);
+    let mut harness = Harness::server(config.build().expect("valid"));
+    harness.peer_sends([syn(3)]);
+    let id = harness.accept();
+    harness.discard_output();
+    harness.set_transport_room(0);
+    harness.write(id, &counting(100_000));
+    while harness.session.stats().streams_evicted == 0 {
+        harness.peer_sends([psh(3, counting(30_000))]);
+    }
+    let error = harness.try_write(id, b"more");
+    assert_eq!(error, Poll::Ready(Err(StreamError::Evicted)));
+    harness.set_transport_room(None);
+    let frames = harness.take_frames();
+    let sent: Vec<u8> = frames.iter().flat_map(|f| f.payload.clone()).collect();
+    assert!(sent == counting(100_000), "{} bytes", sent.len());
+    assert_eq!(frames[frames.len() - 2..], [fin(3), fin(3)]);
+    let mut stream = harness.session.stream(id).expect("open");
+    assert!(matches!(stream.poll_sent(), Poll::Ready(Ok(_))));
+}

@@ -114,3 +114,36 @@ fn without_half_close_a_close_is_one_fin() {
     harness.close(id);
     harness.expect_only([fin(3)]);
 }
+
+/// It is not closed here, but neither counted nor in the way of others.
+#[test]
+fn a_stream_that_both_ends_finished_and_that_is_read_is_not_counted() {
+    for version in BOTH {
+        for our_fin_first in [true, false] {
+            let limited = config(version).max_outbound_streams(1).build();
+            let mut harness = Harness::client(limited.expect("valid"));
+            let id = harness.open();
+            if our_fin_first {
+                harness.finish(id);
+                harness.expect_only([syn(3), fin(3)]);
+                harness.peer_sends([psh(3, "answer"), fin(3)]);
+            } else {
+                harness.expect_only([syn(3)]);
+                harness.peer_sends([psh(3, "answer"), fin(3)]);
+                harness.finish(id);
+                harness.expect_only([fin(3)]);
+            }
+            assert_eq!(harness.session.stream_count(), 1, "not read yet");
+            assert!(harness.session.open().is_pending());
+            assert_eq!(harness.read(id), b"answer");
+            assert_eq!(harness.session.stream_count(), 0);
+            let next = harness.open();
+            assert_eq!(harness.read_end(id), Poll::Ready(Ok(0)));
+            harness.close(id);
+            assert_eq!(harness.session.stream_count(), 1);
+            harness.close(next);
+            harness.expect_only([syn(5), fin(5), fin(5)]);
+            assert_eq!(harness.session.stream_count(), 0);
+        }
+    }
+}

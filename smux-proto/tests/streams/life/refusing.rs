@@ -1,6 +1,6 @@
 //! SYNs that open nothing, and frames that are of no use.
 
-use std::task::Poll;
+use std::{task::Poll, time::Duration};
 
 use smux_conformance::{
     frame::{counting, fin, psh, syn},
@@ -108,10 +108,10 @@ fn refusals_that_cannot_leave_end_the_session_at_the_limit() {
     for id in (3..23).step_by(2) {
         harness.peer_sends([syn(id)]);
     }
-    // The transport may have taken a batch of them before it stopped.
-    let flood = (23..103)
-        .step_by(2)
-        .find_map(|id| harness.peer_sends_bytes(&syn(id).encode(Version::V1)).err());
+    let flood = (23..103).step_by(2).find_map(|id| {
+        harness.pump();
+        harness.peer_sends_bytes(&syn(id).encode(Version::V1)).err()
+    });
     assert_eq!(flood, Some(ProtocolError::TooManyRefusals));
     assert_eq!(
         harness.reason(),
@@ -180,4 +180,94 @@ fn useful_frames_make_up_for_useless_ones() {
         harness.peer_sends([psh(3, ""), psh(3, "useful")]);
     }
     assert_eq!(harness.read(id).len(), 6_000);
+}
+
+#[test]
+fn refusals_of_a_peer_that_reads_them_never_end_the_session() {
+    for version in [Version::V1, Version::V2] {
+        let (mut harness, id) = server_with_stream(version);
+        let now = harness.now();
+        harness.session.drain(now, Duration::from_secs(3_600));
+        for n in 1..=70_000 {
+            harness.peer_sends([syn(3 + 2 * n)]);
+            if n % 100 == 0 {
+                harness.write(id, b"a part of it");
+            }
+            harness.discard_output();
+        }
+        assert_eq!(harness.session.stats().streams_refused, 70_000);
+    }
+}
+
+#[test]
+fn a_burst_of_opens_waits_for_output_to_be_asked_for() {
+    let mut harness = Harness::server(Config::default());
+    let flood: Vec<u8> = (0..20_000)
+        .flat_map(|n| syn(3 + 2 * n).encode(Version::V1))
+        .collect();
+    let mut rest = flood.as_slice();
+    let mut refusals = 0;
+    while !rest.is_empty() {
+        let taken = harness.peer_sends_bytes(rest).expect("the peer reads");
+        rest = &rest[taken..];
+        assert_eq!(harness.session.wants_input(), rest.is_empty());
+        refusals += harness.take_frames().len();
+        assert!(harness.session.wants_input(), "output was asked for");
+    }
+    assert_eq!(refusals, 2 * (20_000 - 4_096));
+    assert_eq!(harness.session.stats().receive_stalls, 0);
+}
+
+#[test]
+fn data_behind_a_fin_is_no_offence() {
+    let mut harness = Harness::server(Config::default());
+    let frame = counting(1_024);
+    for n in 0..2_000 {
+        let id = 3 + 2 * n;
+        harness.peer_sends([syn(id)]);
+        harness.peer_sends((0..8).map(|_| psh(id, &frame)));
+        harness.peer_sends([fin(id)]);
+        let late = psh(id, &frame).encode(Version::V1).repeat(120);
+        assert_eq!(harness.peer_sends_bytes(&late), Ok(late.len()));
+        let accepted = harness.accept();
+        assert_eq!(harness.read(accepted).len(), 8 * 1_024);
+        harness.close(accepted);
+        harness.discard_output();
+    }
+    assert_eq!(harness.session.stats().ignored.after_fin, 240_000);
+}
+
+#[test]
+fn a_second_fin_is_no_offence() {
+    for half_close in [false, true] {
+        let config = Config::builder().half_close(half_close).max_glitches(0);
+        let mut harness = Harness::server(config.build().expect("valid"));
+        harness.peer_sends([syn(3), fin(3), fin(3)]);
+        let id = harness.accept();
+        assert!(harness.session.stream(id).expect("open").is_stopped());
+        assert_eq!(
+            harness.peer_breaks(&fin(3)),
+            ProtocolError::TooManyGlitches,
+            "a third one is"
+        );
+    }
+}
+
+#[test]
+fn useless_frames_decay_with_time() {
+    let config = config(Version::V1)
+        .max_glitches(100)
+        .build()
+        .expect("valid");
+    let mut harness = Harness::server(config);
+    harness.peer_sends([syn(3)]);
+    for _ in 0..1_000 {
+        harness.peer_sends((0..50).map(|_| syn(3)));
+        harness.skip(Duration::from_secs(60));
+    }
+    let flood = syn(3).encode(Version::V1).repeat(101);
+    assert_eq!(
+        harness.peer_sends_bytes(&flood),
+        Err(ProtocolError::TooManyGlitches)
+    );
 }

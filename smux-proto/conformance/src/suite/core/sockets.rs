@@ -122,7 +122,8 @@ impl SocketEnd {
         });
     }
 
-    /// Writes and keeps the deadlines until the session has ended; then closes the socket, which ends the reader too.
+    /// Writes and keeps the deadlines until the session has ended; then closes the socket, which
+    /// ends the reader too.
     fn write_to(&self, mut tcp: &TcpStream) {
         let mut batch = Transmit::new();
         let mut shut = false;

@@ -131,7 +131,8 @@ impl Part for Connection {
 }
 
 impl Connection {
-    /// Writes what there is to write, flushes, ends the writing direction. True: something was done.
+    /// Writes what there is to write, flushes, ends the writing direction. True: something was
+    /// done.
     fn transmit(&mut self, end: &mut End, transport: &Memory) -> io::Result<bool> {
         let mut cx = Context::from_waker(Waker::noop());
         let mut moved = false;

@@ -32,8 +32,8 @@ struct Board {
 }
 
 impl Acceptor {
-    /// Answers all streams until the session ends. Returns the requests that could not be met, as the stream or the session
-    /// ended before.
+    /// Answers all streams until the session ends. Returns the requests that could not be met, as
+    /// the stream or the session ended before.
     ///
     /// # Panics
     ///
@@ -81,7 +81,7 @@ impl Acceptor {
                 reply_at_eof(pattern, length, &mut stream)?;
                 self.until_released(seed)
             }
-            Op::FinFirst => {
+            Op::FinFirst | Op::ReadLast => {
                 write(pattern, length, &mut stream)?;
                 stream.finish()?;
                 read(pattern, u64::MAX, &mut stream, |receipt| {
@@ -89,6 +89,7 @@ impl Acceptor {
                 })?;
                 Ok(())
             }
+            Op::CloseInWrite => Err(io::Error::other("a write of ours is never behind its FIN")),
             Op::Hold => {
                 self.until_released(seed)?;
                 drain(pattern, length, &mut stream)
@@ -131,7 +132,8 @@ fn session_ended() -> io::Error {
     io::Error::other("the session ended")
 }
 
-/// The end of the stream may be the last thing that the opener waits for, so nothing is done after it.
+/// The end of the stream may be the last thing that the opener waits for, so nothing is done after
+/// it.
 fn echo(stream: &mut impl HostStream) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {

@@ -17,7 +17,8 @@ use crate::{
     pattern::Pattern,
     suite::{
         case::{
-            expect_eof, failure, read_exactly, read_pattern, read_pattern_to_end, write_pattern,
+            expect_eof, failure, read_all, read_exactly, read_pattern, read_pattern_to_end,
+            write_pattern,
         },
         host::{Adapter, HostSession, HostStream},
     },
@@ -171,13 +172,17 @@ pub fn idle<A: Adapter>(live: &Live<'_, A>) {
     be_silent(live, &options, config);
 }
 
-/// The same with a peer that sends no keep-alives, which is told to our side.
+/// The same with a peer that sends no keep-alives, of which our side need not be told.
 pub fn no_keep_alive<A: Adapter>(live: &Live<'_, A>) {
     let options = Options {
         keep_alive: KeepAlive::Off,
         ..live.options()
     };
-    be_silent(live, &options, live.config().keep_alive_disabled());
+    let config = live
+        .config()
+        .keep_alive_interval(INTERVAL)
+        .keep_alive_timeout(TIMEOUT);
+    be_silent(live, &options, config);
 }
 
 fn be_silent<A: Adapter>(live: &Live<'_, A>, options: &Options, config: ConfigBuilder) {
@@ -207,8 +212,9 @@ pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer ends its direction first, which only the newest can; we read all of it and then write. Our own end
-/// waits until the peer has read: from its `CloseWrite` on, our FIN would discard what it has not.
+/// The peer ends its direction first, which only releases with half-close can; we read all of it and
+/// then write. Our own end waits until the peer has read: from its `CloseWrite` on, our FIN would
+/// discard what it has not, except in the newest: see [`peer_reads_last`].
 pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
     if !live.release.has_close_write() {
         return;
@@ -223,6 +229,61 @@ pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
         expect_receipt(&mut report, seed, LENGTH);
         stream.finish().expect("finished");
     }
+    live.end_well(&session, peer);
+}
+
+/// The peer ends its direction first, and reads only once ours has ended too: the newest then still
+/// has all of it.
+pub fn peer_reads_last<A: Adapter>(live: &Live<'_, A>) {
+    if !live.release.keeps_unread_data() {
+        return;
+    }
+    // As it reads only the request before our end, the rest must fit its window of 64 KiB.
+    const LENGTH: u64 = 50_000;
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    for seed in 0..3 {
+        let mut stream = ask(&session, Op::ReadLast, LENGTH, seed);
+        write_pattern(&mut stream, seed, LENGTH, PIECE);
+        stream.finish().expect("finished");
+        read_pattern_to_end(&mut stream, seed, LENGTH, PIECE);
+        let mut report = ask(&session, Op::Report, LENGTH, seed);
+        expect_receipt(&mut report, seed, LENGTH);
+    }
+    live.end_well(&session, peer);
+}
+
+/// The peer closes streams while it writes them: what is behind the FIN is ignored, however much it
+/// is, and the session lives. At full size there is more of it than `max_glitches`.
+pub fn close_in_write<A: Adapter>(live: &Live<'_, A>) {
+    const FRAME: u16 = 16;
+    const FRAMES: u64 = 4096;
+    const LENGTH: u64 = FRAMES * FRAME as u64;
+    let options = Options {
+        max_frame_size: FRAME,
+        ..live.options()
+    };
+    let (session, peer) = live.connect(Mode::Serve, &options, live.config());
+    let streams = live.scaled(4, 24);
+    let mut before_fin = 0;
+    for seed in 0..streams {
+        let mut stream = ask(&session, Op::CloseInWrite, LENGTH, seed);
+        let begun = 10 * u64::from(FRAME);
+        read_pattern(&mut stream, seed, 0, begun, PIECE);
+        stream.write_all(&[0]).expect("written");
+        let rest = read_all(&mut stream);
+        Pattern { seed }.check(begun, &rest).expect("the pattern");
+        before_fin += begun + rest.len() as u64;
+        let mut report = ask(&session, Op::Report, LENGTH, seed);
+        expect_receipt(&mut report, seed, LENGTH);
+    }
+    let behind = session.stats().ignored.after_fin;
+    let all = u64::from(streams) * FRAMES;
+    assert_eq!(before_fin / u64::from(FRAME) + behind, all);
+    assert!(
+        behind > all / 4,
+        "only {behind} of {all} frames behind a FIN"
+    );
+    echo_once(&session, streams, 10_000);
     live.end_well(&session, peer);
 }
 

@@ -76,9 +76,15 @@ pub fn idle<A: Adapter>(live: &Live<'_, A>) {
     drive_with(live, Mode::Idle, &options);
 }
 
-/// The peer ends its direction first; we lose nothing of what it sent, and our answer arrives whole.
+/// The peer ends its direction first; we lose nothing of what it sent, and our answer arrives
+/// whole.
 pub fn half_close_go_first<A: Adapter>(live: &Live<'_, A>) {
     drive(live, Mode::HalfCloseGoFirst, 5, 100_000);
+}
+
+/// The peer reads nothing until both directions have ended, and then has all of it.
+pub fn half_close_read_last<A: Adapter>(live: &Live<'_, A>) {
+    drive(live, Mode::HalfCloseReadLast, 5, 100_000);
 }
 
 /// We end our direction first; the peer goes on writing.

@@ -1,7 +1,8 @@
 //! Scenarios with a live Go peer at the other end of a TCP connection.
 //!
-//! [`go_suite!`](crate::go_suite!) expands to one test per scenario; each runs with the releases that it is told, in both
-//! versions and with both roles. Without a Go toolchain they are skipped, see [`GoPeer::available`].
+//! [`go_suite!`](crate::go_suite!) expands to one test per scenario; each runs with the releases
+//! that it is told, in both versions and with both roles. Without a Go toolchain they are skipped,
+//! see [`GoPeer::available`].
 
 mod acceptor;
 pub mod go_accepts;
@@ -26,10 +27,10 @@ use crate::go::{GoPeer, Mode, Options, Outcome, Release, Role};
 /// A Go peer ends long before, or it is stuck.
 const LIMIT: Duration = Duration::from_secs(50);
 /// Peers that run at a time: what they wait for is mostly each other.
-const AT_A_TIME: usize = 4;
+const AT_A_TIME: usize = 10;
 
-/// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest` for an adapter that adds no
-/// protocol of its own to what another one has shown with all of them.
+/// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest`
+/// for an adapter that adds no protocol of its own to what another one has shown with all of them.
 ///
 /// ```
 /// use smux_conformance::suite::core::CoreOverTcp;
@@ -49,6 +50,7 @@ macro_rules! go_suite {
                 $releases,
                 go_accepts,
                 [
+                    close_in_write,
                     concurrent,
                     echo,
                     fin_first,
@@ -61,6 +63,7 @@ macro_rules! go_suite {
                     no_keep_alive,
                     our_fin_first,
                     peer_abandons,
+                    peer_reads_last,
                     unread,
                     we_abandon,
                     without_half_close,
@@ -81,6 +84,7 @@ macro_rules! go_suite {
                         echo,
                         half_close_go_first,
                         half_close_peer_first,
+                        half_close_read_last,
                         hold,
                         idle,
                         many_short,
@@ -116,7 +120,7 @@ impl Releases {
     fn list(self) -> &'static [Release] {
         match self {
             Self::All => &Release::ALL,
-            Self::Newest => &Release::ALL[..1],
+            Self::Newest => &[Release::NEWEST],
         }
     }
 }
@@ -134,7 +138,8 @@ pub struct Live<'a, A> {
     pub side: Side,
 }
 
-/// Runs a scenario with each release, in each version, with each role; a few of them at the same time.
+/// Runs a scenario with each release, in each version, with each role; a few of them at the same
+/// time.
 ///
 /// # Panics
 ///

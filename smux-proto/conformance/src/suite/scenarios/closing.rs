@@ -81,7 +81,7 @@ pub fn no_streams_after_close<H: Host>(case: &Case<H>) {
     assert_eq!((ours.stream_count(), theirs.stream_count()), (0, 0));
 }
 
-/// Streams that end while the session is closed hang nobody.
+/// No call hangs on streams that end while the session is closed.
 pub fn streams_end_while_the_session_closes<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let streams: Vec<_> = (0..100).map(|_| case.stream(&ours, &theirs)).collect();
@@ -206,7 +206,8 @@ pub fn close_does_not_wait_for_ever<H: Host>(case: &Case<H>) {
     peer.expect_end();
 }
 
-/// Without any session handle, streams go on, the peer's new ones are refused, and the session closes with the last one.
+/// Without any session handle, streams go on, the peer's new ones are refused, and the session
+/// closes with the last one.
 pub fn streams_outlive_the_session_handle<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
@@ -257,7 +258,8 @@ pub fn connection_ends<H: Host>(case: &Case<H>) {
     assert!(ours.is_closed());
 }
 
-/// The end of the connection inside a frame is another reason; the part of the frame that came can be read.
+/// The end of the connection inside a frame is another reason; the part of the frame that came can
+/// be read.
 pub fn connection_ends_inside_a_frame<H: Host>(case: &Case<H>) {
     let frame = psh(0, "cut in the middle").encode(case.version);
     for cut in [3, 8, 11] {
@@ -293,7 +295,8 @@ pub fn write_after_the_connection_is_gone<H: Host>(case: &Case<H>) {
     assert_eq!(Some(reason(Err::<(), _>(error))), ours.close_reason());
 }
 
-/// A peer that says FIN on the stream and then ends the connection: the end of the stream is what the reader sees.
+/// A peer that says FIN on the stream and then ends the connection: the end of the stream is what
+/// the reader sees.
 pub fn end_of_stream_beats_end_of_connection<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();

@@ -38,7 +38,8 @@ pub fn echo_on_one_stream<H: Host>(case: &Case<H>) {
     );
 }
 
-/// Data that was written before the peer accepts, or even looks, is all there, with the end behind it.
+/// Data that was written before the peer accepts, or even looks, is all there, with the end behind
+/// it.
 pub fn data_is_there_when_accepted<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let mut stream = ours.open().expect("opened");
@@ -236,7 +237,8 @@ pub fn empty_reads_and_writes<H: Host>(case: &Case<H>) {
     assert_eq!(stream.read(&mut []).expect("nothing to read"), 0);
 }
 
-/// Several threads accept and several open: each stream comes to exactly one, and none waits in vain.
+/// Several threads accept and several open: each stream comes to exactly one, and none waits in
+/// vain.
 pub fn several_accept_at_once<H: Host>(case: &Case<H>) {
     const STREAMS: u32 = 30;
     let (ours, theirs) = case.pair();
@@ -274,7 +276,8 @@ pub fn several_accept_at_once<H: Host>(case: &Case<H>) {
     assert_eq!(accepted.len(), STREAMS as usize);
 }
 
-/// A server that detects the version takes that of its client, and can open streams itself from then on.
+/// A server that detects the version takes that of its client, and can open streams itself from
+/// then on.
 pub fn detected_version<H: Host>(case: &Case<H>) {
     let detects = built(case.config().detect_version(true));
     let (ours, theirs) = match case.side {

@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-/// After our end the peer reads what we wrote and then the end, and can still write; we can still read, and not write.
+/// After our end the peer reads what we wrote and then the end, and can still write; we can still
+/// read, and not write.
 pub fn half_close<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
@@ -59,7 +60,8 @@ pub fn half_close_both_ways<H: Host>(case: &Case<H>) {
     case.both(|| talk(stream, 0), || talk(accepted, 1));
 }
 
-/// A stream that was half-closed and is then dropped delivers all its data; the peer sees the end once.
+/// A stream that was half-closed and is then dropped delivers all its data; the peer sees the end
+/// once.
 pub fn half_close_then_close<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
@@ -70,7 +72,8 @@ pub fn half_close_then_close<H: Host>(case: &Case<H>) {
     expect_eof(&mut accepted);
 }
 
-/// Once both directions have ended and both ends let go of the stream, neither session knows it any more.
+/// Once both directions have ended and both ends let go of the stream, neither session knows it any
+/// more.
 pub fn ended_streams_are_forgotten<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     for _ in 0..3 {
@@ -97,7 +100,8 @@ pub fn drop_sends_data_and_end<H: Host>(case: &Case<H>) {
     read_pattern_to_end(&mut accepted, 5, LENGTH, 4096);
 }
 
-/// The end stands behind the data, on the wire too, and dropping adds a second FIN only if the peer may still send.
+/// The end stands behind the data, on the wire too, and dropping adds a second FIN only if the peer
+/// may still send.
 pub fn end_stands_behind_data<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = case.our_id(0);
@@ -118,8 +122,8 @@ pub fn end_stands_behind_data<H: Host>(case: &Case<H>) {
     peer.expect_nothing(&ours);
 }
 
-/// A writer learns that the peer has dropped the stream: writing fails from then on, and does not wait for a window
-/// that nobody will open.
+/// A writer learns that the peer has dropped the stream: writing fails from then on, and does not
+/// wait for a window that will not open.
 pub fn peer_close_stops_the_writer<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, accepted) = case.stream(&ours, &theirs);
@@ -136,7 +140,7 @@ pub fn peer_close_stops_the_writer<H: Host>(case: &Case<H>) {
     case.round_trip(&ours, &theirs);
 }
 
-/// Whoever is blocked in a write when the peer drops the stream gets an error.
+/// A write that is blocked when the peer drops the stream gets an error.
 pub fn peer_close_wakes_a_blocked_writer<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
@@ -207,8 +211,8 @@ pub fn unread_data_survives_both_ends<H: Host>(case: &Case<H>) {
     }
 }
 
-/// What has arrived stays readable after the session was closed, here or by the peer; then comes the reason,
-/// or the end where the end had come.
+/// What has arrived stays readable after the session was closed, here or by the peer; then comes
+/// the reason, or the end where the end had come.
 pub fn unread_data_survives_session_close<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut ended, mut with_end) = case.stream(&ours, &theirs);
@@ -275,7 +279,8 @@ pub fn split_in_halves<H: Host>(case: &Case<H>) {
     });
 }
 
-/// A session that is told to avoid half-close keeps its FIN back until the peer's has come, or until the stream is closed.
+/// A session that is told to avoid half-close keeps its FIN back until the peer's has come, or
+/// until the stream is closed.
 pub fn without_half_close<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(built(case.config().half_close(false)));
     let id = case.our_id(0);
@@ -299,7 +304,8 @@ pub fn without_half_close<H: Host>(case: &Case<H>) {
     peer.expect_nothing(&ours);
 }
 
-/// A stream whose reading half is dropped costs nothing of the receive buffer, whatever the peer goes on sending.
+/// A stream whose reading half is dropped costs nothing of the receive buffer, whatever the peer
+/// goes on sending.
 pub fn dropped_reading_half_costs_nothing<H: Host>(case: &Case<H>) {
     let config = built(
         case.config()

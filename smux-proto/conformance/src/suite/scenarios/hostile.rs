@@ -1,4 +1,5 @@
-//! Peers that break the rules: what is harmless is ignored, what is not ends the session with a reason that says what it was.
+//! Peers that break the rules: what is harmless is ignored, what is not ends the session with a
+//! reason that says what it was.
 
 use std::io::{self, Read, Write};
 
@@ -105,7 +106,7 @@ pub fn two_versions_meet<H: Host>(case: &Case<H>) {
     failure(stream.read(&mut [0; 16]));
 }
 
-/// Random bytes end the session, or are waited out; nobody hangs or panics.
+/// Random bytes end the session, or are waited out; no call hangs or panics.
 pub fn random_bytes<H: Host>(case: &Case<H>) {
     for seed in 0..20 {
         let (ours, mut peer) = case.peer(case.plain());
@@ -124,7 +125,8 @@ pub fn random_bytes<H: Host>(case: &Case<H>) {
     }
 }
 
-/// Well-formed frames in any order, on any stream: whatever happens, the session is in a state that ends in order.
+/// Well-formed frames in any order, on any stream: whatever happens, the session is in a state that
+/// ends in order.
 pub fn random_frames<H: Host>(case: &Case<H>) {
     for seed in 0..20 {
         let (ours, mut peer) = case.peer(case.plain());
@@ -192,7 +194,8 @@ pub fn frames_for_unknown_streams<H: Host>(case: &Case<H>) {
     assert_eq!(ours.stats().receive_buffered, 0);
 }
 
-/// A second FIN says that the peer reads no more; a third has no effect, and none of them loses data.
+/// A second FIN says that the peer reads no more; a third has no effect, and none of them loses
+/// data.
 pub fn repeated_fin<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
@@ -250,7 +253,8 @@ pub fn id_is_used_again<H: Host>(case: &Case<H>) {
     }
 }
 
-/// A peer that goes on sending while the session closes is read to its end, and gets all that was written before.
+/// A peer that goes on sending while the session closes is read to its end, and gets all that was
+/// written before.
 pub fn frames_after_close<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let mut stream = ours.open().expect("opened");

@@ -8,7 +8,7 @@ use std::{
 use smux_proto::{CloseReason, Config, Version};
 
 use crate::{
-    frame::{psh, syn},
+    frame::{nop, psh, syn},
     suite::{
         case::{Case, built, failure, read_exactly, reason},
         host::{Host, HostSession},
@@ -28,11 +28,12 @@ fn with_keep_alive<H: Host>(case: &Case<H>) -> Config {
     )
 }
 
-/// A peer that says nothing is given up; who waits gets that reason. Until then it is sent keep-alives.
+/// A peer that stops sending keep-alives is given up; waiters get that reason. Until then it is
+/// sent keep-alives.
 pub fn silent_peer_is_given_up<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     let id = peer.fresh_id();
-    peer.send([syn(id)]);
+    peer.send([nop(), syn(id)]);
     let mut stream = ours.accept().expect("accepted");
     let error = failure(stream.read(&mut [0; 16]));
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -76,7 +77,8 @@ pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
     assert_eq!(read_exactly(&mut accepted, 12), b"good morning");
 }
 
-/// A peer whose keep-alive is switched off lives as long as it says something; here it answers each keep-alive.
+/// A peer whose keep-alive is switched off lives as long as it says something; here it answers each
+/// keep-alive.
 pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     for _ in 0..12 {

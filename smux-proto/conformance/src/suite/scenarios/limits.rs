@@ -106,7 +106,7 @@ pub fn outbound_limit_waits<H: Host>(case: &Case<H>) {
 pub fn owed_refusals_are_bounded<H: Host>(case: &Case<H>) {
     let config = case.config().max_inbound_streams(0).max_owed_refusals(10);
     let (ours, mut peer) = case.narrow_peer(built(config));
-    // The session reads on although nobody reads its answers: else this would block for ever.
+    // The session reads on although its answers are not read: else this would block for ever.
     loop {
         let streams: Vec<_> = (0..1000)
             .map(|_| syn(peer.fresh_id()).encode(case.version))
@@ -119,4 +119,25 @@ pub fn owed_refusals_are_bounded<H: Host>(case: &Case<H>) {
         ours.closed(),
         CloseReason::Protocol(ProtocolError::TooManyRefusals)
     );
+}
+
+/// Streams that both ends have finished and read count no more, though both still hold them.
+pub fn spent_streams_do_not_count<H: Host>(case: &Case<H>) {
+    let ours = built(case.config().max_outbound_streams(2));
+    let theirs = built(case.config().max_inbound_streams(2));
+    let (ours, theirs) = case.pair_with(ours, theirs);
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let (mut opened, mut accepted) = case.stream(&ours, &theirs);
+        opened.write_all(b"request").expect("written");
+        opened.finish().expect("finished");
+        assert_eq!(read_all(&mut accepted), b"request");
+        accepted.write_all(b"answer").expect("written");
+        accepted.finish().expect("finished");
+        assert_eq!(read_all(&mut opened), b"answer");
+        held.push((opened, accepted));
+        case.until("neither side counts it", || {
+            ours.stream_count() + theirs.stream_count() == 0
+        });
+    }
 }

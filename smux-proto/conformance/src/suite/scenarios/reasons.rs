@@ -56,7 +56,8 @@ pub fn waiters_hear_of_a_protocol_error<H: Host>(case: &Case<H>) {
 pub fn waiters_hear_of_a_timeout<H: Host>(case: &Case<H>) {
     let config = limited(case)
         .keep_alive_interval(Duration::from_millis(50))
-        .keep_alive_timeout(Duration::from_millis(200));
+        .keep_alive_timeout(Duration::from_millis(200))
+        .keep_alive_required(true);
     let heard = everybody_hears(case, built(config), |_, _| {});
     assert!(
         matches!(

@@ -1,4 +1,4 @@
-//! Connections that fail: whatever dies, and whenever, nobody hangs, and both ends know why.
+//! Connections that fail: whatever dies, and whenever, no call hangs, and both ends know why.
 
 use std::{
     io::{self, Read, Write},
@@ -19,7 +19,8 @@ const SPEECH: usize = 1_400;
 /// More bytes than either direction of the conversation has, in either version.
 const CONVERSATION: u64 = 1_500;
 
-/// Where the connection ends: after every byte at full size, else after each of the first and then here and there.
+/// Where the connection ends: after every byte at full size, else after each of the first and then
+/// here and there.
 fn deaths<H: Host>(case: &Case<H>) -> impl Iterator<Item = u64> {
     let step = case.scaled(17, 1);
     (0..CONVERSATION).filter(move |after| *after < 60 || after % step == 0)
@@ -50,8 +51,8 @@ pub fn their_direction_dies<H: Host>(case: &Case<H>) {
     }
 }
 
-/// A short conversation, which succeeds or fails with the reason of the session. Returns how many bytes its longer
-/// direction had.
+/// A short conversation, which succeeds or fails with the reason of the session. Returns how many
+/// bytes its longer direction had.
 fn dies<H: Host>(case: &Case<H>, there: Behaviour, back: Behaviour) -> u64 {
     let config = || built(case.config().close_timeout(Duration::from_millis(50)));
     let (ours, theirs) = case.pair_over(config(), config(), there, back);
@@ -106,8 +107,9 @@ fn answer(session: &impl HostSession) -> io::Result<()> {
     stream.finish()
 }
 
-/// Only writing fails. All that the peer sends until it closes can be read, also on streams that arrive later and while
-/// the receive buffer is full in between; writers hear at once what happened, everybody else then.
+/// Only writing fails. All that the peer sends until it closes can be read, also on streams that
+/// arrive later and while the receive buffer is full in between; writers hear at once what
+/// happened, everybody else then.
 pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
     const LENGTH: usize = 20_000;
     let config = case
@@ -143,7 +145,8 @@ pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
     );
 }
 
-/// A connection that takes nothing: writing is queued, dropping does not wait, closing ends at its limit, aborting at once.
+/// A connection that takes nothing: writing is queued, dropping does not wait, closing ends at its
+/// limit, aborting at once.
 pub fn connection_takes_nothing<H: Host>(case: &Case<H>) {
     let config = || built(case.config().close_timeout(Duration::from_millis(50)));
     for aborts in [true, false] {

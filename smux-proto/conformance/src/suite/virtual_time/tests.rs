@@ -40,7 +40,7 @@ fn a_failure_ends_every_thread() {
             (0..100).map(|_| -> Task<'_> { Box::new(|| time.block(|| Poll::<()>::Pending)) });
         let tasks = tasks.collect();
         let result = panic::catch_unwind(AssertUnwindSafe(|| time.join(tasks)));
-        // Nobody waits any more if it took too long.
+        // The receiver is gone if it took too long.
         let _ = ended.send(result.is_err());
     });
     let failed = end.recv_timeout(Duration::from_secs(30));

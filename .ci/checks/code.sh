@@ -1,0 +1,140 @@
+# shellcheck shell=bash
+# Checks of the code: how it is written, built and packaged, and its tests.
+
+layout() {
+    section "layout"
+    run python3 -B .ci/checks/layout.py
+}
+
+lints() {
+    section "format"
+    run cargo fmt --all --check
+    section "clippy: workspace"
+    run cargo clippy --workspace --all-targets -- -D warnings
+    local features crate
+    for features in "" std poll tracing poll,tracing; do
+        section "clippy: core with features '$features'"
+        run cargo clippy -p smux-proto --lib --no-default-features --features "$features" -- -D warnings
+    done
+    for features in "" smol async-std "smol,async-std" tracing; do
+        section "clippy: smux-async-std with features '$features'"
+        run cargo clippy -p smux-async-std --lib --features "$features" -- -D warnings
+    done
+    for crate in smux-tokio smux-blocking; do
+        section "clippy: $crate with feature 'tracing'"
+        run cargo clippy -p "$crate" --lib --features tracing -- -D warnings
+    done
+    section "docs"
+    RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps
+}
+
+# Whether the crates can be packaged together. That they build from their packages takes longer: leave
+# `--no-verify` out.
+packages() {
+    section "packages"
+    run cargo package --workspace --exclude smux-conformance --no-verify --allow-dirty --quiet
+    local crate file packaged
+    for crate in "${PUBLISHED[@]}"; do
+        packaged=$(cargo package -p "$crate" --list --allow-dirty --quiet)
+        for file in LICENSE-APACHE LICENSE-MIT README.md; do
+            grep -qx "$file" <<<"$packaged" || fail "the package of $crate has no $file"
+        done
+    done
+}
+
+go_peer() {
+    section "Go test peer: format, vet, its own tests"
+    go_format "$GO_PEER"
+    (
+        cd "$GO_PEER"
+        run go vet -modfile=go1.5.16.mod ./...
+        run go vet -modfile=go1.5.58.mod -tags=closewrite ./...
+        run go test -modfile=go1.5.58.mod -tags=closewrite ./...
+        # What is stored of the release before is still what it does.
+        run go test -modfile=go1.5.57.mod -tags=closewrite ./record
+    )
+}
+
+no_std() {
+    section "core without std"
+    run cargo build -p smux-proto --no-default-features --features tracing
+    # The host's target always has a std that a dependency could link; this one has none.
+    if rustup target list --installed | grep -qx "$BARE_TARGET" || run rustup target add "$BARE_TARGET"; then
+        run cargo build -p smux-proto --no-default-features --features tracing --target "$BARE_TARGET"
+    else
+        skip "core on $BARE_TARGET (target not installed)"
+    fi
+}
+
+oldest_rust() {
+    local version
+    version=$(sed -nE 's/^rust-version = "([^"]+)"/\1/p' Cargo.toml)
+    section "oldest supported Rust: $version"
+    if rustup run "$version" rustc --version >/dev/null 2>&1 ||
+        run rustup toolchain install "$version" --profile minimal; then
+        run cargo "+$version" check --workspace --all-features
+    else
+        skip "Rust $version (toolchain not installed)"
+    fi
+}
+
+tests() {
+    local command
+    command=$(page_command README.md "cargo test")
+    section "the README's tests, with live Go peers"
+    run cargo test --workspace --no-run
+    # A test that hangs is a failure; so it is below.
+    run timeout 900 bash -c "$command"
+    section "core's tests without the poll layer"
+    run cargo test -p smux-proto --no-default-features --no-run
+    run timeout 300 cargo test -p smux-proto --no-default-features
+    section "what is told to tracing, and that it allocates nothing"
+    run timeout 300 cargo test -p smux-proto --features poll,tracing --test tracing --test allocations
+}
+
+dependencies() {
+    section "licences, sources, advisories"
+    if ! cargo deny --version >/dev/null 2>&1; then
+        skip "cargo deny (not installed)"
+        return
+    fi
+    run cargo deny --all-features check bans licenses sources
+    # Advisories need a database that is fetched from the network.
+    if run cargo deny fetch db; then
+        run cargo deny --all-features check advisories
+    else
+        skip "advisories (the database cannot be fetched)"
+    fi
+}
+
+# The benches and the fuzz targets are outside of the workspace, so that their dependencies are too.
+benches() {
+    section "benches"
+    run cargo clippy --manifest-path benches/Cargo.toml --all-targets -- -D warnings
+    section "the Go peers of the benches: format, vet"
+    go_format benches/go
+    (cd benches/go && run go vet ./...)
+    section "the README's measurements"
+    measurements
+}
+
+# The README's table and picture must be what the saved runs make. Nothing is measured here.
+measurements() {
+    local picture=benches/comparison.svg command made table
+    command=$(page_command benches/README.md "cargo run .* -- chart benches/comparison.jsonl")
+    [[ $command == *" --output $picture" ]] || fail "the README's chart is not drawn to $picture"
+    made=$(mktemp)
+    # Without optimization the build is faster, and the result the same.
+    command=${command/ --release/}
+    table=$(bash -c "${command/%$picture/"$made"}") || fail "no chart of the saved runs"
+    [[ $table == "| "* && $(<README.md) == *"$table"* ]] || fail "README.md does not have the table and notes of its runs: $table"
+    cmp "$made" "$picture" || fail "$picture is not drawn from the runs of the README"
+    rm "$made"
+}
+
+fuzzing() {
+    section "fuzz targets, for a moment"
+    # The corpus itself is replayed by the core's tests.
+    run timeout 600 fuzz/run.sh 10
+    skip "AddressSanitizer on the fuzz targets (needs a nightly compiler; there is no unsafe code to check)"
+}

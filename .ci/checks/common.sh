@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# What the checks are written with.
+
+did_not_run=()
+
+section() { printf '\n==> %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+skip() { printf 'did not run: %s\n' "$*"; did_not_run+=("$*"); }
+run() { printf '+ %s\n' "$*"; "$@"; }
+
+# The pages' promises are tested by running what they say: the only line of page $1 that starts with $2.
+page_command() {
+    local found
+    found=$(grep -E "^$2" "$1") || fail "$1 has no line that starts with '$2'"
+    [[ $(wc -l <<<"$found") == 1 ]] || fail "$1 has several lines that start with '$2'"
+    printf '%s' "$found"
+}
+
+# Starts a program that first prints where it listens; sets the caller's `pid` and `address`. The limit
+# is for one that is never told to end; with --foreground it passes a signal on once, not twice. The
+# program's output stays open.
+start_listener() {
+    local output line
+    exec {output}< <(exec timeout --foreground 120 "$@")
+    pid=$!
+    read -r line <&"$output" || fail "$1 printed nothing"
+    address=${line#listening on }
+}
+
+go_format() {
+    local unformatted
+    unformatted=$(gofmt -l "$1")
+    [[ -z $unformatted ]] || fail "not formatted: $unformatted"
+}

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# Prepares what the checks need. What is missing is installed where that is possible.
+
+apt_install() {
+    command -v apt-get >/dev/null || return 1
+    local sudo=()
+    [[ $(id -u) == 0 ]] || sudo=(sudo)
+    run "${sudo[@]}" apt-get update -q && run "${sudo[@]}" apt-get install -qy --no-install-recommends "$@"
+}
+
+prepare_python() {
+    command -v python3 >/dev/null || apt_install python3 || fail "no Python 3"
+}
+
+prepare_rust() {
+    command -v cargo >/dev/null || fail "cargo is missing: see https://rustup.rs"
+    command -v cc >/dev/null || apt_install gcc libc6-dev || fail "no C compiler"
+    run cargo --version
+}
+
+prepare_lints() {
+    cargo fmt --version >/dev/null 2>&1 || run rustup component add rustfmt
+    cargo clippy --version >/dev/null 2>&1 || run rustup component add clippy
+}
+
+prepare_cxx() {
+    command -v c++ >/dev/null || apt_install g++ || fail "no C++ compiler: the fuzz targets need it"
+}
+
+go_is_new_enough() {
+    local needed found
+    needed=$(sed -nE 's/^go //p' "$GO_PEER/go.mod")
+    found=$(go env GOVERSION)
+    [[ $(printf '%s\n' "$needed" "${found#go}" | sort -V | head -n 1) == "$needed" ]]
+}
+
+prepare_go() {
+    command -v go >/dev/null || apt_install golang-go || fail "Go is missing: the interop tests need it"
+    go_is_new_enough || fail "$(go version) is too old, see $GO_PEER/go.mod: get it from https://go.dev/dl"
+    run go version
+}
+
+prepare_kcptun() {
+    if command -v kcptun-client >/dev/null || apt_install kcptun; then
+        export SMUX_REQUIRE_KCPTUN=1
+    else
+        skip "the tunnel with kcptun at one end (no package)"
+    fi
+}

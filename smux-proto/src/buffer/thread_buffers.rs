@@ -1,0 +1,91 @@
+//! Unused buffers of all sessions together: those that a thread has at hand, and behind them those of the process.
+
+use alloc::{sync::Arc, vec::Vec};
+use std::{
+    cell::RefCell,
+    sync::{LazyLock, Mutex},
+    thread_local,
+};
+
+use super::{BufferPool, BufferSource};
+
+/// Unused bytes of a thread: a large batch, which is taken and given back at a time.
+const THREAD: usize = 256 << 10;
+/// Unused bytes of the process, besides those of its threads.
+const PROCESS: usize = 1 << 20;
+
+thread_local! {
+    static LOCAL: RefCell<BufferPool> = const { RefCell::new(BufferPool::new(THREAD)) };
+}
+
+/// A thread may take all the buffers that another one gives back. They meet here, at half a pool at a time.
+static SPILLED: Mutex<BufferPool> = Mutex::new(BufferPool::new(PROCESS));
+
+static SHARED: LazyLock<Arc<dyn BufferSource>> = LazyLock::new(|| Arc::new(ThreadBuffers(())));
+
+/// Buffers that all sessions of a thread share: at most 256 KiB unused in each thread, and 1 MiB in the process.
+///
+/// The process's are behind a lock that is tried and never waited for; the allocator is behind both.
+///
+/// ```
+/// use core::time::Duration;
+///
+/// use smux_proto::{Config, Session, ThreadBuffers};
+///
+/// let mut session = Session::client(Config::default(), 1, Duration::ZERO);
+/// session.set_buffer_source(ThreadBuffers::shared());
+/// ```
+#[derive(Debug)]
+pub struct ThreadBuffers(());
+
+impl ThreadBuffers {
+    /// The source for any session of any thread.
+    pub fn shared() -> Arc<dyn BufferSource> {
+        Arc::clone(&SHARED)
+    }
+}
+
+impl BufferSource for ThreadBuffers {
+    fn get(&self, size: usize) -> Vec<u8> {
+        // A thread that ends has lost its pool.
+        let reused = LOCAL.try_with(|local| local.borrow_mut().reuse(size));
+        match reused {
+            Ok(Some(buffer)) => buffer,
+            _ => refill(size),
+        }
+    }
+
+    fn put(&self, buffer: Vec<u8>) {
+        let _ = LOCAL.try_with(|local| {
+            let local = &mut *local.borrow_mut();
+            if let Err(buffer) = local.keep(buffer) {
+                spill(local, buffer);
+            }
+        });
+    }
+}
+
+#[cold]
+fn refill(size: usize) -> Vec<u8> {
+    let reused = LOCAL.try_with(|local| {
+        let mut spilled = SPILLED.try_lock().ok()?;
+        let buffer = spilled.reuse(size)?;
+        // As many of the same size as were spilled at a time, at most.
+        let more = (THREAD / 4 / buffer.capacity()).max(1);
+        let mut local = local.borrow_mut();
+        for buffer in (1..more).map_while(|_| spilled.reuse(size)) {
+            drop(local.put(buffer));
+        }
+        Some(buffer)
+    });
+    let new = || Vec::with_capacity(size.next_power_of_two());
+    reused.ok().flatten().unwrap_or_else(new)
+}
+
+#[cold]
+fn spill(local: &mut BufferPool, buffer: Vec<u8>) {
+    if let Ok(mut spilled) = SPILLED.try_lock() {
+        local.spill(&mut spilled, THREAD / 2);
+    }
+    drop(local.keep(buffer));
+}

@@ -1,0 +1,134 @@
+//! Who is woken by what.
+//!
+//! | what happened | who is woken |
+//! |---|---|
+//! | a stream can be accepted, opened | the first task that waits for it; when it has its stream, the next |
+//! | a stream has something to read, or its peer finished | the stream's reader |
+//! | a stream has room to write, has sent all, or is flushed | its writer |
+//! | the peer stopped a stream | its writer, and the task that waits for the stop |
+//! | flushing has ended | the writers of all streams that wait for a flush |
+//! | the session, or its last pump, has ended | every task |
+//! | output where there was none, the write side to be shut | the write pump |
+//! | a flush of what the transport has taken | the write pump, also while a write is blocked |
+//! | room to read where there was none | the read pump |
+//! | a deadline earlier than the armed one | the timer pump |
+
+use std::{mem::take, time::Duration};
+
+use super::{
+    state::{Queue, State},
+    wakers::{Aftermath, Interest},
+};
+use crate::{Event, streams::table::Key};
+
+impl State {
+    /// Whether [`collect`](Self::collect) may find anything.
+    pub(super) fn has_aftermath(&mut self) -> bool {
+        (self.deadline_moved && self.pumps.timer.is_some())
+            || self.wake_everyone
+            || self.session.has_events()
+            || !self.waiting.called.is_empty()
+            || !self.session.released().is_empty()
+            || self.flushes.is_due()
+            || self.read_pump_is_due()
+            || self.write_pump_is_due()
+            || self.blocked_write_is_due()
+    }
+
+    fn read_pump_is_due(&self) -> bool {
+        self.pumps.read.is_some() && (self.session.is_terminated() || self.session.wants_input())
+    }
+
+    fn write_pump_is_due(&self) -> bool {
+        self.pumps.write.is_some()
+            && (self.session.is_terminated()
+                || self.session.wants_transmit()
+                || self.session.wants_shutdown())
+    }
+
+    /// Output cannot concern a write pump whose transport takes none, but a flush can.
+    fn blocked_write_is_due(&self) -> bool {
+        self.pumps.blocked_write.is_some() && self.flushes.is_wanted()
+    }
+
+    fn timer_pump_is_due(&self) -> bool {
+        self.pumps.timer.is_some()
+            && (self.session.is_terminated()
+                || is_earlier(self.session.poll_timeout(), self.pumps.armed))
+    }
+
+    /// Takes what is due. True: there may be more.
+    pub(super) fn collect(&mut self, aftermath: &mut Aftermath) -> bool {
+        aftermath.release(self.session.released());
+        while aftermath.has_room()
+            && let Some((event, key)) = self.session.poll_event_at()
+        {
+            self.streams_woken += 1;
+            self.dispatch(event, key, aftermath);
+        }
+        while aftermath.has_room()
+            && let Some(key) = self.flushes.pop()
+        {
+            aftermath.extend(self.blocked.take(key, Interest::Write));
+        }
+        while aftermath.has_room()
+            && let Some(waker) = self.waiting.called.pop()
+        {
+            aftermath.push(waker);
+        }
+        let more = !aftermath.has_room();
+        if take(&mut self.wake_everyone) {
+            self.broadcast(aftermath);
+        }
+        self.collect_pumps(aftermath);
+        more
+    }
+
+    fn dispatch(&mut self, event: Event, key: Option<Key>, aftermath: &mut Aftermath) {
+        let interests: &[_] = match event {
+            Event::Acceptable => {
+                return aftermath.extend(self.waiting.queue(Queue::Accept).call_next());
+            }
+            Event::Openable => {
+                return aftermath.extend(self.waiting.queue(Queue::Open).call_next());
+            }
+            Event::Closed => return self.wake_everyone = true,
+            Event::Readable(_) | Event::Finished(_) => &[Interest::Read],
+            Event::Writable(_) => &[Interest::Write],
+            Event::Stopped(_) => &[Interest::Write, Interest::Stop],
+        };
+        for &interest in interests {
+            aftermath.extend(key.and_then(|key| self.blocked.take(key, interest)));
+        }
+    }
+
+    fn broadcast(&mut self, aftermath: &mut Aftermath) {
+        for queue in [Queue::Accept, Queue::Open, Queue::End] {
+            aftermath.extend(self.waiting.queue(queue).call_all());
+        }
+        aftermath.extend(self.blocked.take_all());
+    }
+
+    fn collect_pumps(&mut self, aftermath: &mut Aftermath) {
+        if self.read_pump_is_due() {
+            aftermath.extend(self.pumps.read.take());
+        }
+        if self.write_pump_is_due() {
+            aftermath.extend(self.pumps.write.take());
+        }
+        if self.blocked_write_is_due() {
+            aftermath.extend(self.pumps.blocked_write.take());
+        }
+        if take(&mut self.deadline_moved) && self.timer_pump_is_due() {
+            aftermath.extend(self.pumps.timer.take());
+        }
+    }
+}
+
+fn is_earlier(deadline: Option<Duration>, armed: Option<Duration>) -> bool {
+    match (deadline, armed) {
+        (Some(deadline), Some(armed)) => deadline < armed,
+        (deadline, None) => deadline.is_some(),
+        (None, Some(_)) => false,
+    }
+}

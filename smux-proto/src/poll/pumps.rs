@@ -1,0 +1,64 @@
+//! The three pumps that move a session: input, output and deadlines.
+//!
+//! A [`Driver`](super::Driver) runs them in one task. Threads can run one each, with a waker that unparks the
+//! thread: then a thread that is blocked in its transport does not see the end of the session, so whoever runs the
+//! [`TimerPump`] shuts the transport when that pump is done.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use super::{
+    pump::Pump, read_pump::ReadPump, session_handle::SessionHandle, shared::Shared,
+    timer_pump::TimerPump, transport::Clock, write_pump::WritePump,
+};
+use crate::{Config, Session, Side, ThreadBuffers};
+
+/// The three pumps of a session. The session is aborted if one is dropped before it is done.
+#[derive(Debug)]
+pub struct Pumps {
+    /// Moves input.
+    pub read: ReadPump,
+    /// Moves output.
+    pub write: WritePump,
+    /// Keeps the deadlines and tells the end.
+    pub timer: TimerPump,
+}
+
+impl Pumps {
+    /// A new session: a handle for the application, and what moves it.
+    pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
+        let mut session = new_session(side, config, &clock);
+        session.set_buffer_source(ThreadBuffers::shared());
+        let shared = Arc::new(Shared::new(session, clock));
+        let pumps = Self {
+            read: ReadPump::new(Pump::new(&shared)),
+            write: WritePump::new(Pump::new(&shared)),
+            timer: TimerPump::new(Pump::new(&shared)),
+        };
+        (SessionHandle::first(shared), pumps)
+    }
+
+    /// Whoever polls all three in one task begins so: none of them need be woken for what the others do, and one look at the clock
+    /// serves them all.
+    pub(super) fn begin(&mut self) {
+        let Self { read, write, timer } = self;
+        let shared = &read.pump.shared;
+        let now = Some(shared.now());
+        let wakers = shared.take_pump_wakers();
+        drop(wakers);
+        read.pump.time = now;
+        write.pump.time = now;
+        timer.pump.time = now;
+    }
+}
+
+/// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that collide.
+fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
+    let seed = RandomState::new().hash_one(side);
+    match side {
+        Side::Client => Session::client(config, seed, clock.now()),
+        Side::Server => Session::server(config, seed, clock.now()),
+    }
+}

@@ -1,0 +1,134 @@
+//! Memory that a pump needs only while it runs: each thread has some, for all pumps that it polls.
+
+use std::{
+    cell::RefCell,
+    mem,
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+    thread_local, vec,
+    vec::Vec,
+};
+
+use arrayvec::ArrayVec;
+
+use super::pacing::BUFFER;
+use crate::buffer::BatchMemory;
+
+/// Pumps that run within each other: a session may be the transport of another.
+const DEPTH: usize = 3;
+
+struct Stash {
+    reads: ArrayVec<ReadBuffer, DEPTH>,
+    batches: ArrayVec<BatchMemory, DEPTH>,
+    gathered: ArrayVec<Vec<u8>, DEPTH>,
+}
+
+thread_local! {
+    static STASH: RefCell<Stash> = const {
+        RefCell::new(Stash {
+            reads: ArrayVec::new_const(),
+            batches: ArrayVec::new_const(),
+            gathered: ArrayVec::new_const(),
+        })
+    };
+}
+
+/// `None` in a thread that ends, which has lost its stash.
+fn with<R>(act: impl FnOnce(&mut Stash) -> R) -> Option<R> {
+    STASH.try_with(|stash| act(&mut stash.borrow_mut())).ok()
+}
+
+/// Who reads into a buffer: no two have the same name, also one after the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reader(u64);
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a transport reads into.
+///
+/// A transport may report more than it read: then the reader gets what it has read before, or zeros, and never what
+/// another reader has.
+pub(super) struct ReadBuffer {
+    bytes: Vec<u8>,
+    /// How far it was ever used since it was all zeros.
+    used: usize,
+    /// Who used it.
+    reader: Reader,
+}
+
+impl ReadBuffer {
+    /// The thread's if it has one, [`BUFFER`] bytes.
+    pub(super) fn take(reader: Reader) -> Self {
+        let Some(mut buffer) = with(|stash| stash.reads.pop()).flatten() else {
+            return Self {
+                bytes: vec![0; BUFFER],
+                used: 0,
+                reader,
+            };
+        };
+        if buffer.reader != reader {
+            buffer.bytes[..mem::take(&mut buffer.used)].fill(0);
+            buffer.reader = reader;
+        }
+        buffer
+    }
+
+    /// Leaves it to the next reader of the thread, unless it is only a rest.
+    pub(super) fn put(self) {
+        if self.is_whole() {
+            with(|stash| drop(stash.reads.try_push(self)));
+        }
+    }
+
+    /// A copy of a part.
+    pub(super) fn split_off(&self, part: Range<usize>) -> Self {
+        Self {
+            bytes: self.bytes[part].to_vec(),
+            ..*self
+        }
+    }
+
+    /// Whether it is one to read into, not a rest.
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes.len() == BUFFER
+    }
+
+    /// Room for a read. What it reads is to be [noted](Self::note).
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Notes that a read has used so many bytes.
+    pub(super) fn note(&mut self, count: usize) {
+        self.used = self.used.max(count);
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+pub(super) fn take_batch() -> Option<BatchMemory> {
+    with(|stash| stash.batches.pop()).flatten()
+}
+
+pub(super) fn put_batch(memory: BatchMemory) {
+    with(|stash| drop(stash.batches.try_push(memory)));
+}
+
+/// An empty buffer for what a transport takes in one slice.
+pub(super) fn take_gathered() -> Vec<u8> {
+    with(|stash| stash.gathered.pop())
+        .flatten()
+        .unwrap_or_default()
+}
+
+pub(super) fn put_gathered(mut buffer: Vec<u8>) {
+    buffer.clear();
+    with(|stash| drop(stash.gathered.try_push(buffer)));
+}

@@ -1,0 +1,100 @@
+//! Buffers that the sessions of a thread share: none of them owns one while it idles, and no bytes get across.
+
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use smux_proto::{
+    Command, Config,
+    poll::{Driver, SessionHandle, StreamHandle},
+};
+
+use crate::wire::{Wire, now, run, server};
+
+/// A session with a stream of the peer's.
+struct Served {
+    _session: SessionHandle,
+    driver: Driver<Wire>,
+    wire: Wire,
+    stream: StreamHandle,
+}
+
+impl Served {
+    fn new() -> Self {
+        let (session, mut driver, wire) = server(Config::default());
+        wire.receive(Command::Syn, 3, b"");
+        assert!(run(&mut driver, Waker::noop()).is_pending());
+        let stream = now(session.accept()).expect("a stream is there");
+        Self {
+            _session: session,
+            driver,
+            wire,
+            stream,
+        }
+    }
+
+    fn run(&mut self) {
+        assert!(run(&mut self.driver, Waker::noop()).is_pending());
+    }
+
+    fn read(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(read) = self.stream.poll_read_buf(&mut cx, &mut bytes) {
+            assert_ne!(read.expect("no error"), 0);
+        }
+        bytes
+    }
+}
+
+#[test]
+fn a_transport_that_overstates_its_reads_delivers_nothing_of_other_sessions() {
+    let mut one = Served::new();
+    let mut other = Served::new();
+    for size in [100, 20_000, 60_000] {
+        one.wire.receive(Command::Psh, 3, &vec![b'!'; size]);
+        one.run();
+        assert_eq!(one.read().len(), size);
+        // The frame's header and a byte; the rest of it is made up.
+        other.wire.receive(Command::Psh, 3, &vec![b'x'; 50_000]);
+        other.wire.ends(|ends| {
+            ends.input.truncate(9);
+            ends.overstates = 49_999;
+        });
+        other.run();
+        let bytes = other.read();
+        assert_eq!(bytes.len(), 50_000);
+        assert!(!bytes.contains(&b'!'), "bytes of another session");
+    }
+}
+
+/// A session at rest, whatever it did before. The thread's buffers are there already.
+#[test]
+fn an_idle_session_owns_no_buffers() {
+    let traffic = || {
+        let mut served = Served::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..20 {
+            served.wire.receive(Command::Psh, 3, &[7; 50_000]);
+            served.run();
+            assert_eq!(served.read().len(), 50_000);
+            let written = served.stream.poll_write(&mut cx, &[8; 50_000]);
+            assert_eq!(written, Poll::Ready(Ok(50_000)));
+            served.run();
+        }
+        served.wire.ends(|ends| {
+            assert_eq!(ends.output.len(), 20 * 50_000 + 40 * 8);
+            ends.output = Vec::new();
+            ends.input.shrink_to_fit();
+        });
+        served
+    };
+    let first = traffic();
+    let mut second = None;
+    let memory = measure(|| second = Some(traffic()));
+    assert!(
+        memory.bytes_current <= 4 << 10,
+        "{} bytes",
+        memory.bytes_current
+    );
+    drop((first, second));
+}

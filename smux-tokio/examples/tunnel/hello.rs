@@ -1,0 +1,134 @@
+//! The first frame each way.
+//!
+//! A client sends a frame that does nothing at once, so that the server can tell it from a stranger
+//! before the first stream. The server starts a session when it has seen the head of a frame.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use smux_tokio::Version;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Bytes of a frame without data.
+const FRAME: usize = 8;
+/// The command that does nothing. Peers of all releases ignore it.
+const NOP: u8 = 3;
+/// How often a frame is looked for that has come in part.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Sends a first frame.
+pub(crate) async fn say(to: &mut (impl AsyncWrite + Unpin), version: Version) -> io::Result<()> {
+    let version = match version {
+        Version::V1 => 1,
+        Version::V2 => 2,
+    };
+    send(to, version).await
+}
+
+async fn send(to: &mut (impl AsyncWrite + Unpin), version: u8) -> io::Result<()> {
+    let mut frame = [0; FRAME];
+    frame[..2].copy_from_slice(&[version, NOP]);
+    to.write_all(&frame).await?;
+    to.flush().await
+}
+
+/// Waits for the head of the peer's first frame, and leaves it to be read.
+pub(crate) async fn peek(tcp: &TcpStream) -> Result<()> {
+    let mut frame = [0; FRAME];
+    loop {
+        let seen = tcp.peek(&mut frame).await?;
+        ensure!(seen > 0, "the client left before its first frame");
+        check(frame[0])?;
+        if seen == FRAME {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// As [`peek`], where one cannot look ahead.
+pub(crate) async fn read<T: AsyncRead + Unpin>(mut io: T) -> Result<Heard<T>> {
+    let mut frame = [0; FRAME];
+    // The first byte decides, whenever the others come.
+    io.read_exact(&mut frame[..1]).await?;
+    check(frame[0])?;
+    io.read_exact(&mut frame[1..]).await?;
+    Ok(Heard { frame, read: 0, io })
+}
+
+fn check(first: u8) -> Result<()> {
+    let what = match first {
+        1 | 2 => return Ok(()),
+        0x16 => "TLS: should this end have --transport tls?",
+        0xff => "compressed, perhaps: start kcptun with --nocomp",
+        b'S' => "SSH, perhaps",
+        b'C' | b'D' | b'G' | b'H' | b'O' | b'P' => "HTTP, perhaps",
+        _ => "the other end may have other settings",
+    };
+    bail!("the client does not speak smux ({what})");
+}
+
+/// A transport whose first frame was looked at; it is read again from its beginning.
+pub(crate) struct Heard<T> {
+    frame: [u8; FRAME],
+    read: usize,
+    io: T,
+}
+
+impl<T: AsyncWrite + Unpin> Heard<T> {
+    /// Sends a first frame in the client's version.
+    pub(crate) async fn answer(&mut self) -> io::Result<&mut T> {
+        send(&mut self.io, self.frame[0]).await?;
+        Ok(&mut self.io)
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read == FRAME {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let part = buf.remaining().min(FRAME - self.read);
+        buf.put_slice(&self.frame[self.read..self.read + part]);
+        self.read += part;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

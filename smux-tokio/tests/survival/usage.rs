@@ -1,0 +1,100 @@
+//! What the process holds.
+
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::ends::End;
+
+/// What the allocator may keep for later: a small part of what passes through it.
+fn slack() -> u64 {
+    crate::size(12, 48) << 20
+}
+
+/// Generous: nothing waits for it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The test that holds it runs alone.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    ALONE.lock().await
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Where the system tells.
+    descriptors: Option<usize>,
+    resident: Option<u64>,
+    tasks: usize,
+}
+
+impl Usage {
+    pub(crate) fn of(ends: &[&End]) -> Self {
+        let descriptors = std::fs::read_dir("/proc/self/fd").ok();
+        Self {
+            descriptors: descriptors.map(Iterator::count),
+            resident: resident(),
+            tasks: ends.iter().map(|end| end.tasks()).sum(),
+        }
+    }
+
+    fn is_within(&self, before: &Self) -> bool {
+        self.descriptors <= before.descriptors
+            && self.resident <= before.resident.map(|bytes| bytes + slack())
+            && self.tasks <= before.tasks
+    }
+}
+
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// Runs the same thing three times. The first leaves what the process needs for it; the others must
+/// leave no more.
+pub(crate) async fn leaves_nothing(ends: &[&End], round: impl AsyncFn()) {
+    let idle = Usage::of(ends);
+    round().await;
+    let first = settled(
+        ends,
+        &Usage {
+            resident: None,
+            ..idle
+        },
+    )
+    .await;
+    for _ in 0..2 {
+        round().await;
+        settled(
+            ends,
+            &Usage {
+                resident: first.resident,
+                ..idle
+            },
+        )
+        .await;
+    }
+}
+
+/// Waits until no more is held than `before`. Without a figure for memory there, that is not asked.
+async fn settled(ends: &[&End], before: &Usage) -> Usage {
+    let settled = tokio::time::timeout(LIMIT, async {
+        loop {
+            let mut now = Usage::of(ends);
+            let resident = now.resident;
+            if before.resident.is_none() {
+                now.resident = None;
+            }
+            if now.is_within(before) {
+                return Usage { resident, ..now };
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    match settled.await {
+        Ok(usage) => usage,
+        Err(_) => panic!("{:?} is held, {before:?} before", Usage::of(ends)),
+    }
+}
