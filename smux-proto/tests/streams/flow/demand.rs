@@ -95,6 +95,23 @@ fn an_unread_stream_costs_others_no_throughput() {
     assert!(share >= 0.3, "{share:.3}");
 }
 
+/// As the guide has it: each unread stream that grew halves what the next one gets.
+#[test]
+fn unread_streams_that_grew_halve_what_comes_after_them() {
+    let mut link = link(&Config::v2(), 50);
+    for least in [0.95, 0.95, 0.5, 0.2, 0.1] {
+        let id = link.sender.send(u64::MAX);
+        link.advance(SECOND);
+        let share = share_from_now(&mut link);
+        let stats = link.receiver.session.stats();
+        println!("{share:.3}");
+        assert!(share >= least, "{share:.3}, goal {least}: {stats:?}");
+        assert_eq!((stats.receive_stalls, stats.starvations), (0, 0));
+        link.receiver.pause(id);
+        link.advance(SECOND / 2);
+    }
+}
+
 #[test]
 fn concurrent_writers_of_go_fill_a_long_link() {
     for (streams, writers) in [(1, 4), (4, 1), (4, 4)] {
