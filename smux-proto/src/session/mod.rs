@@ -304,7 +304,10 @@ impl Session {
 
     /// What the session did so far.
     pub fn stats(&self) -> SessionStats {
-        self.streams.stats()
+        SessionStats {
+            glitches: self.glitches.counted(),
+            ..self.streams.stats()
+        }
     }
 
     /// Takes note of the time, which never goes back.

@@ -149,13 +149,14 @@ impl Windows {
     }
 
     /// Returns what keeps a stream's window from being larger.
-    pub(crate) const fn limit_of(&self, stream: &Stream) -> WindowLimit {
+    pub(crate) fn limit_of(&self, stream: &Stream) -> WindowLimit {
+        let window = stream.recv.window() as usize;
         if stream.has(Flag::InStarved) {
             WindowLimit::Starved
-        } else if stream.has(Flag::WindowShort) {
-            WindowLimit::ReceiveBuffer
-        } else if stream.recv.window() as usize >= self.largest {
+        } else if window >= self.largest {
             WindowLimit::StreamBuffer
+        } else if window >= self.limit(stream) && stream.has(Flag::InWindows) {
+            WindowLimit::ReceiveBuffer
         } else {
             WindowLimit::Demand
         }
@@ -301,11 +302,7 @@ impl Windows {
     /// Returns as much of a window as there is. If that is less than the floor, the stream starves.
     fn allowed(&mut self, wanted: usize, key: Key, stream: &mut Stream) -> usize {
         let limit = self.limit(stream);
-        stream.clear(Flag::WindowShort);
-        if wanted > limit {
-            stream.set(Flag::WindowShort);
-            self.pressed = true;
-        }
+        self.pressed |= wanted > limit;
         if limit >= self.floor() {
             return wanted.min(limit);
         }
@@ -314,6 +311,9 @@ impl Windows {
             self.starved_streams += 1;
             self.starvations += 1;
             self.starved.push(key);
+            // A round under way has passed windows in use.
+            self.looks_left = 0;
+            self.pressed = true;
         }
         0
     }
@@ -348,7 +348,7 @@ impl Windows {
             true => 0,
             false => self.allowed(wanted, key, stream),
         };
-        let mark = stream.recv.max_allowed();
+        let mark = stream.recv.told();
         self.note_window(window);
         let update = self.recount(stream, |recv| recv.announce(due, width(window)));
         if complete {
@@ -463,7 +463,7 @@ impl Windows {
 
     /// Returns the most that a stream may be committed for.
     fn limit(&self, stream: &Stream) -> usize {
-        let others = self.committed - stream.recv.committed();
+        let others = self.committed.saturating_sub(stream.recv.committed());
         let free = self.budget.saturating_sub(others);
         let grown = free.saturating_sub(self.budget / RESERVE) / 2;
         grown.max(self.base().min(free))

@@ -78,7 +78,7 @@ impl Recv {
     }
 
     /// How far the peer may send by the last update, or by one that is owed.
-    const fn told(&self) -> u64 {
+    pub(crate) const fn told(&self) -> u64 {
         self.announced + self.window as u64
     }
 
@@ -136,17 +136,13 @@ impl Recv {
 
     /// Begins another period with the update sent last, before which the peer could send up to
     /// `mark`. Returns whether data beyond that will show how long the peer took to hear of it.
-    pub(crate) const fn begin_period(&mut self, now: u32, mark: u32) -> bool {
+    pub(crate) const fn begin_period(&mut self, now: u32, mark: u64) -> bool {
+        let mark = wire(mark);
         self.period.start = now;
         self.period.from = wire(self.announced);
         self.period.mark = mark;
         self.period.longest_pause = 0;
-        self.max_allowed != mark && ahead(wire(self.received), mark) == 0
-    }
-
-    /// How far the peer was ever allowed to send, modulo 2^32.
-    pub(crate) const fn max_allowed(&self) -> u32 {
-        self.max_allowed
+        ahead(wire(self.told()), mark) > 0 && ahead(wire(self.received), mark) == 0
     }
 
     /// Whether all of the window has arrived.

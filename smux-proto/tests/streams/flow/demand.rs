@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use smux_conformance::long_link::{End, GoLike, LongLink, Node};
-use smux_proto::Config;
+use smux_proto::{Config, StreamStats, WindowLimit};
 
 /// Bytes a second: 1 Gbit/s.
 const RATE: f64 = 125e6;
@@ -71,6 +71,21 @@ fn idle_streams_cost_a_busy_one_nothing() {
     }
 }
 
+/// Its window is small, like those of all idle ones, and nothing is known of the link.
+#[test]
+fn a_stream_that_wakes_beside_idle_ones_gets_the_link() {
+    let mut link = link(&Config::v2(), 50);
+    let ids: Vec<_> = (0..1_000).map(|_| link.sender.send(100)).collect();
+    link.advance(SECOND);
+    for (index, bytes, goal) in [(10, 1_000_000, 0.5), (20, 100_000_000, 2.0)] {
+        let before = (link.now(), link.receiver.total_read());
+        link.sender.more(ids[index], bytes);
+        let end = link.run_until(LIMIT, |link| link.receiver.total_read() == before.1 + bytes);
+        let time = (end - before.0).as_secs_f64();
+        assert!(time <= goal, "{bytes} bytes in {time:.3} s");
+    }
+}
+
 /// Streams that all send as much as goes; these many of them are no longer read after a while.
 fn some_stop(streams: usize, stopped: usize) -> f64 {
     let mut link = link(&Config::v2(), 50);
@@ -104,7 +119,6 @@ fn unread_streams_that_grew_halve_what_comes_after_them() {
         link.advance(SECOND);
         let share = share_from_now(&mut link);
         let stats = link.receiver.session.stats();
-        println!("{share:.3}");
         assert!(share >= least, "{share:.3}, goal {least}: {stats:?}");
         assert_eq!((stats.receive_stalls, stats.starvations), (0, 0));
         link.receiver.pause(id);
@@ -235,4 +249,48 @@ fn settled<A: End>(link: &mut LongLink<A, Node>, round_trip: u64, rate: f64) -> 
     let time = ms(5 * round_trip).max(SECOND / 2);
     link.advance(time);
     (link.receiver.total_read() - before) as f64 / rate / time.as_secs_f64()
+}
+
+/// The only stream as its receiver sees it.
+fn only_stream(link: &LongLink<Node, Node>) -> StreamStats {
+    let mut streams = link.receiver.session.streams();
+    let (_, stats) = streams.next().expect("a stream");
+    assert!(streams.next().is_none());
+    stats
+}
+
+#[test]
+fn the_statistics_tell_the_round_trip_and_what_limits_a_window() {
+    let mut link = link(&Config::v2(), 50);
+    link.sender.send(u64::MAX);
+    assert_eq!(link.receiver.session.stats().round_trip, None);
+    link.advance(SECOND / 2);
+    let round_trip = link.receiver.session.stats().round_trip;
+    let round_trip = round_trip.expect("the peer has waited");
+    assert!(
+        round_trip >= ms(50) && round_trip < ms(55),
+        "{round_trip:?}"
+    );
+    // Twice what is under way would be 16 MiB by doubling, and one stream has less than half.
+    let stats = only_stream(&link);
+    assert_eq!(stats.window_limit, WindowLimit::ReceiveBuffer, "{stats:?}");
+    assert!(stats.receive_window >= 15 << 20, "{stats:?}");
+
+    let small = Config::v2().to_builder().max_stream_buffer(1 << 20);
+    let mut small = self::link(&small.build().expect("valid"), 50);
+    small.sender.send(u64::MAX);
+    small.advance(SECOND / 2);
+    let stats = only_stream(&small);
+    assert_eq!(stats.window_limit, WindowLimit::StreamBuffer, "{stats:?}");
+    assert_eq!(stats.receive_window, 1 << 20);
+
+    let mut short = self::link(&Config::v2(), 5);
+    short.sender.send(u64::MAX);
+    short.advance(SECOND / 2);
+    let stats = only_stream(&short);
+    assert_eq!(stats.window_limit, WindowLimit::Demand, "{stats:?}");
+    assert!(
+        (2 << 20..=4 << 20).contains(&stats.receive_window),
+        "{stats:?}"
+    );
 }

@@ -1,5 +1,7 @@
 //! No stream starves while the budget is free, and none can keep the others from being opened.
 
+use std::time::Duration;
+
 use smux_conformance::{
     frame::{counting, fin, psh, syn},
     harness::Harness,
@@ -114,7 +116,7 @@ fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
         let id = 10_001 + 2 * n;
         harness.peer_sends([syn(id)]);
         let new = harness.accept();
-        harness.advance(std::time::Duration::from_millis(1));
+        harness.advance(Duration::from_millis(1));
         harness.discard_output();
         assert!(
             window(&mut harness, new) > 0,
@@ -123,6 +125,47 @@ fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
         );
     }
     assert!(harness.session.stats().starvations > 0);
+    assert_eq!(harness.session.poll_timeout(), None);
+}
+
+/// Windows in use may stand far from where the search goes on: the session asks to be called again.
+#[test]
+fn the_search_for_windows_goes_on_by_itself() {
+    const BUDGET: usize = 16 << 20;
+    let config = config(Version::V2)
+        .max_receive_buffer(BUDGET)
+        .max_stream_buffer(BUDGET / 2)
+        .accept_backlog(10_000);
+    let mut harness = Harness::server(build(config));
+    harness.peer_sends((0..10_000).map(|n| syn(3 + 2 * n)));
+    let ids: Vec<_> = (0..10_000).map(|_| harness.accept()).collect();
+    // Four streams grow until they have all but what is kept for newcomers.
+    for _ in 0..20 {
+        for id in &ids[..4] {
+            let window = window(&mut harness, *id);
+            harness.peer_sends(data_frames(id.get(), window));
+            harness.read(*id);
+            harness.discard_output();
+        }
+        harness.advance(Duration::from_millis(50));
+    }
+    // The peer of another sends more than it may: now nothing is kept.
+    let stats = harness.session.stats();
+    let free = BUDGET - stats.windows_granted - stats.windows_exceeded;
+    assert!(free < BUDGET / 2, "{stats:?}");
+    let more = window(&mut harness, ids[9]) + free;
+    harness.peer_sends(data_frames(ids[9].get(), more));
+    harness.peer_sends([syn(30_001)]);
+    harness.discard_output();
+    let mut calls = 0;
+    while harness.session.stats().starved_streams > 0 {
+        let due = harness.session.poll_timeout();
+        assert_eq!(due, Some(harness.now()), "after {calls} calls");
+        harness.session.handle_timeout(harness.now());
+        harness.discard_output();
+        calls += 1;
+    }
+    assert!((1..25).contains(&calls), "{calls} calls");
     assert_eq!(harness.session.poll_timeout(), None);
 }
 
