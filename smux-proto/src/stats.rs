@@ -38,8 +38,8 @@ pub struct SessionStats {
     /// smaller ones or against the rules. The session stalls only if this is more than
     /// `max_receive_buffer − windows_granted`.
     pub windows_exceeded: usize,
-    /// Version 2: the round trip as the receiver sees it: the shortest time lately from a window
-    /// update to data for which the peer had waited. `None` until a peer has waited for an update.
+    /// Version 2: the round trip as the receiver sees it: the shortest time from a window update to
+    /// data for which the peer had waited. `None` until a peer has waited for an update.
     pub round_trip: Option<Duration>,
     /// Version 2: streams whose peers may send nothing because unread data fills the receive buffer.
     pub starved_streams: usize,
@@ -80,6 +80,9 @@ pub struct SessionStats {
     pub streams_refused: u64,
     /// Frames that had no effect, by kind.
     pub ignored: IgnoredFrames,
+    /// Useless frames as they count towards `max_glitches`: less the useful ones, and fewer with
+    /// time, as of the last useless frame.
+    pub glitches: u32,
 }
 
 /// Frames by command.

@@ -242,6 +242,13 @@ impl Node {
         id
     }
 
+    /// Writes so many bytes more to a stream.
+    pub fn more(&mut self, id: StreamId, bytes: u64) {
+        let left = self.sources.entry(id).or_default();
+        *left = left.saturating_add(bytes);
+        self.writable.push(id);
+    }
+
     /// Reads a stream, as fast as data comes or with so many bytes a second. Those that the peer
     /// opens are read without asking, as fast as data comes.
     pub fn read(&mut self, id: StreamId, rate: Option<u64>, now: Duration) {

@@ -103,6 +103,7 @@ impl Session {
             }
             Phase::Open | Phase::Draining(_) => {
                 self.streams.evict_slow_readers(now);
+                self.streams.relieve_windows();
                 self.handle_liveness(now);
             }
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => {}
@@ -131,10 +132,15 @@ impl Session {
     /// Any other call may change it.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let liveness = self.liveness.next_timeout(self.wants_input());
-        let due = liveness.into_iter().chain(self.streams.next_eviction());
+        // One call reclaims no more than so many windows: the next is due at once.
+        let reclaim = self.streams.can_reclaim().then_some(self.now);
+        let next = liveness
+            .into_iter()
+            .chain(reclaim)
+            .chain(self.streams.next_eviction());
         match self.phase {
-            Phase::Open => due.min(),
-            Phase::Draining(limit) => due.chain([limit]).min(),
+            Phase::Open => next.min(),
+            Phase::Draining(limit) => next.chain([limit]).min(),
             Phase::Closing(limit) | Phase::Shut(limit) | Phase::Receiving(limit) => Some(limit),
             Phase::Terminated => None,
         }

@@ -36,6 +36,11 @@ impl Glitches {
         Ok(())
     }
 
+    /// Returns the count as of the last useless frame.
+    pub(super) const fn counted(&self) -> u32 {
+        self.count
+    }
+
     /// A useful frame makes up for a useless one.
     pub(super) const fn forgive(&mut self) {
         self.count = self.count.saturating_sub(1);

@@ -262,7 +262,7 @@ impl Session {
                 self.streams.version.is_some()
                     && (self.liveness.nop_due()
                         || self.liveness.is_writing()
-                        || self.streams.wants_transmit())
+                        || self.streams.scheduler.has_frames())
             }
         }
     }
@@ -309,7 +309,10 @@ impl Session {
 
     /// What the session did so far.
     pub fn stats(&self) -> SessionStats {
-        self.streams.stats()
+        SessionStats {
+            glitches: self.glitches.counted(),
+            ..self.streams.stats()
+        }
     }
 
     /// Takes note of the time, which never goes back.

@@ -39,6 +39,7 @@ use scheduler::Scheduler;
 use slow_readers::SlowReaders;
 use stalls::Stalls;
 use stream::{Flag, Stream};
+use stream_queue::Ring;
 use table::{Key, Table};
 
 /// What a stream may queue that has had nothing to send for a whole round, whatever others have.
@@ -46,6 +47,9 @@ const NEWCOMER: usize = 4_096;
 
 /// The least that streams share the session's send queue by: frames should not be smaller.
 const LEAST_SHARE: usize = 1_024;
+
+/// Overrunning streams among which the worst is looked for.
+const MOST_LOOKS: usize = 256;
 
 /// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
@@ -72,7 +76,7 @@ pub(crate) struct Streams {
     /// Version 1: streams that may be evicted.
     slow_readers: SlowReaders,
     /// Streams that went beyond their window.
-    overrunners: Vec<Key>,
+    overrunners: Ring,
     /// Bytes in all send queues.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
@@ -102,7 +106,7 @@ impl Streams {
             trace: Trace::new(side, version),
             backlog: VecDeque::new(),
             slow_readers: SlowReaders::new(config.slow_readers()),
-            overrunners: Vec::new(),
+            overrunners: Ring::default(),
             queued: 0,
             inbound: 0,
             outbound: 0,
@@ -263,6 +267,10 @@ impl Streams {
         if stream.has(Flag::InEvents) {
             self.events.forget(&self.table);
         }
+        if stream.has(Flag::Overran) {
+            let table = &self.table;
+            self.overrunners.forget(|key| table.get(key).is_some());
+        }
     }
 
     /// Drops everything that was to be sent, and tells the writers.
@@ -350,7 +358,7 @@ impl Streams {
             self.stats.window_overruns += 1;
             if !stream.has(Flag::Overran) {
                 stream.set(Flag::Overran);
-                self.note_overrunner(key);
+                self.overrunners.push(key);
             }
         }
         if !self.budget.is_open(true) {
@@ -364,31 +372,27 @@ impl Streams {
         self.arriving = None;
     }
 
-    fn note_overrunner(&mut self, key: Key) {
-        self.overrunners.push(key);
-        // Most of so many have gone.
-        if self.overrunners.len() > 32 + 2 * self.table.len() {
-            let table = &self.table;
-            self.overrunners.retain(|&key| table.get(key).is_some());
-        }
-    }
-
     /// With the budget empty, ends the stream that holds most beyond its window, if there is one.
     fn evict_worst(&mut self) {
-        let excess = |stream: &Stream| {
-            let unread = stream.recv.queue.len() as u64;
-            stream.recv.overrun().min(unread)
-        };
-        let table = &mut self.table;
-        self.overrunners.retain(|&key| {
-            let Some(stream) = table.get_mut(key) else {
-                return false;
+        let mut worst = None;
+        // Streams that hold nothing beyond their windows leave the queue, once for each entry.
+        let mut looks = MOST_LOOKS.min(self.overrunners.len());
+        while looks > 0
+            && let Some(key) = self.overrunners.pop()
+        {
+            let Some(stream) = self.table.get_mut(key) else {
+                continue;
             };
-            // One that was read may overrun again, and is then noted again.
-            excess(stream) > 0 || !stream.clear(Flag::Overran)
-        });
-        let overrunners = self.overrunners.iter().copied();
-        let Some(key) = overrunners.max_by_key(|&key| table.get(key).map(excess)) else {
+            let excess = (stream.recv.overrun() as usize).min(stream.recv.queue.len());
+            if excess == 0 || stream.has(Flag::Evicted) {
+                stream.clear(Flag::Overran);
+                continue;
+            }
+            looks -= 1;
+            self.overrunners.push(key);
+            worst = worst.max(Some((excess, key)));
+        }
+        let Some((_, key)) = worst else {
             return;
         };
         self.stats.streams_evicted += 1;
@@ -710,21 +714,15 @@ impl Streams {
         self.windows.announce(key, partial, &mut self.table[key])
     }
 
-    /// Reclaims unused windows for streams that want more than there is, until there is an update
-    /// to send: a driver that is told of nothing to send does not ask again.
+    /// Reclaims unused windows for streams that want more than there is.
     pub(crate) fn relieve_windows(&mut self) {
-        loop {
-            self.windows.relieve(&mut self.table, &mut self.scheduler);
-            self.grant_waiting();
-            if self.scheduler.has_frames() || !self.windows.can_reclaim() {
-                return;
-            }
-        }
+        self.windows.relieve(&mut self.table, &mut self.scheduler);
+        self.grant_waiting();
     }
 
-    /// Whether there are frames to send, or windows to reclaim for streams that starve.
-    pub(crate) fn wants_transmit(&self) -> bool {
-        self.scheduler.has_frames() || self.windows.can_reclaim()
+    /// Whether windows can be reclaimed for streams that starve.
+    pub(crate) const fn can_reclaim(&self) -> bool {
+        self.windows.can_reclaim()
     }
 
     /// Grants freed budget to starved streams.

@@ -24,7 +24,8 @@
 //! with the first one that is written a [round trip](RoundTrip) later or more. What was read in it,
 //! scaled to a round trip, is compared with half of the window. The round trip is the time from an
 //! update to the first byte that the peer could not send before it heard of it. That time counts only
-//! if the stream was silent for the second half of it: then the peer had run out of credit.
+//! if a quarter of it was one pause of the stream: then the peer had run out of credit. If the peer has
+//! sent more than it was allowed to before, half is asked for.
 //!
 //! **Joining.** Every peer may send 262 144 bytes before it hears of a window. A new stream counts
 //! with as much if that fits into the budget and is no more than half of it. Otherwise unused
@@ -33,8 +34,9 @@
 //! **Reclaiming.** When a stream wants more than its limit, a hand goes once round the table, at most
 //! [`LOOKS`] streams a batch. A window that was never used, or had no update for eight round trips,
 //! is cut to the base. While streams starve, the hand halves those in use too, down to the base, and
-//! goes on until no stream starves or no window is above the base. Streams that starve wait in the
-//! only list there is, and each byte that comes free is theirs first.
+//! goes on by itself until no stream starves or no window is above the base: from then on only unread
+//! data stands in the way. Streams that starve wait in the only list there is, and each byte that
+//! comes free is theirs first.
 
 use core::time::Duration;
 
@@ -51,7 +53,10 @@ use crate::{
 };
 
 /// Streams looked at by one call, so that no frame costs more than this.
-const LOOKS: usize = 256;
+const LOOKS: usize = 512;
+/// Streams that the hand looks at for each that joins while the budget is committed, so that the
+/// windows of all have come down to the base before there are twice as many.
+const JOIN_LOOKS: usize = 8;
 /// The part of the budget that grown windows leave to new streams.
 const RESERVE: usize = 16;
 /// The largest part of the budget that a stream has without demand.
@@ -85,6 +90,8 @@ pub(crate) struct Windows {
     hand: usize,
     /// and the slots left of this round.
     looks_left: usize,
+    /// The base for which a round found no window above it, until there is one again.
+    none_above: Option<usize>,
     round_trip: RoundTrip,
     /// In microseconds.
     now: u64,
@@ -105,6 +112,7 @@ impl Windows {
             pressed: false,
             hand: 0,
             looks_left: 0,
+            none_above: None,
             round_trip: RoundTrip::default(),
             now: 0,
         }
@@ -141,13 +149,14 @@ impl Windows {
     }
 
     /// Returns what keeps a stream's window from being larger.
-    pub(crate) const fn limit_of(&self, stream: &Stream) -> WindowLimit {
+    pub(crate) fn limit_of(&self, stream: &Stream) -> WindowLimit {
+        let window = stream.recv.window() as usize;
         if stream.has(Flag::InStarved) {
             WindowLimit::Starved
-        } else if stream.has(Flag::WindowShort) {
-            WindowLimit::ReceiveBuffer
-        } else if stream.recv.window() as usize >= self.largest {
+        } else if window >= self.largest {
             WindowLimit::StreamBuffer
+        } else if window >= self.limit(stream) && stream.has(Flag::InWindows) {
+            WindowLimit::ReceiveBuffer
         } else {
             WindowLimit::Demand
         }
@@ -164,9 +173,14 @@ impl Windows {
         (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.budget
     }
 
-    /// Whether a batch can reclaim windows for streams that starve.
+    /// Whether windows can be reclaimed for streams that starve.
     pub(crate) const fn can_reclaim(&self) -> bool {
         self.starved_streams > 0 && (self.pressed || self.looks_left > 0)
+    }
+
+    /// Whether there is nothing to reclaim, as far as is known.
+    fn is_exhausted(&self) -> bool {
+        self.none_above.is_some_and(|base| base <= self.base())
     }
 
     /// Gives a new stream its window.
@@ -182,28 +196,36 @@ impl Windows {
         self.granted += stream.recv.granted();
         let initial = INITIAL_WINDOW as usize;
         if self.committed <= self.budget && initial <= self.budget / 2 {
-            return;
+            return self.note_window(initial);
+        }
+        for _ in 0..JOIN_LOOKS.min(table.slots()) {
+            self.hand = before(self.hand, table);
+            if self.hand != key.slot() {
+                self.reclaim(self.hand, table, scheduler);
+            }
         }
         // The streams that came last are the likeliest to have more than they use.
         let mut slot = key.slot();
-        for _ in 0..LOOKS.min(table.slots()) {
-            if self.committed <= self.budget {
+        for _ in 1..LOOKS.min(table.slots()) {
+            if self.committed <= self.budget || self.is_exhausted() {
                 break;
             }
-            self.reclaim(slot, Some(key), table, scheduler);
             slot = before(slot, table);
+            self.reclaim(slot, table, scheduler);
         }
         let stream = &mut table[key];
         if self.committed > self.budget || initial > self.budget / 2 {
             let window = self.allowed(self.base(), key, stream);
             self.set_window(window, key, stream, scheduler);
+        } else {
+            self.note_window(initial);
         }
     }
 
     /// Reclaims windows for streams that want more than there is.
     pub(crate) fn relieve(&mut self, table: &mut Table, scheduler: &mut Scheduler) {
         if self.looks_left == 0 {
-            if !core::mem::take(&mut self.pressed) {
+            if !core::mem::take(&mut self.pressed) || self.is_exhausted() {
                 return;
             }
             self.looks_left = table.slots();
@@ -211,30 +233,27 @@ impl Windows {
         for _ in 0..LOOKS.min(self.looks_left) {
             self.looks_left -= 1;
             self.hand = before(self.hand, table);
-            if self.reclaim(self.hand, None, table, scheduler) && self.starved_streams > 0 {
+            if self.reclaim(self.hand, table, scheduler) && self.starved_streams > 0 {
                 self.looks_left = table.slots();
                 self.grant_waiting(table, scheduler);
             }
         }
+        if self.looks_left == 0 && self.starved_streams > 0 {
+            self.none_above = Some(self.base());
+        }
     }
 
     /// Cuts the window of the stream in this slot if it is not needed. Returns whether it did.
-    fn reclaim(
-        &mut self,
-        slot: usize,
-        except: Option<Key>,
-        table: &mut Table,
-        scheduler: &mut Scheduler,
-    ) -> bool {
+    fn reclaim(&mut self, slot: usize, table: &mut Table, scheduler: &mut Scheduler) -> bool {
         let base = self.base();
         let Some((key, stream)) = table.at_slot(slot) else {
             return false;
         };
         let window = stream.recv.window() as usize;
         if window <= base
+            || stream.recv.is_used_up()
             || !stream.has(Flag::InWindows)
             || stream.has(Flag::PeerFinished)
-            || except == Some(key)
         {
             return false;
         }
@@ -246,6 +265,13 @@ impl Windows {
         };
         self.set_window(target, key, stream, scheduler);
         true
+    }
+
+    /// Notes that a stream has this window now.
+    fn note_window(&mut self, window: usize) {
+        if self.none_above.is_some_and(|base| window > base) {
+            self.none_above = None;
+        }
     }
 
     fn is_idle(&self, recv: &Recv) -> bool {
@@ -276,11 +302,7 @@ impl Windows {
     /// Returns as much of a window as there is. If that is less than the floor, the stream starves.
     fn allowed(&mut self, wanted: usize, key: Key, stream: &mut Stream) -> usize {
         let limit = self.limit(stream);
-        stream.clear(Flag::WindowShort);
-        if wanted > limit {
-            stream.set(Flag::WindowShort);
-            self.pressed = true;
-        }
+        self.pressed |= wanted > limit;
         if limit >= self.floor() {
             return wanted.min(limit);
         }
@@ -289,6 +311,9 @@ impl Windows {
             self.starved_streams += 1;
             self.starvations += 1;
             self.starved.push(key);
+            // A round under way has passed windows in use.
+            self.looks_left = 0;
+            self.pressed = true;
         }
         0
     }
@@ -308,6 +333,7 @@ impl Windows {
         stream: &mut Stream,
         scheduler: &mut Scheduler,
     ) {
+        self.note_window(window);
         self.recount(stream, |recv| recv.set_window(width(window)));
         stream.set(Flag::OwesUpd);
         scheduler.owe_control(key, stream);
@@ -322,7 +348,8 @@ impl Windows {
             true => 0,
             false => self.allowed(wanted, key, stream),
         };
-        let mark = stream.recv.max_allowed();
+        let mark = stream.recv.told();
+        self.note_window(window);
         let update = self.recount(stream, |recv| recv.announce(due, width(window)));
         if complete {
             stream.clear(Flag::TimesUpdate);
@@ -349,7 +376,7 @@ impl Windows {
             }
             None => (
                 false,
-                !stream.has(Flag::TimesUpdate) || elapsed > LONGEST_TRIP,
+                !stream.has(Flag::TimesUpdate) || recv.is_past_mark() || elapsed > LONGEST_TRIP,
             ),
         };
         let wanted = match grows {
@@ -372,15 +399,21 @@ impl Windows {
     /// Takes the time of an arrival for a round trip if the peer had to wait for an update.
     fn time_arrival(&mut self, stream: &mut Stream) {
         let now = self.clock();
-        let last = core::mem::replace(&mut stream.recv.period.last_arrival, now);
-        if !stream.has(Flag::TimesUpdate) || !stream.recv.is_at_mark() {
+        let period = &mut stream.recv.period;
+        let pause = now.wrapping_sub(core::mem::replace(&mut period.last_arrival, now));
+        period.longest_pause = period.longest_pause.max(pause);
+        let (pause, elapsed) = (period.longest_pause, now.wrapping_sub(period.start));
+        if !stream.has(Flag::TimesUpdate) || !stream.recv.is_at_mark() || pause == 0 {
             return;
         }
-        let (pause, elapsed) = (self.since(last), self.since(stream.recv.period.start));
-        if pause > 0 && pause >= elapsed / 2 {
+        let least = match stream.has(Flag::Overran) {
+            true => elapsed / 2,
+            false => elapsed / 4,
+        };
+        if pause >= least {
             stream.clear(Flag::TimesUpdate);
             if elapsed <= LONGEST_TRIP {
-                self.round_trip.sample(self.now, elapsed);
+                self.round_trip.sample(elapsed);
             }
         }
     }
@@ -430,7 +463,7 @@ impl Windows {
 
     /// Returns the most that a stream may be committed for.
     fn limit(&self, stream: &Stream) -> usize {
-        let others = self.committed - stream.recv.committed();
+        let others = self.committed.saturating_sub(stream.recv.committed());
         let free = self.budget.saturating_sub(others);
         let grown = free.saturating_sub(self.budget / RESERVE) / 2;
         grown.max(self.base().min(free))

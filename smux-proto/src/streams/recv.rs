@@ -19,8 +19,8 @@ pub(crate) struct Recv {
     pub(crate) read: u64,
     /// What the last update said was consumed.
     announced: u64,
-    /// Version 2: how far the peer was ever allowed to send.
-    max_allowed: u64,
+    /// Version 2: how far the peer was ever allowed to send, modulo 2^32.
+    max_allowed: u32,
     /// Version 2: the window the peer has or assumes.
     window: u32,
     /// Version 2.
@@ -39,6 +39,8 @@ pub(crate) struct Period {
     mark: u32,
     /// When data arrived last.
     pub(crate) last_arrival: u32,
+    /// The longest time in this period without data.
+    pub(crate) longest_pause: u32,
 }
 
 impl Recv {
@@ -48,13 +50,14 @@ impl Recv {
             received: 0,
             read: 0,
             announced: 0,
-            max_allowed: INITIAL_WINDOW as u64,
+            max_allowed: INITIAL_WINDOW,
             window: 0,
             period: Period {
                 start: 0,
                 from: 0,
                 mark: 0,
                 last_arrival: 0,
+                longest_pause: 0,
             },
         }
     }
@@ -75,7 +78,7 @@ impl Recv {
     }
 
     /// How far the peer may send by the last update, or by one that is owed.
-    const fn told(&self) -> u64 {
+    pub(crate) const fn told(&self) -> u64 {
         self.announced + self.window as u64
     }
 
@@ -90,8 +93,8 @@ impl Recv {
     }
 
     /// Bytes beyond all that the peer was ever allowed to send.
-    pub(crate) const fn overrun(&self) -> u64 {
-        self.received.saturating_sub(self.max_allowed)
+    pub(crate) const fn overrun(&self) -> u32 {
+        ahead(wire(self.received), self.max_allowed)
     }
 
     /// Whether an update is due: at the first read, then at each step.
@@ -117,7 +120,9 @@ impl Recv {
     pub(crate) fn announce(&mut self, due: u64, window: u32) -> WindowUpdate {
         self.announced = due;
         self.window = window;
-        self.max_allowed = self.max_allowed.max(self.told());
+        self.max_allowed = self
+            .max_allowed
+            .wrapping_add(ahead(wire(self.told()), self.max_allowed));
         WindowUpdate {
             consumed: wire(self.announced),
             window: self.window,
@@ -132,20 +137,36 @@ impl Recv {
     /// Begins another period with the update sent last, before which the peer could send up to
     /// `mark`. Returns whether data beyond that will show how long the peer took to hear of it.
     pub(crate) const fn begin_period(&mut self, now: u32, mark: u64) -> bool {
+        let mark = wire(mark);
         self.period.start = now;
         self.period.from = wire(self.announced);
-        self.period.mark = wire(mark);
-        self.max_allowed > mark && self.received <= mark
+        self.period.mark = mark;
+        self.period.longest_pause = 0;
+        ahead(wire(self.told()), mark) > 0 && ahead(wire(self.received), mark) == 0
     }
 
-    /// How far the peer was ever allowed to send.
-    pub(crate) const fn max_allowed(&self) -> u64 {
-        self.max_allowed
+    /// Whether all of the window has arrived.
+    pub(crate) const fn is_used_up(&self) -> bool {
+        self.told() <= self.received
+    }
+
+    /// Whether more has arrived than the peer could send before it heard of the period's update.
+    pub(crate) const fn is_past_mark(&self) -> bool {
+        ahead(wire(self.received), self.period.mark) > 0
     }
 
     /// Whether all has arrived that the peer could send before it heard of the period's update.
     pub(crate) const fn is_at_mark(&self) -> bool {
-        wire(self.received).wrapping_sub(self.period.mark) < 1 << 31
+        ahead(self.period.mark, wire(self.received)) == 0
+    }
+}
+
+/// How far one counter is ahead of another, both modulo 2^32; 0 if it is not. Windows and budgets are
+/// below 2^31, so their differences are too.
+const fn ahead(counter: u32, other: u32) -> u32 {
+    match counter.wrapping_sub(other) {
+        difference if difference < 1 << 31 => difference,
+        _ => 0,
     }
 }
 

@@ -85,8 +85,6 @@ pub(crate) enum Flag {
     InStarved,
     /// Data for which the peer had to hear of an update will show a round trip.
     TimesUpdate,
-    /// The budget keeps its window below what it should be.
-    WindowShort,
 }
 
 #[derive(Debug)]

@@ -38,6 +38,10 @@ impl Ring {
         self.keys.retain(|&other| other != key);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -50,10 +50,6 @@ impl Table {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.streams.len()
-    }
-
     /// Places for streams, in use or not.
     pub(crate) fn capacity(&self) -> usize {
         self.streams.capacity()

@@ -54,6 +54,21 @@ fn the_preset_is_version_2_with_more_room() {
     assert!(preset.max_stream_buffer() > plain.max_stream_buffer());
 }
 
+/// One number is enough for a longer link, or for less memory.
+#[test]
+fn the_presets_largest_window_follows_its_receive_buffer() {
+    for bytes in [1 << 20, 128 << 20] {
+        let config = Config::v2().to_builder().max_receive_buffer(bytes).build();
+        let config = config.expect("valid");
+        assert_eq!(config.max_stream_buffer(), bytes / 2);
+    }
+    let set = Config::v2().to_builder().max_stream_buffer(1 << 20);
+    let config = set.max_receive_buffer(64 << 20).build().expect("valid");
+    assert_eq!(config.max_stream_buffer(), 1 << 20);
+    let config = Config::builder().max_receive_buffer(64 << 20).build();
+    assert_eq!(config.expect("valid").max_stream_buffer(), 65_536);
+}
+
 #[test]
 fn settings_arrive_where_they_belong() {
     let config = Config::builder()

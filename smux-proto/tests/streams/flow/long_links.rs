@@ -28,7 +28,7 @@ impl Case {
         Config::builder()
             .version(Version::V2)
             .keep_alive_disabled()
-            .max_receive_buffer(self.window.max(1 << 20))
+            .max_receive_buffer((4 * self.window).max(1 << 20))
             .max_stream_buffer(self.window)
             .max_frame_size(self.frame)
             .build()

@@ -4,10 +4,12 @@ mod budget;
 mod demand;
 mod long_links;
 mod overruns;
+mod promise;
 mod receiver;
 mod sender;
 mod slow_readers;
 mod stalls;
+mod starving;
 mod wrap;
 
 use smux_conformance::{

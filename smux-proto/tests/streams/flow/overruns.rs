@@ -82,3 +82,29 @@ fn an_evicted_stream_sends_what_was_written_before_its_fin() {
     let mut stream = harness.session.stream(id).expect("open");
     assert!(matches!(stream.poll_sent(), Poll::Ready(Ok(_))));
 }
+
+/// However many streams overrun, one frame looks at so many of them, and the session goes on.
+#[test]
+fn among_thousands_of_overrunning_streams_some_are_given_up() {
+    const STREAMS: u32 = 2_000;
+    let config = config(Version::V2)
+        .max_receive_buffer(4 << 20)
+        .max_inbound_streams(3_000);
+    let mut harness = Harness::server(build(config));
+    harness.peer_sends([syn(3), psh(3, "honest")]);
+    let honest = harness.accept();
+    let mut open = 0;
+    for id in (5..).step_by(2).take(STREAMS as usize) {
+        harness.peer_sends([syn(id)]);
+        harness.peer_sends(data_frames(id, INITIAL + 10));
+        open += 1;
+        assert!(harness.session.wants_input(), "after {open} streams");
+    }
+    let stats = harness.session.stats();
+    assert!(
+        stats.streams_evicted >= u64::from(STREAMS) - 20,
+        "{stats:?}"
+    );
+    assert!(stats.receive_buffered <= 4 << 20, "{stats:?}");
+    assert_eq!(harness.read(honest), b"honest");
+}

@@ -1,12 +1,12 @@
 //! The windows that peers are told: when, and how large.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use smux_conformance::{
     frame::{Frame, Kind, counting, fin, nop, psh, syn, upd},
     harness::Harness,
 };
-use smux_proto::{StreamId, Version};
+use smux_proto::{StreamId, Version, WindowLimit};
 
 use super::{BUDGET, INITIAL, buffered, build, config, data_frames, server};
 
@@ -21,7 +21,10 @@ fn updates_tell_the_first_read_and_then_halves_of_the_window() {
         (1, 7, vec![7, 14, 21, 28]),
         (1 << 20, 50_000, vec![50_000, 574_288]),
     ] {
-        let (mut harness, id) = server(config(Version::V2).max_stream_buffer(window));
+        let config = config(Version::V2)
+            .max_receive_buffer(32 << 20)
+            .max_stream_buffer(window);
+        let (mut harness, id) = server(config);
         let mut updates = Vec::new();
         let mut total = 0;
         while updates.len() < announced.len() {
@@ -89,14 +92,14 @@ fn early_updates_are_sent_only_when_the_budget_asks_for_them() {
     assert_eq!(harness.session.stats().windows_granted, BUDGET);
     let next = ids().nth(fitting).expect("endless");
     harness.peer_sends([syn(next)]);
+    // The windows of streams that have sent nothing make room.
     let frames = harness.take_frames();
-    let early = frames
-        .iter()
-        .find(|frame| frame.id == next)
-        .and_then(Frame::window_update);
-    let (consumed, window) = early.expect("an early update for the new stream");
-    assert_eq!(consumed, 0);
-    assert!((64..=65_536).contains(&window), "{window}");
+    assert!((1..16).contains(&frames.len()), "{frames:?}");
+    for frame in frames {
+        let (consumed, window) = frame.window_update().expect("only updates");
+        assert_eq!(consumed, 0);
+        assert!((64..=65_536).contains(&window), "{window}");
+    }
     assert!(harness.session.stats().windows_granted <= BUDGET);
 }
 
@@ -225,50 +228,70 @@ fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
     harness.peer_sends([syn(999)]);
 }
 
-/// Two streams whose shares are more than the initial window. The first has all that one stream may have and was sent it, and
-/// `read` of 100 bytes of the second were read, so that its window is to be renewed while there is nothing to renew it from.
-fn second_waits_for_first(read: u32) -> (Harness, [StreamId; 2]) {
+/// Three streams that were sent all of their windows and are not read. What is left of the budget is
+/// less than the floor, so a fourth has no window. Before its peer heard of that it sent 100 bytes.
+fn fourth_waits_for_others() -> (Harness, [StreamId; 4]) {
     let config = config(Version::V2)
-        .max_receive_buffer((1 << 20) + INITIAL)
-        .max_stream_buffer(1 << 20)
-        .window_floor(600_000);
-    let (mut harness, first) = server(config);
-    harness.peer_sends([psh(3, "x")]);
-    harness.read(first);
-    harness.expect_only([upd(3, 1, 1 << 20)]);
-    harness.peer_sends(data_frames(3, 1 << 20));
-    harness.peer_sends([syn(5), psh(5, counting(100))]);
-    let second = harness.accept();
-    harness.read_exact(second, read as usize);
-    harness.expect_only([upd(5, read, 0)]);
-    (harness, [first, second])
+        .max_receive_buffer(1_000_000)
+        .max_stream_buffer(500_000)
+        .window_floor(220_000);
+    let mut harness = Harness::server(build(config));
+    for id in [3, 5, 7] {
+        harness.peer_sends([syn(id)]);
+        harness.peer_sends(data_frames(id, INITIAL));
+    }
+    harness.peer_sends([syn(9), psh(9, counting(100))]);
+    harness.expect_only([upd(9, 0, 0)]);
+    let ids = [(); 4].map(|()| harness.accept());
+    (harness, ids)
+}
+
+fn starved(harness: &Harness) -> (usize, u64) {
+    let stats = harness.session.stats();
+    (stats.starved_streams, stats.starvations)
 }
 
 #[test]
 fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
-    let (mut harness, [first, _]) = second_waits_for_first(100);
+    let (mut harness, [first, .., fourth]) = fourth_waits_for_others();
+    assert_eq!(starved(&harness), (1, 1));
+    harness.advance(Duration::from_secs(2));
+    let stream = harness.session.stream(fourth).expect("open");
+    assert_eq!(stream.stats().window_limit, WindowLimit::Starved);
     harness.read(first);
-    harness.expect_only([upd(3, 983_041, 655_360), upd(5, 100, 655_360)]);
+    harness.expect_only([upd(3, 262_144, 220_000), upd(9, 0, 220_000)]);
+    harness.advance(Duration::from_secs(2));
+    assert_eq!(starved(&harness), (0, 1));
+    let stats = harness.session.stats();
+    assert_eq!(stats.starvation_time, Duration::from_secs(2));
 }
 
 #[test]
 fn what_a_stream_without_a_window_has_unread_is_not_lost_when_it_gets_one() {
-    let (mut harness, [first, second]) = second_waits_for_first(50);
+    let (mut harness, [first, second, third, fourth]) = fourth_waits_for_others();
+    let stats = harness.session.stats();
+    assert_eq!(stats.windows_exceeded, 100);
+    harness.read_exact(fourth, 50);
+    harness.expect_nothing();
     harness.read(first);
-    // All that is free: 50 bytes less than a share.
-    harness.expect_only([upd(3, 983_041, 655_360), upd(5, 50, 655_360)]);
-    assert_eq!(harness.session.stats().windows_granted, (1 << 20) + INITIAL);
-    harness.close(first);
-    harness.close(second);
+    harness.expect_only([upd(3, 262_144, 220_000), upd(9, 50, 220_000)]);
+    let stats = harness.session.stats();
+    assert_eq!(stats.windows_granted, 2 * INITIAL + 2 * 220_000);
+    assert_eq!(stats.windows_exceeded, 0);
+    for id in [first, second, third, fourth] {
+        harness.close(id);
+    }
     assert_eq!(harness.session.stats().windows_granted, 0);
 }
 
-/// What was read of the first is less than half of its window, and yet all that the second needs.
+/// However little it is, and whatever the stream that is read is told itself.
 #[test]
-fn what_a_stream_holds_above_its_share_is_free_as_soon_as_it_is_read() {
-    let (mut harness, [first, _]) = second_waits_for_first(100);
-    harness.read_exact(first, (1 << 20) - 655_360 - 1);
-    harness.expect_nothing();
+fn what_makes_room_for_the_floor_is_granted_as_soon_as_it_is_read() {
+    let (mut harness, [first, .., fourth]) = fourth_waits_for_others();
+    let missing = 220_000 - (1_000_000 - 3 * INITIAL - 100);
+    harness.read_exact(first, missing - 1);
+    harness.expect_only([upd(3, 6_531, 220_000)]);
     harness.read_exact(first, 1);
-    harness.expect_only([upd(3, 327_681, 655_360), upd(5, 100, 655_360)]);
+    harness.expect_only([upd(9, 0, 220_000)]);
+    assert_eq!(harness.read(fourth).len(), 100);
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use smux_proto::{CloseReason, Config};
+use smux_proto::{CloseReason, Config, Version};
 
 use crate::{
     frame::{nop, psh, syn},
@@ -108,12 +108,17 @@ pub fn slow_reader_is_not_killed<H: Host>(case: &Case<H>) {
         .max_receive_buffer(1000);
     let (ours, theirs) = case.pair_with(with_keep_alive(case), built(config));
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
+    // With windows a stream that is not read has a quarter of the receive buffer.
+    let full = match case.version {
+        Version::V1 => 1000,
+        Version::V2 => 250,
+    };
     case.both(
         // More than the receive buffer takes, less than the connection holds.
         || stream.write_all(&[7; 20_000]).expect("written"),
         || {
-            case.until("the receive buffer is full", || {
-                theirs.stats().receive_buffered >= 1000
+            case.until("as much has arrived as may", || {
+                theirs.stats().receive_buffered >= full
             });
             case.elapse(9 * TIMEOUT / 4);
             assert_eq!((ours.close_reason(), theirs.close_reason()), (None, None));
