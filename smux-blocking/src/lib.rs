@@ -51,10 +51,10 @@
 //!
 //! # Slow transports
 //!
-//! How far a blocking write has come is only seen when it returns. If meanwhile nothing arrives, or
-//! nothing is read because the receive buffer is full, a transport that takes longer than the
-//! [keep-alive timeout](KeepAlive) for one write of up to 240 KiB counts as dead: configure a
-//! longer timeout for links below about 10 kB/s.
+//! How far a blocking write has come is only seen when it returns. A transport counts as dead if
+//! one write of up to 240 KiB takes longer than the [keep-alive timeout](KeepAlive). That is so
+//! unless input arrives and is read meanwhile. Configure a longer timeout for links below about 10
+//! kB/s.
 //!
 //! # Errors
 //!

@@ -310,8 +310,9 @@ impl Sink {
         let Some(rate) = self.rate else {
             return usize::MAX;
         };
-        let allowed = (rate as f64 * (now - self.since).as_secs_f64()) as u64;
-        usize::try_from(allowed.saturating_sub(self.read)).unwrap_or(usize::MAX)
+        let allowed = u128::from(rate) * (now - self.since).as_nanos() / 1_000_000_000;
+        let left = allowed.saturating_sub(u128::from(self.read));
+        usize::try_from(left).unwrap_or(usize::MAX)
     }
 }
 

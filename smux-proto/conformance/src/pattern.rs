@@ -9,10 +9,10 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 type Block = [u8; 8];
 const BLOCK_LEN: u64 = 8;
 
-/// The content of a stream, by seed and position: block `i` of 8 bytes, little-endian, is the
-/// product `(seed << 32 | i) * FACTOR` with its upper half folded onto its lower half, so that no
-/// byte depends on the low bits of `i` alone. A byte that is lost, doubled or moved does not fit.
-/// It repeats after 32 GiB. The Go peer has the same.
+/// The content of a stream, by seed and position. Block `i` of 8 bytes, little-endian, is the
+/// product `(seed << 32 | i) * FACTOR`, its upper half folded onto its lower half. So no byte
+/// depends on the low bits of `i` alone. A byte that is lost, doubled or moved does not fit. It
+/// repeats after 32 GiB. The Go peer has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// Which of the 2^32 patterns it is; one per stream tells the streams apart.

@@ -22,10 +22,10 @@
 //!
 //! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads
 //!   into its own buffer without the lock and hands over the bytes under it.
-//! * **No code of others under the lock**: it may come back here. Wakers are cloned, woken and
-//!   dropped without it, the owners of [`Bytes`](bytes::Bytes) dropped, buffers filled, values
-//!   formatted, the clock read, the transport's errors formatted and dropped. (With feature
-//!   `tracing`, what the program's subscriber does with an event it does under the lock.)
+//! * **No code of others under the lock**: it may come back here. Without it, wakers are cloned,
+//!   woken and dropped, and the owners of [`Bytes`](bytes::Bytes) dropped. So are buffers filled,
+//!   values formatted, the clock read, and the transport's errors formatted and dropped. (With
+//!   feature `tracing`, what the program's subscriber does with an event it does under the lock.)
 //! * **Reading never waits for writing**, nor the other way round. Reading stops while the
 //!   session's receive buffer is full, writing while there is nothing to write.
 //! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock.

@@ -159,8 +159,8 @@ impl SessionHandle {
         }
     }
 
-    /// Closes the session: what is queued is sent, then the transport's write side is shut and
-    /// input discarded until the peer closes too, all of it within the configured
+    /// Closes the session: what is queued is sent, then the transport's write side is shut. Input
+    /// is then discarded until the peer closes too. All of it takes at most the configured
     /// [`close_timeout`](Config::close_timeout). Reading and writing fail from now on, except that
     /// what has arrived can be read.
     pub fn start_close(&self) {

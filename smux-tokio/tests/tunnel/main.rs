@@ -1,6 +1,6 @@
-//! The `tunnel` example, its modules in this process: nothing depends on a binary that may be an
-//! old one, ports and ends are known without reading output, and a test can end either side as a
-//! crash would. The arguments are those of the command line.
+//! The `tunnel` example, its modules in this process. So no test runs an old binary, ports and ends
+//! are known without reading output, and either side can end as in a crash. The arguments are those
+//! of the command line.
 
 #[path = "../../examples/tunnel/arrivals.rs"]
 mod arrivals;

@@ -7,7 +7,7 @@ use smux_proto::Version;
 use super::End;
 use crate::frame::{self, psh, syn};
 
-const FRAME: u64 = 32_768;
+const FRAME: u16 = 32_768;
 const INITIAL: u64 = 262_144;
 
 /// Version 2 of the reference, as far as sending goes.
@@ -66,7 +66,7 @@ impl GoLike {
                 })
                 .collect(),
             frames: VecDeque::new(),
-            payload: vec![7; FRAME as usize],
+            payload: vec![7; usize::from(FRAME)],
         };
         for writer in 0..writers {
             for stream in 0..end.streams.len() {
@@ -121,8 +121,9 @@ impl End for GoLike {
             out.extend(syn(stream.id).encode(Version::V2));
         }
         let writer = &mut stream.writers[number];
-        let size = writer.credit.min(FRAME);
-        let frame = psh(stream.id, &self.payload[..size as usize]);
+        let size = u16::try_from(writer.credit).map_or(FRAME, |credit| credit.min(FRAME));
+        let frame = psh(stream.id, &self.payload[..usize::from(size)]);
+        let size = u64::from(size);
         out.extend(frame.encode(Version::V2));
         stream.written += size;
         writer.credit -= size;
