@@ -506,7 +506,7 @@ fn before(slot: usize, table: &Table) -> usize {
     let slots = table.slots();
     slot.min(slots)
         .checked_sub(1)
-        .unwrap_or(slots.saturating_sub(1))
+        .unwrap_or_else(|| slots.saturating_sub(1))
 }
 
 const fn parity(id: StreamId) -> usize {
