@@ -37,8 +37,9 @@ pub struct KeepAlive {
 
 /// Version 1: what happens when the receive buffer is full because streams are not read.
 ///
-/// Version 1 has no windows: its peers send on all streams until the receive buffer is full, and then
-/// all wait for the slowest reader. In version 2 streams have windows instead, and this has no effect.
+/// Version 1 has no windows: its peers send on all streams until the receive buffer is full, and
+/// then all wait for the slowest reader. In version 2 streams have windows instead, and this has no
+/// effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowReaderPolicy {
@@ -46,11 +47,13 @@ pub enum SlowReaderPolicy {
     Stall,
     /// Ends the stream that has been slow for longest, so that the others go on.
     ///
-    /// Its reader gets what has arrived, then [`StreamError::Evicted`](crate::StreamError::Evicted);
-    /// what was written to it still leaves, then FIN. What evicted streams hold unread is no part of
-    /// `max_receive_buffer`: it may be as much again, and of a stream that would make it more is dropped.
+    /// Its reader gets what has arrived, then
+    /// [`StreamError::Evicted`](crate::StreamError::Evicted); what was written to it still leaves,
+    /// then FIN. What evicted streams hold unread is no part of `max_receive_buffer`: it may be as
+    /// much again, and of a stream that would make it more is dropped.
     Evict {
-        /// A stream is slow while it has more unread than this, in bytes; 1 to `max_receive_buffer`.
+        /// A stream is slow while it has more unread than this, in bytes; 1 to
+        /// `max_receive_buffer`.
         share: usize,
         /// How long a stream may be slow. It goes on if the receive buffer is not full.
         grace: Duration,
@@ -100,8 +103,10 @@ pub enum SlowReaderPolicy {
 ///   + 16 × max_owed_refusals + 1 MiB
 /// ```
 ///
-/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size) is 240 KiB at most: 105 MiB with the defaults, of which 88 MiB only if there are 131 072 streams. A test drives a session there.
-/// With [`SlowReaderPolicy::Evict`], `max_receive_buffer + 65 535` counts twice.
+/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size)
+/// is 240 KiB at most: 105 MiB with the defaults, of which 88 MiB only if there are 131 072
+/// streams. A test drives a session there. With [`SlowReaderPolicy::Evict`],
+/// `max_receive_buffer + 65 535` counts twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     version: Version,
@@ -254,7 +259,8 @@ impl Config {
     }
 }
 
-/// Settings on their way to a [`Config`]. Nothing is checked before [`build`](Self::build), so order does not matter.
+/// Settings on their way to a [`Config`]. Nothing is checked before [`build`](Self::build), so
+/// order does not matter.
 #[derive(Clone, Debug)]
 #[must_use = "call `build` to get the configuration"]
 pub struct ConfigBuilder {
@@ -292,7 +298,8 @@ setters! {
     /// 262 144 is what the protocol has. Less makes the receiver's guarantee that it never
     /// stalls hold for more streams, if both ends are set alike.
     initial_send_window: u32,
-    /// `false` avoids half-closed streams: FIN leaves only when the stream is closed or the peer's FIN has come.
+    /// `false` avoids half-closed streams: FIN leaves only when the stream is closed or the peer's
+    /// FIN has come.
     ///
     /// For peers that take a FIN as the end of both directions: releases 1.5.28 to 1.5.53 of the
     /// Go reference, and the fork in sing-box. A FIN that *they* send is taken as the end of both
@@ -307,19 +314,21 @@ setters! {
     max_outbound_streams: usize,
     /// Streams that wait to be accepted, at least 1; further ones are refused.
     accept_backlog: usize,
-    /// Bytes of all streams that were written and have not left: `max_stream_send_queue` to 2^31 − 1.
+    /// Bytes of all streams that were written and have not left: at least
+    /// `max_stream_send_queue`, at most 2^31 − 1.
     ///
-    /// Streams that are sending have equal shares of three quarters of it; the rest is for those that
-    /// have queued less than 4 096 bytes.
+    /// Streams that are sending have equal shares of three quarters of it; the rest is for those
+    /// that have queued less than 4 096 bytes.
     max_session_send_queue: usize,
     /// Streams refused since the transport last took output: beyond it the session ends. At most
     /// twice as many refusals are held.
     max_owed_refusals: usize,
-    /// Useless frames (SYN that is repeated or of our parity, a third FIN, empty data, stale updates)
-    /// that a peer may send before the session ends. The count halves every minute, and frames of
-    /// useful data lower it.
+    /// Useless frames (SYN that is repeated or of our parity, a third FIN, empty data, stale
+    /// updates) that a peer may send before the session ends. The count halves every minute, and
+    /// frames of useful data lower it.
     max_glitches: u32,
-    /// How long [`Session::close`](crate::Session::close) may take to flush and to see the peer's end.
+    /// How long [`Session::close`](crate::Session::close) may take to flush and to see the peer's
+    /// end.
     close_timeout: Duration,
 }
 
@@ -341,9 +350,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// `true` gives up any peer that is silent for the timeout, as the reference does. Otherwise one
-    /// that has never sent a keep-alive, as those of sing-box, is given up only when it takes no more
-    /// bytes either; `false` unless set.
+    /// `true` gives up any peer that is silent for the timeout, as the reference does. Otherwise
+    /// one that has never sent a keep-alive, as those of sing-box, is given up only when it takes
+    /// no more bytes either; `false` unless set.
     pub const fn keep_alive_required(mut self, required: bool) -> Self {
         let mut keep_alive = self.keep_alive();
         keep_alive.required = required;
@@ -376,8 +385,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Bytes of a stream that were written and have not left: 1 to `max_session_send_queue`. Unless set, 524 288, or a quarter of
-    /// `max_session_send_queue` if that is less.
+    /// Bytes of a stream that were written and have not left: 1 to `max_session_send_queue`. Unless
+    /// set, 524 288, or a quarter of `max_session_send_queue` if that is less.
     pub const fn max_stream_send_queue(mut self, max_stream_send_queue: usize) -> Self {
         self.max_stream_send_queue = Some(max_stream_send_queue);
         self

@@ -11,7 +11,7 @@ use crate::wire::ProtocolError;
 pub enum CloseReason {
     /// Closed here.
     Local,
-    /// Aborted here, or whoever drove the session was dropped.
+    /// Aborted here, or the driver was dropped.
     Aborted,
     /// The transport ended between two frames: the peer closed it.
     PeerClosed,
@@ -22,14 +22,16 @@ pub enum CloseReason {
     Truncated,
     /// The peer broke the protocol or passed a limit.
     Protocol(ProtocolError),
-    /// Nothing was received for the keep-alive timeout, from a peer that had sent keep-alives before.
+    /// Nothing was received for the keep-alive timeout, from a peer that had sent keep-alives
+    /// before.
     KeepAliveTimeout,
-    /// A write to the transport made no progress, or a flush did not end, for the keep-alive timeout,
-    /// and nothing was received in that time.
+    /// A write to the transport made no progress, or a flush did not end, for the keep-alive
+    /// timeout, and nothing was received in that time.
     WriteTimeout,
-    /// The transport failed. If only writing failed, and the session was not closing, what the peer had sent is still received:
-    /// to the end of the input, for `close_timeout` at most, and only until the session is closed here, as also happens when
-    /// nobody has a handle on it or its streams any more.
+    /// The transport failed. If only writing failed, and the session was not closing, what the peer
+    /// had sent is still received: to the end of the input, for `close_timeout` at most, and only
+    /// until the session is closed here, as also happens when the last handle on it and its
+    /// streams is dropped.
     Transport(TransportError),
 }
 
@@ -51,7 +53,8 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// An error of the transport: its text, and with feature `std` its kind. Unlike an I/O error it can be cloned.
+/// An error of the transport: its text, and with feature `std` its kind. Unlike an I/O error it can
+/// be cloned.
 ///
 /// With feature `std` it keeps the I/O error that it was made of, as its
 /// [`source`](core::error::Error::source). Errors are equal if their texts and kinds are.
@@ -203,8 +206,8 @@ impl core::error::Error for StreamError {
     }
 }
 
-/// The one table from these errors to I/O error kinds. The I/O error holds the typed one: `get_ref` gives
-/// it, and `source` what caused it.
+/// The one table from these errors to I/O error kinds. The I/O error holds the typed one: `get_ref`
+/// gives it, and `source` what caused it.
 #[cfg(feature = "std")]
 mod io {
     use std::io::{Error, ErrorKind};

@@ -13,9 +13,11 @@
 //! | [`from_go`] | What is the counterpart of each identifier of the Go package? |
 //! | [`limits`] | What can no implementation of this protocol do? |
 //!
-//! There is no code here. The pages are the files of `docs` in this crate, and their examples are tests.
+//! There is no code here. The pages are the files of `docs` in this crate, and their examples are
+//! tests.
 
-/// Where the references of the pages lead in this documentation. On their own they lead to files: the first definition counts.
+/// Where the references of the pages lead in this documentation. On their own they lead to files:
+/// the first definition counts.
 macro_rules! references {
     () => {
         concat!(

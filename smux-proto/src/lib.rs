@@ -1,10 +1,10 @@
-//! smux, the stream multiplexing protocol of [`xtaci/smux`](https://github.com/xtaci/smux), as a state
-//! machine: many streams over one reliable, ordered connection.
+//! smux, the stream multiplexing protocol of [`xtaci/smux`](https://github.com/xtaci/smux), as a
+//! state machine: many streams over one reliable, ordered connection.
 //!
-//! This crate does no I/O, reads no clock, takes no lock and starts nothing. It is `no_std` with `alloc`
-//! and has no `unsafe` code. To just use smux, take `smux-tokio`, `smux-async-std` or `smux-blocking`; take this
-//! crate to drive smux from an event loop of your own, in a kernel, in WebAssembly, in a simulation or under
-//! a fuzzer.
+//! This crate does no I/O, reads no clock, takes no lock and starts nothing. It is `no_std` with
+//! `alloc` and has no `unsafe` code. To just use smux, take `smux-tokio`, `smux-async-std` or
+//! `smux-blocking`; take this crate to drive smux from an event loop of your own, in a kernel, in
+//! WebAssembly, in a simulation or under a fuzzer.
 //!
 //! # The loop
 //!
@@ -15,8 +15,8 @@
 //!        open, accept, stream(id).read … ──►                    └ poll_event ─────► whom to wake
 //! ```
 //!
-//! Two sessions and a pipe in memory. With sockets and deadlines in addition, that is an event loop: the example
-//! `event_loop` is one to copy.
+//! Two sessions and a pipe in memory. With sockets and deadlines in addition, that is an event
+//! loop: the example `event_loop` is one to copy.
 //!
 //! ```
 //! use core::{task::Poll, time::Duration};
@@ -24,7 +24,7 @@
 //! use bytes::Buf;
 //! use smux_proto::{Config, Session, Transmit};
 //!
-//! /// Carries what one end has to send to the other. Keep the batch: what is left in it goes first the next time.
+//! /// Carries what one end has to send to the other. What is left goes first next time.
 //! fn carry(now: Duration, from: &mut Session, batch: &mut Transmit, to: &mut Session) {
 //!     while from.poll_transmit(now, batch) {
 //!         let taken = to.handle_input(now, batch.chunk()).expect("a well-behaved peer");
@@ -57,14 +57,16 @@
 //! # let (mut written, mut got) = (0, Vec::new());
 //! # while got.len() < data.len() {
 //! #     for _ in 0..20 {
-//! #         if let Poll::Ready(Ok(count)) = client.stream(id).expect("open").write(&data[written..]) {
+//! #         let mut stream = client.stream(id).expect("open");
+//! #         if let Poll::Ready(Ok(count)) = stream.write(&data[written..]) {
 //! #             written += count;
 //! #         }
 //! #         carry(now, &mut client, &mut batch, &mut server);
 //! #     }
 //! #     let _ = server.accept();
 //! #     let before = got.len();
-//! #     while let Poll::Ready(Ok(1..)) = server.stream(id).expect("accepted").read_buf(&mut got) {}
+//! #     let mut stream = server.stream(id).expect("accepted");
+//! #     while let Poll::Ready(Ok(1..)) = stream.read_buf(&mut got) {}
 //! #     assert!(got.len() > before, "stuck at {before} bytes");
 //! # }
 //! # assert!(got == data);
@@ -72,40 +74,47 @@
 //!
 //! # Time
 //!
-//! A moment is a [`Duration`](core::time::Duration) since an epoch that the caller picks, such as the start of the
-//! program. Call [`Session::handle_timeout`] when [`Session::poll_timeout`] says so.
+//! A moment is a [`Duration`](core::time::Duration) since an epoch that the caller picks, such as
+//! the start of the program. Call [`Session::handle_timeout`] when [`Session::poll_timeout`] says
+//! so.
 //!
 //! # Memory
 //!
 //! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
 //! `max_session_send_queue` bytes to send; with all that it needs for them, they take at most twice
-//! as much, plus a constant for each stream. An idle stream takes some 200 bytes, an idle session owns no buffers and takes 2 KiB.
-//! Buffers come from a [`BufferSource`] that any number of sessions share, or from the allocator. Nothing is allocated per frame
-//! once a source is warm. Every limit stands in the table at [`Config`].
+//! as much, plus a constant for each stream. An idle stream takes some 200 bytes, an idle session
+//! owns no buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of
+//! sessions share, or from the allocator. Nothing is allocated per frame once a source is warm.
+//! Every limit stands in the table at [`Config`].
 //!
 //! # Errors
 //!
-//! What the peer does wrong ends the session with a [`ProtocolError`]; whatever ends it is the one [`CloseReason`] that
-//! every later call gets. What had arrived before stays readable. No input, of the peer or of the caller, panics.
+//! What the peer does wrong ends the session with a [`ProtocolError`]; whatever ends it is the one
+//! [`CloseReason`] that every later call gets. What had arrived before stays readable. No input, of
+//! the peer or of the caller, panics.
 //!
 //! # More
 //!
-//! The [guide] has a page each on [embedding](guide::embedding) this crate, on [sizing](guide::sizing), on
-//! [closing](guide::closing), on [what no smux can do](guide::limits), and a table [from Go to Rust](guide::from_go).
-//! The example `event_loop` is a whole event loop on `mio`.
+//! The [guide] has a page each on [embedding](guide::embedding) this crate, on
+//! [sizing](guide::sizing), on [closing](guide::closing), on [what no smux can do](guide::limits),
+//! and a table [from Go to Rust](guide::from_go). The example `event_loop` is a whole event loop on
+//! `mio`.
 //!
 //! # Features
 //!
-//! None is on by default. `std`: conversions to [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)
-//! and vectored writes from [`Transmit`]. `poll`: the layer that the adapters share, `poll`. `tracing`: what follows.
+//! None is on by default. `std`: conversions to
+//! [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html) and vectored writes from
+//! [`Transmit`]. `poll`: the layer that the adapters share, `poll`. `tracing`: what follows.
 //!
 //! # What a session shows
 //!
-//! [`Session::stats`] and [`StreamMut::stats`] are for metrics: frames and bytes, what is buffered, and how often and how long
-//! things waited, by cause. They are always there and cost a few additions per batch.
+//! [`Session::stats`] and [`StreamMut::stats`] are for metrics: frames and bytes, what is buffered,
+//! and how often and how long things waited, by cause. They are always there and cost a few
+//! additions per batch.
 //!
-//! With feature `tracing`, which needs no `std`, a session also tells [`tracing`](https://docs.rs/tracing) under the target
-//! `smux` what happens to it. Never payload, nothing per frame, and nothing is allocated while nobody listens.
+//! With feature `tracing`, which needs no `std`, a session also tells
+//! [`tracing`](https://docs.rs/tracing) under the target `smux` what happens to it. Never payload,
+//! nothing per frame, and nothing is allocated without a subscriber.
 //!
 //! | level | what |
 //! |---|---|
@@ -115,9 +124,10 @@
 //! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; a stream ended since its peer overran its window; reading paused |
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished or stopped a stream |
 //!
-//! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so in the adapters, this happens
-//! under the session's lock: a subscriber that is slow makes the session slow, and it must not use or drop anything of the
-//! session: even asking for its counters deadlocks.
+//! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so
+//! in the adapters, this happens under the session's lock: a subscriber that is slow makes the
+//! session slow, and it must not use or drop anything of the session: even asking for its counters
+//! deadlocks.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

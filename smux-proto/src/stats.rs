@@ -6,9 +6,9 @@ use crate::wire::Command;
 
 /// What a session did so far. Byte and frame counts are since its start.
 ///
-/// Stall times are those in which at least one stream waited for that cause, or the session did. They
-/// run until the session has ended, and up to the time it was last told: for a stall that goes on, tell it the
-/// [time](crate::Session::advance_time) first.
+/// Stall times are those in which at least one stream waited for that cause, or the session did.
+/// They run until the session has ended, and up to the time it was last told: for a stall that goes
+/// on, tell it the [time](crate::Session::advance_time) first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStats {
@@ -22,8 +22,8 @@ pub struct SessionStats {
     pub bytes_emitted: u64,
     /// Bytes of stream data that arrived, discarded ones included.
     pub payload_received: u64,
-    /// Bytes of stream data that arrived and that nobody reads: of closed, refused and unknown streams, and of
-    /// those on which reading was stopped.
+    /// Bytes of stream data that arrived and are not read: of closed, refused and unknown
+    /// streams, and of those on which reading was stopped.
     pub payload_discarded: u64,
     /// Bytes of stream data handed out for writing.
     pub payload_sent: u64,
@@ -41,7 +41,8 @@ pub struct SessionStats {
     /// Version 2: the round trip as the receiver sees it: the shortest time from a window update to
     /// data for which the peer had waited. `None` until a peer has waited for an update.
     pub round_trip: Option<Duration>,
-    /// Version 2: streams whose peers may send nothing because unread data fills the receive buffer.
+    /// Version 2: streams whose peers may send nothing because unread data fills the receive
+    /// buffer.
     pub starved_streams: usize,
     /// Times that a stream was left without a window for that reason.
     pub starvations: u64,
@@ -49,13 +50,14 @@ pub struct SessionStats {
     pub starvation_time: Duration,
     /// Times that reading from the transport paused because the receive buffer was full.
     pub receive_stalls: u64,
-    /// How long reading paused altogether. A read that makes room tells no time: a pause counts up to the next call that does,
-    /// but no longer, even if the peer sends nothing then.
+    /// How long reading paused altogether. A read that makes room tells no time: a pause counts up
+    /// to the next call that does, but no longer, even if the peer sends nothing then.
     pub receive_stall_time: Duration,
     /// Times that a write waited for the peer's window.
     pub window_stalls: u64,
-    /// How long writes waited for the peer's window. A write tells no time: waiting counts from the next call that does,
-    /// and until the write can go on, even if nobody waits for it any more. So do the two below.
+    /// How long writes waited for the peer's window. A write tells no time: waiting counts from the
+    /// next call that does, and until the write can go on, even if no task waits for it any more.
+    /// So do the two below.
     pub window_stall_time: Duration,
     /// Times that a write waited for room in its stream's send queue.
     pub stream_queue_stalls: u64,
@@ -65,8 +67,9 @@ pub struct SessionStats {
     pub session_queue_stalls: u64,
     /// How long writes waited for room in the session's send queue.
     pub session_queue_stall_time: Duration,
-    /// How long the transport had bytes to write, from each batch handed out until it was seen written; adapters on a runtime do not
-    /// count what the transport takes at once. Close to the session's age: the transport is the bottleneck.
+    /// How long the transport had bytes to write, from each batch handed out until it was seen
+    /// written; adapters on a runtime do not count what the transport takes at once. Close to the
+    /// session's age: the transport is the bottleneck.
     pub transport_time: Duration,
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,
@@ -76,7 +79,7 @@ pub struct SessionStats {
     pub streams_opened: u64,
     /// Streams accepted here.
     pub streams_accepted: u64,
-    /// Streams of the peer refused because of a limit, or since nobody accepts.
+    /// Streams of the peer refused because of a limit, or since accepting has stopped.
     pub streams_refused: u64,
     /// Frames that had no effect, by kind.
     pub ignored: IgnoredFrames,
@@ -120,7 +123,8 @@ pub struct IgnoredFrames {
     pub own_parity_syn: u64,
     /// PSH without data.
     pub empty_psh: u64,
-    /// PSH, FIN or UPD for a stream that is not (or no longer) known, or closed here. Usual after a local close.
+    /// PSH, FIN or UPD for a stream that is not (or no longer) known, or closed here. Usual after a
+    /// local close.
     pub unknown_stream: u64,
     /// PSH for a stream on which reading was stopped here.
     pub reading_stopped: u64,
@@ -162,7 +166,8 @@ pub struct StreamStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WindowLimit {
-    /// Nothing asks for more: less than half of it is read in a round trip, or the version has no windows.
+    /// Nothing asks for more: less than half of it is read in a round trip, or the version has no
+    /// windows.
     #[default]
     Demand,
     /// `max_stream_buffer`.

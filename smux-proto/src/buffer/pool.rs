@@ -69,7 +69,8 @@ impl BufferPool {
         }
     }
 
-    /// Takes a buffer back, whatever its length, for a later [`get`](Self::get). A full pool frees it instead.
+    /// Takes a buffer back, whatever its length, for a later [`get`](Self::get). A full pool frees
+    /// it instead.
     ///
     /// # Errors
     ///

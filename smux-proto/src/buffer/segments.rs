@@ -1,13 +1,15 @@
 //! Byte queues of all streams of a session, in pooled segments.
 //!
-//! A stream's queue is sixteen bytes: the first and last segment, a length and its cost. The segments
-//! themselves live in one arena per session, in buffers that a source lends to all sessions: a queue that fills
-//! and empties allocates nothing once the arena and the source are warm, and an idle stream holds no buffer at all.
+//! A stream's queue is sixteen bytes: the first and last segment, a length and its cost. The
+//! segments themselves live in one arena per session, in buffers that a source lends to all
+//! sessions: a queue that fills and empties allocates nothing once the arena and the source are
+//! warm, and an idle stream holds no buffer at all.
 //!
-//! A queue's buffers and arena entries take at most twice its bytes and [`SLACK`]. Each call that changes
-//! a queue compares the two numbers, and moves bytes to smaller buffers in the rare case that they are apart.
-//! That is always enough, for only the first and the last segment can be less than half full: a segment
-//! in between was filled, or trimmed when bytes of the user's were queued behind it.
+//! A queue's buffers and arena entries take at most twice its bytes and [`SLACK`]. Each call that
+//! changes a queue compares the two numbers, and moves bytes to smaller buffers in the rare case
+//! that they are apart. That is always enough, for only the first and the last segment can be less
+//! than half full: a segment in between was filled, or trimmed when bytes of the user's were queued
+//! behind it.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
@@ -26,7 +28,8 @@ const SHARED: usize = 128;
 const NIL: u32 = u32::MAX;
 /// What an entry of the arena counts for: its size, and a quarter for entries that are not in use.
 const ENTRY: usize = 64;
-/// What a queue may take beyond twice its bytes: its first and its last segment, if both are of the smallest size.
+/// What a queue may take beyond twice its bytes: its first and its last segment, if both are of the
+/// smallest size.
 const SLACK: usize = 2 * (MIN_SEGMENT + ENTRY);
 /// Costs are counted in units of so many bytes, so that that of 2^32 bytes fits in 32 bits.
 const UNIT: usize = 16;
@@ -171,8 +174,8 @@ impl Segments {
 
     /// Appends a copy of `data`. Segments are filled up to `limit` bytes, a fixed number per queue.
     ///
-    /// New segments grow with the queue as far as its [cost](Queue::spare) allows, so that neither many small
-    /// pieces nor one small piece waste memory.
+    /// New segments grow with the queue as far as its [cost](Queue::spare) allows, so that neither
+    /// many small pieces nor one small piece waste memory.
     pub(crate) fn push(&mut self, queue: &mut Queue, mut data: &[u8], limit: usize) {
         if let Some(Node {
             segment: Segment::Pooled { buffer, .. },
@@ -262,7 +265,8 @@ impl Segments {
         Some(segment)
     }
 
-    /// Takes the first `max` bytes of the first segment, or all of it; the part that is shorter is copied.
+    /// Takes the first `max` bytes of the first segment, or all of it; the part that is shorter is
+    /// copied.
     pub(crate) fn split_front(&mut self, queue: &mut Queue, max: usize) -> Option<Segment> {
         if let Some(segment) = self.pop_whole(queue, max) {
             return Some(segment);
@@ -319,14 +323,16 @@ impl Segments {
         }
     }
 
-    /// Whether so many entries of the arena are unused that [`compact`](Self::compact) is worth its walk over
-    /// the table, which has so many places. With one entry for each of them the arena may stay as it is.
+    /// Whether so many entries of the arena are unused that [`compact`](Self::compact) is worth its
+    /// walk over the table, which has so many places. With one entry for each of them the arena may
+    /// stay as it is.
     pub(crate) fn is_sparse(&self, streams: usize) -> bool {
         let used = self.nodes.len();
         self.nodes.capacity() > used + used / 4 + streams + streams / 8 + SPARE_ENTRIES
     }
 
-    /// Moves all segments to an arena that has room for them and no more. `queues` are all that have any.
+    /// Moves all segments to an arena that has room for them and no more. `queues` are all that
+    /// have any.
     #[cold]
     pub(crate) fn compact<'a>(&mut self, queues: impl Iterator<Item = &'a mut Queue>) {
         let mut arena = slab::Slab::with_capacity(self.nodes.len());
@@ -462,8 +468,8 @@ fn segment_size(queue: &Queue, more: usize) -> usize {
     least.max(grown.min(affordable).min(SEGMENT))
 }
 
-/// The number of bytes up to which segments are filled when frames are of at most `frame` bytes: as many, so that
-/// frames are whole segments, unless that is few or too little of a buffer.
+/// The number of bytes up to which segments are filled when frames are of at most `frame` bytes: as
+/// many, so that frames are whole segments, unless that is few or too little of a buffer.
 pub(crate) const fn segment_limit(frame: usize) -> usize {
     if frame < SEGMENT / 8 || frame.next_power_of_two() + ENTRY > 2 * frame {
         SEGMENT

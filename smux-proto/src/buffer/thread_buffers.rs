@@ -1,4 +1,5 @@
-//! Unused buffers of all sessions together: those that a thread has at hand, and behind them those of the process.
+//! Unused buffers of all sessions together: those that a thread has at hand, and behind them those
+//! of the process.
 
 use alloc::{sync::Arc, vec::Vec};
 use std::{
@@ -18,14 +19,17 @@ thread_local! {
     static LOCAL: RefCell<BufferPool> = const { RefCell::new(BufferPool::new(THREAD)) };
 }
 
-/// A thread may take all the buffers that another one gives back. They meet here, at half a pool at a time.
+/// A thread may take all the buffers that another one gives back. They meet here, at half a pool at
+/// a time.
 static SPILLED: Mutex<BufferPool> = Mutex::new(BufferPool::new(PROCESS));
 
 static SHARED: LazyLock<Arc<dyn BufferSource>> = LazyLock::new(|| Arc::new(ThreadBuffers(())));
 
-/// Buffers that all sessions of a thread share: at most 256 KiB unused in each thread, and 1 MiB in the process.
+/// Buffers that all sessions of a thread share: at most 256 KiB unused in each thread, and 1 MiB in
+/// the process.
 ///
-/// The process's are behind a lock that is tried and never waited for; the allocator is behind both.
+/// The process's are behind a lock that is tried and never waited for; the allocator is behind
+/// both.
 ///
 /// ```
 /// use core::time::Duration;

@@ -10,7 +10,8 @@ use crate::{
     wire::{Header, WindowUpdate},
 };
 
-/// Payload up to this size is copied next to its header: cheaper than a slice of its own in a vectored write.
+/// Payload up to this size is copied next to its header: cheaper than a slice of its own in a
+/// vectored write.
 const COPIED: usize = 1024;
 
 /// See [`Transmit::set_batch_size`].
@@ -18,11 +19,11 @@ const SIZE: usize = 60 << 10;
 
 /// A reusable batch of frames on their way to the transport.
 ///
-/// [`Session::poll_transmit`](crate::Session::poll_transmit) fills it; it owns what it holds, so the
-/// session is free for other work while the batch is written. Read it as a [`Buf`]: as a
-/// contiguous [`chunk`](Buf::chunk), or, with feature `std`, as slices for a vectored write. Bytes count as
-/// sent once [`advance`](Buf::advance) has passed them. Give the same batch to `poll_transmit`
-/// again, so that its buffers are used again.
+/// [`Session::poll_transmit`](crate::Session::poll_transmit) fills it; it owns what it holds, so
+/// the session is free for other work while the batch is written. Read it as a [`Buf`]: as a
+/// contiguous [`chunk`](Buf::chunk), or, with feature `std`, as slices for a vectored write. Bytes
+/// count as sent once [`advance`](Buf::advance) has passed them. Give the same batch to
+/// `poll_transmit` again, so that its buffers are used again.
 ///
 /// A batch belongs to the session that filled it until it is empty: to any other session it is
 /// [no batch to fill](crate::Session::poll_transmit). One session may fill a second batch while the
@@ -105,7 +106,8 @@ impl Transmit {
         }
     }
 
-    /// Makes room for more frames: copied bytes that have left give their place to those that have not.
+    /// Makes room for more frames: copied bytes that have left give their place to those that have
+    /// not.
     pub(crate) fn refill(&mut self) {
         let gone = self
             .chunks
@@ -124,23 +126,24 @@ impl Transmit {
         }
     }
 
-    /// How much the session fills in at a time, in bytes. See [`set_batch_size`](Self::set_batch_size).
+    /// How much the session fills in at a time, in bytes. See
+    /// [`set_batch_size`](Self::set_batch_size).
     pub const fn batch_size(&self) -> usize {
         self.size
     }
 
-    /// Changes how much the session fills in at a time: it adds frames until the batch holds `bytes`, so it may hold a frame of data and
-    /// a few without more. 61 440 at first; 0 counts as 1.
+    /// Changes how much the session fills in at a time: it adds frames until the batch holds
+    /// `bytes`, so it may exceed them by one frame. 61 440 at first; 0 counts as 1.
     ///
-    /// A fast transport gains from more. But what is in a batch leaves before all that becomes urgent later, and has left the session's
-    /// queues and their limits.
+    /// A fast transport gains from more. But what is in a batch leaves before all that becomes
+    /// urgent later, and has left the session's queues and their limits.
     pub fn set_batch_size(&mut self, bytes: usize) {
         self.size = bytes.max(1);
     }
 
-    /// Whether the session had more to send than this batch takes. Then a write need not take all of it, but can end where it
-    /// suits the transport: the session fills the batch up behind what is left, once that is less than two thirds of its
-    /// [size](Self::set_batch_size).
+    /// Whether the session had more to send than this batch takes. Then a write need not take all
+    /// of it, but can end where it suits the transport: the session fills the batch up behind what
+    /// is left, once that is less than two thirds of its [size](Self::set_batch_size).
     pub const fn more_follows(&self) -> bool {
         self.more_follows
     }
@@ -155,7 +158,8 @@ impl Transmit {
         (self.owner == owner).then_some(self.end - self.remaining as u64)
     }
 
-    /// Whether it is empty or holds the last of the output, up to `emitted`: then more may follow in it.
+    /// Whether it is empty or holds the last of the output, up to `emitted`: then more may follow
+    /// in it.
     pub(crate) const fn is_newest(&self, emitted: u64) -> bool {
         self.remaining == 0 || self.end == emitted
     }
@@ -166,7 +170,8 @@ impl Transmit {
         self.end = end;
     }
 
-    /// The limit keeps a transport that takes little at a time from having the copied part moved each time.
+    /// The limit keeps a transport that takes little at a time from having the copied part moved
+    /// each time.
     pub(crate) const fn wants_more(&self) -> bool {
         self.more_follows && self.remaining < self.size / 3 * 2
     }
@@ -311,7 +316,8 @@ impl Buf for Transmit {
         filled
     }
 
-    /// Notes that the first `count` bytes have left. More than [`remaining`](Self::remaining) counts as all.
+    /// Notes that the first `count` bytes have left. More than [`remaining`](Self::remaining)
+    /// counts as all.
     fn advance(&mut self, count: usize) {
         self.pass(count);
         self.released.clear();

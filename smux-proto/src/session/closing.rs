@@ -7,8 +7,8 @@ use crate::error::{CloseReason, TransportError};
 use super::{Session, keep_alive::Due, phase::Phase};
 
 impl Session {
-    /// Lets the open streams end and refuses new ones, here and of the peer; then closes the session,
-    /// after `limit` in any case. Again can only shorten the limit.
+    /// Lets the open streams end and refuses new ones, here and of the peer; then closes the
+    /// session, after `limit` in any case. Again can only shorten the limit.
     pub fn drain(&mut self, now: Duration, limit: Duration) {
         let now = self.advance(now);
         let until = now.saturating_add(limit);
@@ -26,8 +26,9 @@ impl Session {
     /// [shut](Self::wants_shutdown), and the peer's end awaited, all within `close_timeout`.
     ///
     /// Streams that are not finished end without FIN: their readers see that the session ended.
-    /// What has arrived can still be read. Again does nothing. After a [write error](Self::handle_write_error) nothing can
-    /// leave, so that the session is over at once.
+    /// What has arrived can still be read. Has no effect if already closed. After a
+    /// [write error](Self::handle_write_error) nothing can leave, so that the session is over at
+    /// once.
     pub fn close(&mut self, now: Duration) {
         let now = self.advance(now);
         match self.phase {
@@ -62,18 +63,20 @@ impl Session {
         });
     }
 
-    /// Reading the transport failed, or it is of no more use at all. What has arrived can still be read. If only writing failed, call
-    /// [`handle_write_error`](Self::handle_write_error) instead, so that nothing is lost that lies unread in the transport.
+    /// Reading the transport failed, or it is of no more use at all. What has arrived can still be
+    /// read. If only writing failed, call [`handle_write_error`](Self::handle_write_error) instead,
+    /// so that nothing is lost that lies unread in the transport.
     pub fn handle_transport_error(&mut self, error: TransportError) {
         self.terminate(CloseReason::Transport(error));
     }
 
-    /// Writing, flushing or shutting the transport failed. That is the reason from now on for everyone who opens or writes;
-    /// what was queued is dropped.
+    /// Writing, flushing or shutting the transport failed. That is the reason from now on for
+    /// everyone who opens or writes; what was queued is dropped.
     ///
-    /// What the peer sent before may lie unread in the transport. So go on reading it, to its end or an error: streams that
-    /// arrive can be accepted, data be read, both as before; a full receive buffer waits for the application. Readers hear of
-    /// the end then, or after `close_timeout`. A session that is closing has no use for input: it is over at once.
+    /// What the peer sent before may lie unread in the transport. So go on reading it, to its end
+    /// or an error: streams that arrive can be accepted, data be read, both as before; a full
+    /// receive buffer waits for the application. Readers hear of the end then, or after
+    /// `close_timeout`. A session that is closing has no use for input: it is over at once.
     pub fn handle_write_error(&mut self, now: Duration, error: TransportError) {
         let now = self.advance(now);
         match self.phase {
@@ -91,7 +94,8 @@ impl Session {
         }
     }
 
-    /// Does what is due. Call it when the time of [`poll_timeout`](Self::poll_timeout) has come; too early does nothing.
+    /// Does what is due. Call it when the time of [`poll_timeout`](Self::poll_timeout) has come;
+    /// too early does nothing.
     pub fn handle_timeout(&mut self, now: Duration) {
         let now = self.advance(now);
         match self.phase {
@@ -127,7 +131,8 @@ impl Session {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) if nothing happens before; `None`: never.
+    /// When to call [`handle_timeout`](Self::handle_timeout) if nothing happens before; `None`:
+    /// never.
     ///
     /// Any other call may change it.
     pub fn poll_timeout(&self) -> Option<Duration> {
@@ -162,8 +167,8 @@ impl Session {
         self.streams.reason.is_some()
     }
 
-    /// Why the session ended, the same for every caller from then on. After a [write error](Self::handle_write_error) data
-    /// may still arrive.
+    /// Why the session ended, the same for every caller from then on. After a
+    /// [write error](Self::handle_write_error) data may still arrive.
     pub fn close_reason(&self) -> Option<&CloseReason> {
         self.streams.reason.as_ref()
     }
@@ -175,7 +180,8 @@ impl Session {
         }
     }
 
-    /// Notes why the session ends, unless it has ended already, and tells everybody. The first reason stays.
+    /// Notes why the session ends, unless it has ended already, and tells everybody. The first
+    /// reason stays.
     fn end(&mut self, reason: CloseReason) {
         if self.streams.reason.is_none() {
             self.streams.trace.ended(&reason, self.stream_count());

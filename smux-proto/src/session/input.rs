@@ -21,7 +21,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol: the session has ended, with this as its reason unless writing had failed before.
+    /// The peer broke the protocol: the session has ended, with this as its reason unless writing
+    /// had failed before.
     pub fn handle_input(&mut self, now: Duration, data: &[u8]) -> Result<usize, ProtocolError> {
         let now = self.advance(now);
         let mut rest = data;
@@ -125,7 +126,7 @@ impl Session {
     fn refusal(&self, id: StreamId) -> Option<&'static str> {
         let config = &self.streams.config;
         if !self.accepting {
-            Some("nobody accepts")
+            Some("accepting has stopped")
         } else if !matches!(self.phase, Phase::Open | Phase::Receiving(_)) {
             Some("draining or closed")
         } else if self.streams.backlog.len() >= config.accept_backlog() {
@@ -139,7 +140,8 @@ impl Session {
         }
     }
 
-    /// The first FIN ends the peer's data, the second its reading; without half-close the first does both.
+    /// The first FIN ends the peer's data, the second its reading; without half-close the first
+    /// does both.
     fn handle_fin(&mut self, id: StreamId) -> Result<(), ProtocolError> {
         let Some(key) = self.streams.table.find(id) else {
             self.streams.stats.ignored.unknown_stream += 1;

@@ -54,7 +54,8 @@ impl Patience {
     }
 }
 
-/// The three clocks of a session's life: one for each direction, and one for a write or a flush under way.
+/// The three clocks of a session's life: one for each direction, and one for a write or a flush
+/// under way.
 #[derive(Debug)]
 pub(super) struct Liveness {
     keep_alive: Option<KeepAlive>,

@@ -52,7 +52,8 @@ pub struct Session {
     /// Streams refused since the transport last took output: the peer cannot have read of more.
     unheard_refusals: usize,
     seed: u64,
-    /// Its address tells this session from others, wherever that is moved. Made with the first batch.
+    /// Its address tells this session from others, wherever that is moved. Made with the first
+    /// batch.
     marker: Option<Box<u8>>,
     /// The id that the next stream gets; `None` once all are used.
     next_id: Option<u32>,
@@ -100,7 +101,8 @@ impl Session {
         }
     }
 
-    /// Takes buffers from `source` from now on, and gives spent ones back there: any number of sessions can share one.
+    /// Takes buffers from `source` from now on, and gives spent ones back there: any number of
+    /// sessions can share one.
     pub fn set_buffer_source(&mut self, source: Arc<dyn BufferSource>) {
         self.streams.segments.set_source(source);
     }
@@ -114,7 +116,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Closed`], [`OpenError::Draining`], [`OpenError::IdsExhausted`]. No id is used up then.
+    /// [`OpenError::Closed`], [`OpenError::Draining`], [`OpenError::IdsExhausted`]. No id is used
+    /// up then.
     pub fn open(&mut self) -> Poll<Result<StreamId, OpenError>> {
         self.open_at().map_ok(|(id, _)| id)
     }
@@ -168,7 +171,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The reason why the session ended, once nothing more arrives and all waiting streams are taken.
+    /// The reason why the session ended, once nothing more arrives and all waiting streams are
+    /// taken.
     pub fn accept(&mut self) -> Poll<Result<StreamId, CloseReason>> {
         self.accept_at().map_ok(|(id, _)| id)
     }
@@ -195,7 +199,7 @@ impl Session {
             .then(|| StreamMut::new(key, &mut self.streams))
     }
 
-    /// From now on refuses what the peer opens, and closes what waits to be accepted: nobody will.
+    /// Stops accepting: refuses new streams and closes the backlog.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;
         self.streams.refuse_backlog();
@@ -236,8 +240,8 @@ impl Session {
     }
 
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
-    /// the bytes where they are until streams have been read. Also `false` while `max_owed_refusals`
-    /// wait for the next [`poll_transmit`](Self::poll_transmit).
+    /// the bytes where they are until streams have been read. Also `false` while
+    /// `max_owed_refusals` wait for the next [`poll_transmit`](Self::poll_transmit).
     pub fn wants_input(&self) -> bool {
         self.streams.input_over
             || !self.decoder.is_between_frames()
@@ -251,8 +255,8 @@ impl Session {
         owed > 0 && owed >= self.streams.config.max_owed_refusals() && !self.liveness.is_writing()
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) has something to do: frames to hand out, or to be told
-    /// that the batch it filled last has been written.
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to do: frames to hand out, or
+    /// to be told that the batch it filled last has been written.
     pub fn wants_transmit(&self) -> bool {
         match self.phase {
             Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => false,
@@ -267,8 +271,8 @@ impl Session {
         }
     }
 
-    /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due. Every other call that takes `now`
-    /// tells it too.
+    /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due. Every
+    /// other call that takes `now` tells it too.
     pub fn advance_time(&mut self, now: Duration) {
         self.advance(now);
     }
@@ -288,7 +292,8 @@ impl Session {
         self.streams.version
     }
 
-    /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames still to send.
+    /// Streams that exist: open, half-closed, waiting to be accepted, or closed here with frames
+    /// still to send.
     ///
     /// A stream that both ends have finished and that is read to its end does not count, even if
     /// it is not closed here.

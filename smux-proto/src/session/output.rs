@@ -22,8 +22,9 @@ use crate::{
 use super::{Session, phase::Phase};
 
 impl Session {
-    /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows) and little is left of it, and tells
-    /// whether it has bytes to write. Once nothing more will be sent, it empties `out`.
+    /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows)
+    /// and little is left of it, and tells whether it has bytes to write. Once nothing more will be
+    /// sent, it empties `out`.
     ///
     /// Write from `out` what the transport takes, advance it, and call this again with the same
     /// `out` until it returns `false`: that is how the session sees the transport's progress.
@@ -98,8 +99,9 @@ impl Session {
         })
     }
 
-    /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a write without
-    /// progress, so that a transport that never passes on what it took is noticed. Again does nothing.
+    /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a
+    /// write without progress, so that a transport that never passes on what it took is noticed.
+    /// Has no effect if a flush is under way.
     ///
     /// Only transports that buffer need this.
     pub fn handle_flush_begin(&mut self, now: Duration) {

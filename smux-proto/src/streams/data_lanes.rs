@@ -1,13 +1,13 @@
 //! Which stream sends data next.
 //!
 //! The streams of a level of [priority](super::Priority) take turns: deficit round robin in bytes,
-//! where a turn is a frame of `max_frame_size`, or as much more or less as the stream's weight says.
-//! Frames can be cut anywhere, so a backlogged stream uses its turn up and has no deficit.
+//! where a turn is a frame of `max_frame_size`, or as much more or less as the stream's weight
+//! says. Frames can be cut anywhere, so a backlogged stream uses its turn up and has no deficit.
 //!
 //! A stream that has had nothing to send for a whole round is fresh when it has something: it sends
-//! one frame before the round goes on. So a small message waits for the batch that is under way, and
-//! not for a frame of every other stream. After a frame a stream stays in the round, empty or not,
-//! until its next turn: what sends all the time is never fresh.
+//! one frame before the round goes on. So a small message waits for the batch that is under way,
+//! and not for a frame of every other stream. After a frame a stream stays in the round, empty or
+//! not, until its next turn: what sends all the time is never fresh.
 //!
 //! Each step costs the same whatever the number of streams: an empty stream that is passed over has
 //! sent a frame since it was passed over last.
@@ -78,7 +78,7 @@ impl DataLanes {
                 // Nothing is in the lane any more: it has been cleared.
                 lane.ready = 0;
             }
-            // Nobody waits for a turn, so there is no round to keep.
+            // No stream waits for a turn, so there is no round to keep.
             lane.leave_round(table, &mut self.members);
         }
         None
@@ -216,7 +216,8 @@ impl Lane {
         Some((key, most))
     }
 
-    /// Takes the next stream of the round that has something to send. Those that have nothing leave.
+    /// Takes the next stream of the round that has something to send. Those that have nothing
+    /// leave.
     fn next_ready(&mut self, table: &mut Table, members: &mut usize) -> Option<Key> {
         while let Some(key) = self.round.pop() {
             let Some(stream) = table.get_mut(key).filter(|s| s.has(Flag::InRound)) else {

@@ -9,8 +9,8 @@ use crate::{
 
 /// Something that the application may want to know. Each is queued at most once until it is polled.
 ///
-/// Nothing is told about a stream before it is accepted: whoever accepts it reads first and waits for events after
-/// a pending call.
+/// Nothing is told about a stream before it is accepted: after accepting, try to read first, and
+/// wait for events after a pending call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
@@ -26,13 +26,15 @@ pub enum Event {
     Finished(StreamId),
     /// The peer closed this stream: it reads no more, writing fails from now on.
     Stopped(StreamId),
-    /// The session has a [close reason](crate::Session::close_reason): whoever waits for anything must look again.
-    /// Comes once, or twice after a [write error](crate::Session::handle_write_error): then also when nothing more is received.
+    /// The session has a [close reason](crate::Session::close_reason): every waiting task
+    /// must look again. Comes once, or twice after a
+    /// [write error](crate::Session::handle_write_error): then also when nothing more is received.
     /// Of a stream that is flushed afterwards, [`Event::Writable`] may follow.
     Closed,
 }
 
-/// Events not polled yet. Those of a stream are flags of the stream, so nothing grows without bound.
+/// Events not polled yet. Those of a stream are flags of the stream, so nothing grows without
+/// bound.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     acceptable: bool,

@@ -170,7 +170,7 @@ impl Streams {
         while let Some(key) = self.backlog.pop_front() {
             self.stats.streams_refused += 1;
             let id = self.table[key].id;
-            self.trace.refused(id, "nobody accepts");
+            self.trace.refused(id, "accepting has stopped");
             self.close(key);
         }
     }
@@ -304,7 +304,8 @@ impl Streams {
         segment_limit(self.config.max_frame_size())
     }
 
-    /// Gives up memory for segments that are gone, in proportion to those that are left and the places for streams.
+    /// Gives up memory for segments that are gone, in proportion to those that are left and the
+    /// places for streams.
     pub(crate) fn compact_segments(&mut self) {
         if self.segments.is_sparse(self.table.capacity()) {
             self.segments.compact(self.table.queues());
@@ -491,8 +492,8 @@ impl Streams {
         share.min(shared).max(newcomer).min(peer)
     }
 
-    /// What streams that send all the time may have of the session's send queue together. The rest is
-    /// for newcomers.
+    /// What streams that send all the time may have of the session's send queue together. The rest
+    /// is for newcomers.
     const fn shared_send_queue(&self) -> usize {
         let limit = self.config.max_session_send_queue();
         limit - limit / 4
@@ -604,7 +605,8 @@ impl Streams {
         }
     }
 
-    /// Raises events for writers that wait for room in the session's queue, as many as it may serve.
+    /// Raises events for writers that wait for room in the session's queue, as many as it may
+    /// serve.
     pub(crate) fn notify_blocked(&mut self) {
         let mut room = self.shared_send_queue().saturating_sub(self.queued);
         while room > 0

@@ -4,7 +4,8 @@ use core::num::NonZeroU8;
 
 /// Which stream's data leaves first, among those of one session that have data to send.
 ///
-/// Nothing of it is on the wire: it orders what *this* side sends, and the peer knows nothing of it.
+/// Nothing of it is on the wire: it orders what *this* side sends, and the peer knows nothing of
+/// it.
 ///
 /// A level is strict: as long as a stream of a higher level has data, those of lower levels wait.
 /// Within a level, streams share the connection in proportion to their weights. Control frames

@@ -53,7 +53,8 @@ impl Budget {
         begins
     }
 
-    /// Input can go on if there is room. Call it when the time is told: what makes room tells none, so a pause counts up to then.
+    /// Input can go on if there is room. Call it when the time is told: what makes room tells none,
+    /// so a pause counts up to then.
     pub(crate) const fn resume(&mut self, windows: bool) {
         self.stalled &= !self.is_open(windows);
     }

@@ -1,8 +1,8 @@
 //! Receive windows of version 2: they follow demand, and together keep to the receive budget.
 //!
 //! **Commitment.** A stream is committed for what it holds unread and what its peer may still send:
-//! `max(told, received) − read`, where `told` is how far the last update lets the peer send. The sum
-//! over all streams is exact: each call takes a stream's old share off and adds the new one.
+//! `max(told, received) − read`, where `told` is how far the last update lets the peer send. The
+//! sum over all streams is exact: each call takes a stream's old share off and adds the new one.
 //!
 //! **The next window** is decided when an update is written:
 //!
@@ -15,28 +15,28 @@
 //! limit  = max((free − budget / 16) / 2, min(base, free))
 //! ```
 //!
-//! So a stream is given what keeps its link full, one round trip a doubling, and ends up with two to
-//! four times what its reader takes in a round trip. One alone reaches 15/32 of the budget, and n
-//! that want more than there is reach about budget / (n + 1) each: what a stream takes halves what
-//! is left, so the streams need not be counted as active. The last sixteenth is for newcomers.
+//! So a stream is given what keeps its link full, one round trip a doubling, and ends up with two
+//! to four times what its reader takes in a round trip. One alone reaches 15/32 of the budget, and
+//! n that want more than there is reach about budget / (n + 1) each: what a stream takes halves
+//! what is left, so the streams need not be counted as active. The last sixteenth is for newcomers.
 //!
 //! **Demand** is judged by [periods](super::recv::Period). A period begins with an update and ends
 //! with the first one that is written a [round trip](RoundTrip) later or more. What was read in it,
 //! scaled to a round trip, is compared with half of the window. The round trip is the time from an
-//! update to the first byte that the peer could not send before it heard of it. That time counts only
-//! if a quarter of it was one pause of the stream: then the peer had run out of credit. If the peer has
-//! sent more than it was allowed to before, half is asked for.
+//! update to the first byte that the peer could not send before it heard of it. That time counts
+//! only if a quarter of it was one pause of the stream: then the peer had run out of credit. If the
+//! peer has sent more than it was allowed to before, half is asked for.
 //!
 //! **Joining.** Every peer may send 262 144 bytes before it hears of a window. A new stream counts
 //! with as much if that fits into the budget and is no more than half of it. Otherwise unused
 //! windows are reclaimed first, and the stream's peer is told early of what there is.
 //!
-//! **Reclaiming.** When a stream wants more than its limit, a hand goes once round the table, at most
-//! [`LOOKS`] streams a batch. A window that was never used, or had no update for eight round trips,
-//! is cut to the base. While streams starve, the hand halves those in use too, down to the base, and
-//! goes on by itself until no stream starves or no window is above the base: from then on only unread
-//! data stands in the way. Streams that starve wait in the only list there is, and each byte that
-//! comes free is theirs first.
+//! **Reclaiming.** When a stream wants more than its limit, a hand goes once round the table, at
+//! most [`LOOKS`] streams a batch. A window that was never used, or had no update for eight round
+//! trips, is cut to the base. While streams starve, the hand halves those in use too, down to the
+//! base, and goes on by itself until no stream starves or no window is above the base: from then on
+//! only unread data stands in the way. Streams that starve wait in the only list there is, and each
+//! byte that comes free is theirs first.
 
 use core::time::Duration;
 
@@ -480,7 +480,8 @@ impl Windows {
         share.min(most).max(self.floor()).min(self.largest)
     }
 
-    /// Returns the smallest window: the setting, or less if there are more streams than that serves.
+    /// Returns the smallest window: the setting, or less if there are more streams than that
+    /// serves.
     fn floor(&self) -> usize {
         self.floor.min(self.budget / self.streams()).max(1)
     }

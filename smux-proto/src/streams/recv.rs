@@ -99,8 +99,8 @@ impl Recv {
 
     /// Whether an update is due: at the first read, then at each step.
     ///
-    /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read but not
-    /// yet acknowledged, because senders count a frame as sent once all of it has left.
+    /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read
+    /// but not yet acknowledged, because senders count a frame as sent once all of it has left.
     pub(crate) fn update_due(&self, partial: u64) -> bool {
         self.due(partial) > self.announced
     }
@@ -161,8 +161,8 @@ impl Recv {
     }
 }
 
-/// How far one counter is ahead of another, both modulo 2^32; 0 if it is not. Windows and budgets are
-/// below 2^31, so their differences are too.
+/// How far one counter is ahead of another, both modulo 2^32; 0 if it is not. Windows and budgets
+/// are below 2^31, so their differences are too.
 const fn ahead(counter: u32, other: u32) -> u32 {
     match counter.wrapping_sub(other) {
         difference if difference < 1 << 31 => difference,

@@ -7,8 +7,8 @@ const CONVINCING: u8 = 4;
 ///
 /// Samples are never too short if the peer keeps to its windows, and too long if data queued on its
 /// way. Senders exist that let several writers use the same credit: what they send too early gives
-/// samples that are too short. So an estimate that several samples in a row exceed twofold gives way
-/// to the least of these. That is also how a longer route is noticed.
+/// samples that are too short. So an estimate that several samples in a row exceed twofold gives
+/// way to the least of these. That is also how a longer route is noticed.
 #[derive(Debug, Default)]
 pub(crate) struct RoundTrip {
     least: Option<u32>,

@@ -65,7 +65,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether somebody may wait for room in the session's queue.
+    /// Whether a writer may wait for room in the session's queue.
     pub(crate) fn has_blocked(&self) -> bool {
         !self.blocked.is_empty()
     }

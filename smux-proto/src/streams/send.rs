@@ -15,7 +15,7 @@ pub(crate) struct Send {
     acknowledged: u32,
     /// Version 2: what the peer takes beyond that.
     window: u32,
-    /// Bytes that were written and dropped, since nobody would have read them.
+    /// Bytes that were written and dropped, since the peer reads no more.
     pub(crate) dropped: u64,
     /// How far the session's output had come when the last frame of this stream was in it.
     pub(crate) flush_offset: u64,

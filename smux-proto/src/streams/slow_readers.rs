@@ -1,4 +1,5 @@
-//! Version 1: streams that hold much unread, for the policy that ends them when the budget is empty.
+//! Version 1: streams that hold much unread, for the policy that ends them when the budget is
+//! empty.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -11,8 +12,8 @@ use crate::{
     },
 };
 
-/// The streams that hold more than their share of the receive budget, those that have done so longest
-/// first. Each fills more than a share of the budget, so they are few.
+/// The streams that hold more than their share of the receive budget, those that have done so
+/// longest first. Each fills more than a share of the budget, so they are few.
 #[derive(Debug)]
 pub(super) struct SlowReaders {
     policy: SlowReaderPolicy,

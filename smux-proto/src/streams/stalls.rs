@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::stats::{SessionStats, StallCause};
 
-/// The writers of a session that wait, by cause. Per stream, only the cause is kept: a moment for each would double
-/// what an idle stream costs.
+/// The writers of a session that wait, by cause. Per stream, only the cause is kept: a moment for
+/// each would double what an idle stream costs.
 #[derive(Debug, Default)]
 pub(crate) struct Stalls {
     peer_window: Waiting,
@@ -18,8 +18,8 @@ pub(crate) struct Stalls {
 #[derive(Debug, Default)]
 struct Waiting {
     writers: usize,
-    /// The time was told since the first of them began to wait. A write tells none, and the time that was
-    /// told last may be long ago.
+    /// The time was told since the first of them began to wait. A write tells none, and the time
+    /// that was told last may be long ago.
     timed: bool,
 }
 
@@ -37,7 +37,7 @@ impl Stalls {
         self.writers -= 1;
     }
 
-    /// Whether nobody waits.
+    /// Whether no writer waits.
     pub(crate) const fn is_empty(&self) -> bool {
         self.writers == 0
     }

@@ -11,16 +11,16 @@
 //! ```
 //!
 //! Rules:
-//! * FIN stands behind all data of its stream; after it no data leaves, and data that arrives behind
-//!   the peer's FIN is ignored.
+//! * FIN stands behind all data of its stream; after it no data leaves, and data that arrives
+//!   behind the peer's FIN is ignored.
 //! * The two directions end independently: reading goes on after our FIN, writing after the peer's.
-//! * Closing while the peer may still send takes two FINs: one ends our data, the second says that we
-//!   read no more. Every release of the reference ignores the second; ours stops writing.
-//! * Without half-close a FIN means both at once: ours waits until the stream is closed or the peer's
-//!   has come, and the peer's stops our writing.
+//! * Closing while the peer may still send takes two FINs: one ends our data, the second says that
+//!   we read no more. Every release of the reference ignores the second; ours stops writing.
+//! * Without half-close a FIN means both at once: ours waits until the stream is closed or the
+//!   peer's has come, and the peer's stops our writing.
 //! * What has arrived stays readable, whatever ends afterwards.
-//! * Reading can be given up alone. The wire has no frame for it: what arrives is dropped and no UPD renews the
-//!   window any more; FINs leave as if it were read.
+//! * Reading can be given up alone. The wire has no frame for it: what arrives is dropped and no
+//!   UPD renews the window any more; FINs leave as if it were read.
 
 use crate::{
     stats::{StallCause, StreamStats, WindowLimit},
@@ -180,7 +180,8 @@ impl Stream {
         self.send.queue.is_empty() && self.owed_fins(half_close) == 0 && !self.has(Flag::OwesSyn)
     }
 
-    /// Whether neither side can send anything more, and all that came is read. The application may still hold it.
+    /// Whether neither side can send anything more, and all that came is read. The application may
+    /// still hold it.
     pub(crate) const fn is_spent(&self, half_close: bool) -> bool {
         self.has(Flag::Accepted)
             && self.has(Flag::Finished)

@@ -14,10 +14,11 @@ use crate::{
     wire::StreamId,
 };
 
-/// One stream of a [`Session`](crate::Session), borrowed for a while: looked up once, used as often as needed.
+/// One stream of a [`Session`](crate::Session), borrowed for a while: looked up once, used as often
+/// as needed.
 ///
-/// Calls that cannot go on return [`Poll::Pending`]; the matching [`Event`](crate::Event) follows when they can.
-/// Any order of calls is safe.
+/// Calls that cannot go on return [`Poll::Pending`]; the matching [`Event`](crate::Event) follows
+/// when they can. Any order of calls is safe.
 #[derive(Debug)]
 pub struct StreamMut<'a> {
     /// Of a stream that is in the table: found when this was made, and removed only by this.
@@ -38,12 +39,13 @@ impl<'a> StreamMut<'a> {
     /// Reads what has arrived, as much as fits. `Ok(0)` is the end of the stream (or [reading was
     /// stopped](Self::stop_reading)), if `buf` is not empty.
     ///
-    /// Pending until [`Event::Readable`](crate::Event::Readable) or [`Event::Finished`](crate::Event::Finished).
+    /// Pending until [`Event::Readable`](crate::Event::Readable) or
+    /// [`Event::Finished`](crate::Event::Finished).
     ///
     /// # Errors
     ///
-    /// Only once everything that arrived has been read: [`StreamError::Closed`] if the session ended before
-    /// the peer's FIN, so that truncation is never silent; [`StreamError::Evicted`].
+    /// Only once everything that arrived has been read: [`StreamError::Closed`] if the session
+    /// ended before the peer's FIN, so that truncation is never silent; [`StreamError::Evicted`].
     pub fn read(&mut self, mut buf: &mut [u8]) -> Poll<Result<usize, StreamError>> {
         self.read_buf(&mut buf)
     }
@@ -74,7 +76,8 @@ impl<'a> StreamMut<'a> {
         while buf.has_remaining_mut() && !stream.recv.queue.is_empty() {
             let front = segments.front(&stream.recv.queue);
             let count = front.len().min(buf.remaining_mut());
-            // Should the caller's buffer panic, the pieces before are accounted for, and this one is still to be read.
+            // Should the caller's buffer panic, the pieces before are accounted for, and this one
+            // is still to be read.
             buf.put_slice(&front[..count]);
             segments.advance(&mut stream.recv.queue, count);
             if is_budgeted {
@@ -90,10 +93,12 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(copied))
     }
 
-    /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end of the stream.
+    /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end
+    /// of the stream.
     ///
-    /// What a [`BufferSource`](crate::BufferSource) lent is not copied and never given back, so this
-    /// allocates where [`read`](Self::read) does not. Good for passing data on, not for small messages.
+    /// What a [`BufferSource`](crate::BufferSource) lent is not copied and never given back, so
+    /// this allocates where [`read`](Self::read) does not. Good for passing data on, not for small
+    /// messages.
     ///
     /// # Errors
     ///
@@ -115,7 +120,8 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(bytes))
     }
 
-    /// Shows the next bytes that have arrived without taking them; an empty slice is the end of the stream.
+    /// Shows the next bytes that have arrived without taking them; an empty slice is the end of the
+    /// stream.
     ///
     /// # Errors
     ///
@@ -136,15 +142,17 @@ impl<'a> StreamMut<'a> {
         self.streams.on_read(self.key, count);
     }
 
-    /// Queues a copy of as much of `data` as the peer's window and the send queues take, and tells how much.
+    /// Queues a copy of as much of `data` as the peer's window and the send queues take, and tells
+    /// how much.
     ///
-    /// What was taken will be sent, before FIN, unless the peer stops reading or the session ends. Pending until
-    /// [`Event::Writable`](crate::Event::Writable). Writing nothing always succeeds.
+    /// What was taken will be sent, before FIN, unless the peer stops reading or the session ends.
+    /// Pending until [`Event::Writable`](crate::Event::Writable). Writing nothing always succeeds.
     ///
     /// # Errors
     ///
-    /// [`StreamError::Closed`], [`StreamError::Finished`], [`StreamError::Stopped`], [`StreamError::Evicted`],
-    /// [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken then.
+    /// [`StreamError::Closed`], [`StreamError::Finished`], [`StreamError::Stopped`],
+    /// [`StreamError::Evicted`], [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken
+    /// then.
     pub fn write(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |segments, queue, count, limit| {
             segments.push(queue, &data[..count], limit);
@@ -162,10 +170,11 @@ impl<'a> StreamMut<'a> {
         })
     }
 
-    /// Whether all that was written, and FIN if the stream is finished and its FIN does not have to wait
-    /// for the peer's, has been handed out for writing:
-    /// it had left once the first `n` bytes of the session's output had, where `n` is the number returned
-    /// (compare [`Session::bytes_emitted`](crate::Session::bytes_emitted)). The number stays the same until more is written.
+    /// Whether all that was written, and FIN if the stream is finished and its FIN does not have to
+    /// wait for the peer's, has been handed out for writing: it had left once the first `n` bytes
+    /// of the session's output had, where `n` is the number returned (compare
+    /// [`Session::bytes_emitted`](crate::Session::bytes_emitted)). The number stays the same until
+    /// more is written.
     ///
     /// Pending until [`Event::Writable`](crate::Event::Writable).
     ///
@@ -186,9 +195,11 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(stream.send.flush_offset))
     }
 
-    /// Ends this side's data: FIN leaves behind all that was written. Reading goes on. Again does nothing.
+    /// Ends this side's data: FIN leaves behind all that was written. Reading goes on. Again does
+    /// nothing.
     ///
-    /// Without [half-close](crate::ConfigBuilder::half_close) the FIN waits for the peer's, or for [`close`](Self::close).
+    /// Without [half-close](crate::ConfigBuilder::half_close) the FIN waits for the peer's, or for
+    /// [`close`](Self::close).
     pub fn finish(&mut self) {
         let stream = &mut self.streams.table[self.key];
         if self.streams.reason.is_some() {
@@ -204,11 +215,13 @@ impl<'a> StreamMut<'a> {
         }
     }
 
-    /// Reads no more: what has arrived is dropped, and so is what still arrives; it takes no room of
-    /// `max_receive_buffer`. Reads give 0 bytes from now on. Writing goes on. Again does nothing.
+    /// Reads no more: what has arrived is dropped, and so is what still arrives; it takes no room
+    /// of `max_receive_buffer`. Reads give 0 bytes from now on. Writing goes on. Again does
+    /// nothing.
     ///
-    /// The wire has no frame to tell the peer of it before the stream is [closed](Self::close). In version 2 no UPD follows, so
-    /// that the peer's writer stops once its window is used up; in version 1 it goes on and its data is skipped.
+    /// The wire has no frame to tell the peer of it before the stream is [closed](Self::close). In
+    /// version 2 no UPD follows, so that the peer's writer stops once its window is used up; in
+    /// version 1 it goes on and its data is skipped.
     pub fn stop_reading(&mut self) {
         self.streams.release_window(self.key);
         self.streams.discard_received(self.key);
@@ -222,16 +235,18 @@ impl<'a> StreamMut<'a> {
         self.streams.uncount_if_spent(self.key);
     }
 
-    /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is dropped.
+    /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is
+    /// dropped.
     ///
-    /// If the peer has not finished, a second FIN tells it that nobody reads any more.
+    /// If the peer has not finished, a second FIN tells it that this side reads no more.
     pub fn close(self) {
         let (unread, unsent) = (self.unread(), self.unsent());
         self.streams.trace.closed(self.id(), unread, unsent);
         self.streams.close(self.key);
     }
 
-    /// Sets which data leaves first if this and other streams have some. Only this side knows of it.
+    /// Sets which data leaves first if this and other streams have some. Only this side knows of
+    /// it.
     pub fn set_priority(&mut self, priority: Priority) {
         let stream = &mut self.streams.table[self.key];
         self.streams

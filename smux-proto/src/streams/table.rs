@@ -10,11 +10,12 @@ use hashbrown::HashTable;
 
 use crate::{buffer::segments::Queue, streams::stream::Stream, wire::StreamId};
 
-/// Slots kept when the table empties, so that a session whose streams come and go in crowds does not allocate for each crowd.
+/// Slots kept when the table empties, so that a session whose streams come and go in crowds does
+/// not allocate for each crowd.
 const KEEP: usize = 12;
 
-/// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether the place still
-/// belongs to the same stream.
+/// Where a stream stands. Ids are used again and slots are too, so the serial number tells whether
+/// the place still belongs to the same stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     slot: u32,
@@ -22,7 +23,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Its place among the streams of its session, which no other stream has at the same time; free places are taken first.
+    /// Its place among the streams of its session, which no other stream has at the same time; free
+    /// places are taken first.
     pub(crate) const fn slot(self) -> usize {
         self.slot as usize
     }
@@ -30,7 +32,8 @@ impl Key {
 
 /// Streams in slots, found by id in constant time.
 ///
-/// The peer chooses the ids, so the hash is seeded: without the seed nobody can pick ids that collide.
+/// The peer chooses the ids, so the hash is seeded: without the seed no peer can pick ids that
+/// collide.
 #[derive(Debug)]
 pub(crate) struct Table {
     streams: slab::Slab<Stream>,

@@ -16,7 +16,7 @@ const TARGET: &str = "smux";
 #[derive(Debug)]
 pub(crate) struct Trace {
     session: Span,
-    /// Empty unless somebody wants to see them, so that a stream costs nothing otherwise.
+    /// Empty unless a subscriber wants to see them, so that a stream costs nothing otherwise.
     streams: BTreeMap<StreamId, Span>,
 }
 

@@ -1,5 +1,5 @@
-//! What a session tells `tracing`, if feature `tracing` is on: never payload, and nothing per frame.
-//! The levels are in the crate's documentation.
+//! What a session tells `tracing`, if feature `tracing` is on: never payload, and nothing per
+//! frame. The levels are in the crate's documentation.
 
 #[cfg(feature = "tracing")]
 mod enabled;

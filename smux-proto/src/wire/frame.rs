@@ -73,7 +73,8 @@ impl Header {
 pub struct WindowUpdate {
     /// Bytes that the receiver's application has read since the stream began, modulo 2^32.
     pub consumed: u32,
-    /// Bytes that may be in flight beyond `consumed`. Senders in use take 2^31 and more as negative.
+    /// Bytes that may be in flight beyond `consumed`. Senders in use take 2^31 and more as
+    /// negative.
     pub window: u32,
 }
 

@@ -55,7 +55,8 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// Which end of the connection a session is. It decides the parity of the ids of its streams and nothing else.
+/// Which end of the connection a session is. It decides the parity of the ids of its streams and
+/// nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// Opens streams 3, 5, 7 …

@@ -1,5 +1,5 @@
-//! Whatever the peer and the application do, in whatever order, a session holds at most twice what it
-//! accounts for and a constant for each stream.
+//! Whatever the peer and the application do, in whatever order, a session holds at most twice what
+//! it accounts for and a constant for each stream.
 
 use bytes::{Buf, Bytes};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -9,11 +9,13 @@ use smux_proto::{ConfigBuilder, Session, StreamId, Transmit, Version};
 use crate::{START, accept, input, many_streams, measure, server, wire};
 
 const STREAMS: usize = 100;
-/// For each stream: itself, its places in tables and queues, and in each direction two segments of the smallest size.
+/// For each stream: itself, its places in tables and queues, and in each direction two segments of
+/// the smallest size.
 const STREAM: usize = 704;
 /// For each session: lists that hardly grow.
 const SESSION: usize = 8 << 10;
-/// The transport's batch, which has left the queues: 4 KiB and a frame, in buffers that are half full.
+/// The transport's batch, which has left the queues: 4 KiB and a frame, in buffers that are half
+/// full.
 const BATCH: usize = 192 << 10;
 
 /// Something that is done to every stream, or to one.

@@ -120,7 +120,8 @@ fn read_all_but(session: &mut Session, id: StreamId, left: usize, piece: usize) 
     }
 }
 
-/// A session with a thousand streams to which a pattern was done, and what it holds for that beyond the streams.
+/// A session with a thousand streams to which a pattern was done, and what it holds for that beyond
+/// the streams.
 fn after(pattern: fn(&mut Session, &[StreamId])) -> (usize, usize) {
     let mut session = server(many_streams(Version::V1));
     let syns = (3..).step_by(2).take(1_000).map(syn);

@@ -247,7 +247,7 @@ const DISCARDS: [Discard; 11] = [
         }
         harness.close(id);
     }),
-    ("nobody accepts", |harness, id| {
+    ("accepting has stopped", |harness, id| {
         harness.peer_sends([syn(5), psh(5, counting(5_000))]);
         harness.session.stop_accepting();
         harness.close(id);

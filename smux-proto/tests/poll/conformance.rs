@@ -1,4 +1,5 @@
-//! The conformance suite on the poll layer, in virtual time: a wake-up that is forgotten makes a scenario fail at once.
+//! The conformance suite on the poll layer, in virtual time: a wake-up that is forgotten makes a
+//! scenario fail at once.
 
 mod host;
 

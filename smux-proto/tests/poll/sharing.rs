@@ -1,4 +1,5 @@
-//! Buffers that the sessions of a thread share: none of them owns one while it idles, and no bytes get across.
+//! Buffers that the sessions of a thread share: none of them owns one while it idles, and no bytes
+//! get across.
 
 use std::task::{Context, Poll, Waker};
 

@@ -48,7 +48,9 @@ struct Known {
 }
 
 fn data(from: usize, len: usize) -> Vec<u8> {
-    (from..from + len).map(|n| (n % 251) as u8).collect()
+    (from..from + len)
+        .map(|n| u8::try_from(n % 251).unwrap_or(0))
+        .collect()
 }
 
 fn perform(harness: &mut Harness, id: StreamId, step: Step, known: &mut Known) {

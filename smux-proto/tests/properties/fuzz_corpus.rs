@@ -1,7 +1,8 @@
 //! The fuzz targets' bodies over their corpus, without a fuzzer.
 //!
-//! The corpus has the seeds that are made from the recordings, and whatever once failed. After a change of
-//! the seeds, `SMUX_WRITE_SEEDS=1 cargo test -p smux-proto --test properties fuzz_corpus` writes them.
+//! The corpus has the seeds that are made from the recordings, and whatever once failed. After a
+//! change of the seeds, `SMUX_WRITE_SEEDS=1 cargo test -p smux-proto --test properties fuzz_corpus`
+//! writes them.
 
 use std::{
     collections::BTreeMap,

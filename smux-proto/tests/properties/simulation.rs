@@ -1,7 +1,8 @@
 //! Pairs of sessions in virtual time on bad connections, decided by seeds.
 //!
-//! `cargo test` runs a few. `SMUX_SEEDS=1000000 cargo test --release -p smux-proto --test properties simulation` runs
-//! many, `SMUX_FIRST_SEED` says where to begin, and a run that failed is repeated with the
+//! `cargo test` runs a few.
+//! `SMUX_SEEDS=1000000 cargo test --release -p smux-proto --test properties simulation` runs many,
+//! `SMUX_FIRST_SEED` says where to begin, and a run that failed is repeated with the
 //! `SMUX_FIRST_SEED` that it printed and `SMUX_SEEDS=1`.
 
 use std::{

@@ -139,7 +139,8 @@ fn the_transport_is_shut_when_the_last_batch_has_left() {
     assert!(session.wants_shutdown());
 }
 
-/// A batch that is dropped with bytes in it ends the transport; one that was written tells by the next.
+/// A batch that is dropped with bytes in it ends the transport; one that was written tells by the
+/// next.
 #[test]
 fn progress_is_told_by_any_later_batch() {
     let mut session = client(7).0;

@@ -178,8 +178,8 @@ fn when_we_read_again_the_peer_has_the_whole_time_again() {
 
 // ------------------------------------------------------------------ a transport that takes nothing
 
-/// A peer that does not read for a while, as in version 1 with a stream that its application leaves unread, is alive as
-/// long as it is heard of.
+/// A peer that does not read for a while, as in version 1 with a stream that its application leaves
+/// unread, is alive as long as it is heard of.
 #[test]
 fn a_write_may_wait_for_a_peer_that_is_heard_of() {
     let mut harness = Harness::client(build(config()));

@@ -1,4 +1,5 @@
-//! Faults that hostile tests, the simulation and the fuzzers have found: one test each, as small as it goes.
+//! Faults that hostile tests, the simulation and the fuzzers have found: one test each, as small as
+//! it goes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -111,8 +112,8 @@ fn a_finished_stream_that_nobody_reads_keeps_its_share_of_the_budget() {
     assert_eq!(harness.session.stats().receive_stalls, 0);
 }
 
-/// Queues of streams kept an entry for each life of an id that is used again and again, if sweeps came
-/// while it was alive. The peer chooses both.
+/// Queues of streams kept an entry for each life of an id that is used again and again, if sweeps
+/// came while it was alive. The peer chooses both.
 #[test]
 fn an_id_that_is_used_again_leaves_nothing_behind() {
     let mut harness = server(config(Version::V2));
@@ -147,7 +148,8 @@ fn an_id_that_is_used_again_leaves_nothing_behind() {
     );
 }
 
-/// The entry that a stream's last life left in the round robin became a second one of its next life.
+/// The entry that a stream's last life left in the round robin became a second one of its next
+/// life.
 #[test]
 fn an_id_that_is_used_again_gets_one_turn_in_a_round() {
     let mut harness = server(config(Version::V1).max_frame_size(1_000));
@@ -189,7 +191,8 @@ fn a_writer_that_waits_is_woken_when_its_stream_is_finished() {
     );
 }
 
-/// The session's end had been told before the flush began, and what the flush waited for was then dropped.
+/// The session's end had been told before the flush began, and what the flush waited for was then
+/// dropped.
 #[test]
 fn a_flush_of_a_closing_session_wakes_when_what_is_left_is_dropped() {
     let mut harness = server(config(Version::V1));
@@ -214,7 +217,8 @@ fn data(id: u32, length: usize) -> Vec<Frame> {
     data.chunks(50_000).map(|piece| psh(id, piece)).collect()
 }
 
-/// What an evicted stream had received was dropped, and then its peer's FIN made that look like its end.
+/// What an evicted stream had received was dropped, and then its peer's FIN made that look like its
+/// end.
 #[test]
 fn an_evicted_stream_does_not_end_cleanly() {
     let mut harness = server(config(Version::V2).max_receive_buffer(300_000));
@@ -281,8 +285,8 @@ fn finishing_after_the_end_is_no_success() {
     );
 }
 
-/// Of streams that together fill the session's send queue, those whose turn had just made room took it before
-/// those that waited, and a stream with little to send never got any.
+/// Of streams that together fill the session's send queue, those whose turn had just made room took
+/// it before those that waited, and a stream with little to send never got any.
 #[test]
 fn a_full_session_queue_is_shared() {
     const BULK: usize = 70;
@@ -327,7 +331,8 @@ fn a_full_session_queue_is_shared() {
     );
 }
 
-/// A loop that asks whether there is something to send before it polls never reported that a batch had left.
+/// A loop that asks whether there is something to send before it polls never reported that a batch
+/// had left.
 #[test]
 fn a_batch_that_has_left_is_something_to_report() {
     let mut session = Session::client(Config::default(), 1, Duration::ZERO);

@@ -56,7 +56,8 @@ fn streams_take_turns() {
     assert_eq!(turns, [3, 5, 7].repeat(5));
 }
 
-/// Fills the streams' queues; with each call, one batch leaves and the writers that have room fill theirs again.
+/// Fills the streams' queues; with each call, one batch leaves and the writers that have room fill
+/// theirs again.
 struct Bulk {
     piece: Vec<u8>,
     batch: Transmit,
@@ -109,8 +110,8 @@ fn fairness(shares: impl Iterator<Item = f64> + Clone) -> f64 {
     sum * sum / (count * shares.map(|share| share * share).sum::<f64>())
 }
 
-/// Whatever others have to send, a message of a stream that had nothing to send waits for the batch that is under
-/// way, and for a frame.
+/// Whatever others have to send, a message of a stream that had nothing to send waits for the batch
+/// that is under way, and for a frame.
 #[test]
 fn a_small_message_does_not_wait_for_bulk_data() {
     for bulk in [1, 10, 100, 1_000] {
@@ -221,7 +222,8 @@ fn a_higher_level_goes_first() {
     assert_eq!(order, [[7; 4], [5; 4], [3; 4]].concat());
 }
 
-/// However often a stream changes its level while it has data queued, it has one place and loses nothing.
+/// However often a stream changes its level while it has data queued, it has one place and loses
+/// nothing.
 #[test]
 fn a_stream_keeps_its_data_when_its_priority_changes() {
     let (mut harness, ids) = client(config().max_frame_size(1_000), 4);
@@ -231,7 +233,7 @@ fn a_stream_keeps_its_data_when_its_priority_changes() {
         harness.write(id, &counting(50_000));
     }
     for step in 0..60_usize {
-        let weight = (step % 5 * 10) as u8;
+        let weight = u8::try_from(step % 5 * 10).expect("at most 40");
         let priority = levels[step % 3].with_weight(weight);
         prioritize(&mut harness, ids[step % 4], priority);
         harness.set_transport_room(1_500);

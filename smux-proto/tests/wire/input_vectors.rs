@@ -171,7 +171,8 @@ fn perform(vector: &InputVector) -> (BTreeMap<&'static str, String>, Option<Clos
     let mut buffer = [0; 16];
     let mut read = harness.try_read(id, &mut buffer);
     if matches!(read, Poll::Ready(Ok(1..))) {
-        // The part of a payload that arrived before its frame was cut; Go hands out whole frames only.
+        // The part of a payload that arrived before its frame was cut; Go hands out whole frames
+        // only.
         read = harness.try_read(id, &mut buffer);
     }
     results.insert("blocked_read", stream_result(read));

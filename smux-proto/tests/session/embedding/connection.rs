@@ -60,7 +60,8 @@ impl<T: Read + Write + Shut> Connection<T> {
                 Err(error) => return Err(error),
             }
         }
-        // A transport that buffers, as TLS does, may have to wait for its socket: the next round flushes again.
+        // A transport that buffers, as TLS does, may have to wait for its socket: the next round
+        // flushes again.
         self.session.handle_flush_begin(now);
         match transport.flush() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),

@@ -202,8 +202,9 @@ fn a_slow_reader_keeps_a_small_window() {
     }
 }
 
-/// The share of a link that half of the budget keeps full, however the stream begins: with its bulk,
-/// or with a small request that puts the bulk out of step with the updates; one writer or several.
+/// The share of a link that half of the budget keeps full, however the stream begins: with its
+/// bulk, or with a small request that puts the bulk out of step with the updates; one writer or
+/// several.
 #[test]
 fn every_link_is_filled_that_half_of_the_budget_fills() {
     for budget in [4 << 20, 32 << 20] {

@@ -25,8 +25,8 @@ struct Peer {
     read: usize,
     /// How far the last update that was written lets the peer send.
     told: usize,
-    /// How far it may send by what it has heard, and the updates on their way with the step at which
-    /// they are heard.
+    /// How far it may send by what it has heard, and the updates on their way with the step at
+    /// which they are heard.
     heard: usize,
     on_the_way: Vec<(usize, usize)>,
     reads: bool,
@@ -213,7 +213,8 @@ fn a_session_stalls_only_for_what_exceeds_its_windows() {
     assert!(stalls[1] > 0, "and late ones do: the formula says when");
 }
 
-/// To the byte: the budget is full of what the windows allow, and one stream has sent beyond its own.
+/// To the byte: the budget is full of what the windows allow, and one stream has sent beyond its
+/// own.
 #[test]
 fn one_byte_more_than_the_promise_stalls_the_session() {
     let config = config(Version::V2).max_receive_buffer(4 * INITIAL);

@@ -228,8 +228,9 @@ fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
     harness.peer_sends([syn(999)]);
 }
 
-/// Three streams that were sent all of their windows and are not read. What is left of the budget is
-/// less than the floor, so a fourth has no window. Before its peer heard of that it sent 100 bytes.
+/// Three streams that were sent all of their windows and are not read. What is left of the budget
+/// is less than the floor, so a fourth has no window. Before its peer heard of that it sent 100
+/// bytes.
 fn fourth_waits_for_others() -> (Harness, [StreamId; 4]) {
     let config = config(Version::V2)
         .max_receive_buffer(1_000_000)

@@ -140,7 +140,8 @@ fn updates_and_what_they_allow() {
     }
 }
 
-/// Otherwise a credit of 2^31 or more would be negative to a program that counts as the reference does.
+/// Otherwise a credit of 2^31 or more would be negative to a program that counts as the reference
+/// does.
 #[test]
 fn a_window_beyond_31_bits_counts_as_the_largest() {
     for window in [0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {

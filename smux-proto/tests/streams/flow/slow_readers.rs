@@ -27,7 +27,7 @@ fn server(policy: SlowReaderPolicy) -> Harness {
 /// Bytes that differ from stream to stream and from place to place.
 fn data(id: u32, from: usize, len: usize) -> Vec<u8> {
     (from..from + len)
-        .map(|n| (n % 251) as u8 ^ (id % 256) as u8)
+        .map(|n| u8::try_from(n % 251).unwrap_or(0) ^ id.to_le_bytes()[0])
         .collect()
 }
 

@@ -12,7 +12,8 @@ use super::{build, config, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A client of version 2 with streams whose windows of 10 bytes are written full, and a write waits on each.
+/// A client of version 2 with streams whose windows of 10 bytes are written full, and a write waits
+/// on each.
 fn without_window<const N: usize>() -> (Harness, [StreamId; N]) {
     let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
     let ids = [(); N].map(|()| harness.open());
@@ -71,7 +72,8 @@ fn streams_that_wait_at_the_same_time_are_timed_once() {
     );
 }
 
-/// Nobody told the session the time while it idled, so the last time it knows is long ago when a write waits.
+/// Nobody told the session the time while it idled, so the last time it knows is long ago when a
+/// write waits.
 #[test]
 fn the_time_before_a_write_had_to_wait_does_not_count() {
     let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
