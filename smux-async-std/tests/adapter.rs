@@ -23,7 +23,7 @@ use smux_async_std::{
     CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, ReuniteError, Session,
     ShutdownOnClose, Stream,
 };
-use smux_conformance::suite::carrier::{Behaviour, Memory, tcp_pair};
+use smux_conformance::suite::connection::{Behaviour, Memory, tcp_pair};
 
 const _: () = {
     const fn check<T: Send + Sync + Unpin>() {}

@@ -8,11 +8,11 @@ use std::{
 
 use smux_blocking::{Config, Parts, Session, Side, Stream, Transport};
 use smux_conformance::{
-    hosted,
+    host,
     suite::{
-        carrier::{Carrier, Memory},
+        connection::{Connection, Memory},
         host::Adapter,
-        hosted::at_once,
+        host_impl::at_once,
     },
 };
 
@@ -30,12 +30,12 @@ struct Threads;
 impl Adapter for Threads {
     type Session = Hosted<Session>;
 
-    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Hosted<Session> {
-        match carrier {
-            Carrier::Tcp(tcp) => start(side, config, tcp),
+    fn connect(&self, side: Side, config: Config, connection: Connection) -> Hosted<Session> {
+        match connection {
+            Connection::Tcp(tcp) => start(side, config, tcp),
             #[cfg(unix)]
-            Carrier::Unix(unix) => start(side, config, unix),
-            Carrier::Memory(memory) => start(side, config, Parts::of_socket(memory, shutdown)),
+            Connection::Unix(unix) => start(side, config, unix),
+            Connection::Memory(memory) => start(side, config, Parts::of_socket(memory, shutdown)),
         }
     }
 }
@@ -60,7 +60,7 @@ fn shutdown(memory: &Memory, how: Shutdown) -> io::Result<()> {
     Ok(())
 }
 
-hosted! {
+host! {
     sessions: Session,
     streams: Stream,
     readers: Read,

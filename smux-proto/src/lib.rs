@@ -81,9 +81,9 @@
 //! # Memory
 //!
 //! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
-//! `max_session_send_queue` bytes to send; with all that it needs for them, they take at most twice
-//! as much, plus a constant for each stream. An idle stream takes some 200 bytes, an idle session
-//! owns no buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of
+//! `max_session_send_queue` bytes to send. With overhead, these bytes take at most twice their
+//! size, plus a constant per stream. An idle stream takes some 200 bytes, an idle session owns no
+//! buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of
 //! sessions share, or from the allocator. Nothing is allocated per frame once a source is warm.
 //! Every limit stands in the table at [`Config`].
 //!

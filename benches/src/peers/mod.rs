@@ -238,7 +238,7 @@ pub(crate) const PEERS: &[Peer] = &[
     },
     Peer {
         name: "go-smux-v2",
-        settings: "xtaci/smux 1.5.58, version 2, with the buffers of our `Config::v2()`: 16 MiB a session, 1 MiB a stream",
+        settings: "xtaci/smux 1.5.58, version 2, with 16 MiB a session and 1 MiB a stream",
         run: Run::Go,
         skip: go,
     },

@@ -8,11 +8,11 @@ use smol::{
 };
 use smux_async_std::{Session, Stream};
 use smux_conformance::{
-    hosted,
-    suite::{hosted::park, tls},
+    host,
+    suite::{host_impl::park, tls},
 };
 
-hosted! {
+host! {
     sessions: Session,
     streams: Stream,
     readers: AsyncReadExt,
@@ -39,7 +39,7 @@ macro_rules! runtime {
     ($constructors:path, $TcpStream:ty, $UnixStream:ty) => {
         use smol::io::{AsyncRead, AsyncWrite};
         use smux_async_std::{Config, Session, ShutdownOnClose, Side};
-        use smux_conformance::suite::carrier::{Carrier, tcp_pair};
+        use smux_conformance::suite::connection::{Connection, tcp_pair};
         use smux_conformance::suite::host::Adapter;
         use $constructors as constructors;
 
@@ -48,9 +48,9 @@ macro_rules! runtime {
         impl Adapter for Runtime {
             type Session = Hosted<Session>;
 
-            fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Self::Session {
-                match carrier {
-                    Carrier::Tcp(tcp) => {
+            fn connect(&self, side: Side, config: Config, connection: Connection) -> Self::Session {
+                match connection {
+                    Connection::Tcp(tcp) => {
                         let tcp = <$TcpStream>::try_from(tcp).expect("a socket");
                         let session = match side {
                             Side::Client => constructors::client_tcp(tcp, config),
@@ -59,12 +59,12 @@ macro_rules! runtime {
                         Hosted(session.expect("it is connected"), ())
                     }
                     #[cfg(unix)]
-                    Carrier::Unix(unix) => {
+                    Connection::Unix(unix) => {
                         let unix = <$UnixStream>::try_from(unix).expect("a socket");
                         let io = ShutdownOnClose::new(unix, <$UnixStream>::shutdown);
                         start(side, config, io)
                     }
-                    Carrier::Memory(memory) => start(side, config, memory),
+                    Connection::Memory(memory) => start(side, config, memory),
                 }
             }
         }

@@ -3,8 +3,8 @@
 use std::thread::{self, JoinHandle};
 
 use smux_conformance::{
-    hosted,
-    suite::{carrier::Carrier, host::Adapter, hosted::park},
+    host,
+    suite::{connection::Connection, host::Adapter, host_impl::park},
 };
 use smux_tokio::{Config, Session, Side, Stream};
 use tokio::{
@@ -92,15 +92,15 @@ impl Drop for Tokio {
 impl Adapter for Tokio {
     type Session = Hosted<Session>;
 
-    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Hosted<Session> {
+    fn connect(&self, side: Side, config: Config, connection: Connection) -> Hosted<Session> {
         let _context = self.handle.enter();
-        match carrier {
-            Carrier::Tcp(tcp) => {
+        match connection {
+            Connection::Tcp(tcp) => {
                 tcp.set_nonblocking(true).expect("a socket");
                 self.start(side, config, TcpStream::from_std(tcp).expect("a socket"))
             }
             #[cfg(unix)]
-            Carrier::Unix(unix) => {
+            Connection::Unix(unix) => {
                 unix.set_nonblocking(true).expect("a socket");
                 self.start(
                     side,
@@ -108,12 +108,12 @@ impl Adapter for Tokio {
                     tokio::net::UnixStream::from_std(unix).expect("a socket"),
                 )
             }
-            Carrier::Memory(memory) => self.start(side, config, memory.compat()),
+            Connection::Memory(memory) => self.start(side, config, memory.compat()),
         }
     }
 }
 
-hosted! {
+host! {
     sessions: Session,
     streams: Stream,
     readers: AsyncReadExt,

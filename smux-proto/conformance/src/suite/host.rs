@@ -6,7 +6,7 @@
 //!    session of one end of a connection. The drivers must run on threads of their own, since
 //!    scenarios block.
 //! 2. Its sessions are [`HostSession`]s and its streams [`HostStream`]s. Where the methods have the
-//!    names that all adapters of this workspace use, [`hosted!`](crate::hosted!) writes that down:
+//!    names that all adapters of this workspace use, [`host!`](crate::host!) writes that down:
 //!    it is told how to wait for a call, how a stream is finished and how it is split. Otherwise
 //!    implement both; each method is one call.
 //! 3. Keep the adapter's errors as they are: turn typed ones into [`io::Error`] with `into()`.
@@ -33,7 +33,7 @@ use std::{
 use smux_proto::{CloseReason, Config, SessionStats, Side, StreamId};
 
 use super::{
-    carrier::{Carrier, tcp_pair},
+    connection::{Connection, tcp_pair},
     memory::{Behaviour, Memory},
     time::{PATIENCE, RealTime, Time, Wire},
 };
@@ -45,12 +45,12 @@ pub trait Adapter: Send + Sync + 'static {
     type Session: HostSession;
 
     /// Starts a session on this side of a connection.
-    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> Self::Session;
+    fn connect(&self, side: Side, config: Config, connection: Connection) -> Self::Session;
 
     /// A client and a server that are connected with each other: over TCP, unless this adapter is
     /// to be tested over a transport that only its runtime has.
     fn pair(&self, client: Config, server: Config) -> (Self::Session, Self::Session) {
-        self.pair_over(client, server, Carrier::tcp_pair())
+        self.pair_over(client, server, Connection::tcp_pair())
     }
 
     /// The same over this connection, of which the client has the first end.
@@ -58,7 +58,7 @@ pub trait Adapter: Send + Sync + 'static {
         &self,
         client: Config,
         server: Config,
-        (near, far): (Carrier, Carrier),
+        (near, far): (Connection, Connection),
     ) -> (Self::Session, Self::Session) {
         (
             self.connect(Side::Client, client, near),
@@ -180,7 +180,7 @@ impl<A: Adapter> Host for A {
     }
 
     fn connect_in_memory(&self, side: Side, config: Config, end: Memory) -> A::Session {
-        self.connect(side, config, Carrier::Memory(end))
+        self.connect(side, config, Connection::Memory(end))
     }
 
     fn pair(&self, client: Config, server: Config) -> (A::Session, A::Session) {
@@ -190,7 +190,7 @@ impl<A: Adapter> Host for A {
     fn wire(&self, side: Side, config: Config) -> (A::Session, Box<dyn Wire>) {
         let (near, far) = tcp_pair();
         far.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        let session = self.connect(side, config, Carrier::Tcp(near));
+        let session = self.connect(side, config, Connection::Tcp(near));
         (session, Box::new(far))
     }
 }
@@ -207,7 +207,7 @@ impl<A: Adapter> Joined<A> {
     #[cfg(unix)]
     pub fn over_unix(adapter: A) -> Self {
         Self(adapter, |adapter, client, server| {
-            adapter.pair_over(client, server, Carrier::unix_pair())
+            adapter.pair_over(client, server, Connection::unix_pair())
         })
     }
 }
@@ -215,8 +215,8 @@ impl<A: Adapter> Joined<A> {
 impl<A: Adapter> Adapter for Joined<A> {
     type Session = A::Session;
 
-    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> A::Session {
-        self.0.connect(side, config, carrier)
+    fn connect(&self, side: Side, config: Config, connection: Connection) -> A::Session {
+        self.0.connect(side, config, connection)
     }
 
     fn pair(&self, client: Config, server: Config) -> Pair<A> {

@@ -2,10 +2,10 @@
 //! implementation.
 //!
 //! * [`host`]: what an implementation has to show, and how to run the suite on a new one;
-//!   [`hosted`] is most of it for an adapter whose methods have the usual names.
+//!   [`host_impl`] is most of it for an adapter whose methods have the usual names.
 //! * [`scenarios`]: the scenarios, as functions of a [`Case`].
 //! * [`peer`]: a peer that speaks frames over any connection.
-//! * [`carrier`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS
+//! * [`connection`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS
 //!   needs.
 //! * [`live`]: scenarios with Go peers.
 //! * [`time`](mod@time) and [`virtual_time`]: how scenarios wait.
@@ -17,11 +17,11 @@
 #![doc = include_str!("mapping.md")]
 #![doc = include_str!("differences.md")]
 
-pub mod carrier;
 pub mod case;
+pub mod connection;
 pub mod core;
 pub mod host;
-pub mod hosted;
+pub mod host_impl;
 pub mod live;
 pub mod memory;
 pub mod peer;

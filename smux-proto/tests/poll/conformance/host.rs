@@ -8,7 +8,7 @@ use std::{
 };
 
 use smux_conformance::{
-    hosted,
+    host,
     suite::{host::Host, memory::Memory, time::Time, virtual_time::VirtualTime},
 };
 use smux_proto::{
@@ -76,7 +76,7 @@ impl Transport for Joined {
     }
 }
 
-hosted! {
+host! {
     sessions: SessionHandle,
     streams: StreamHandle,
     readers: Handle,

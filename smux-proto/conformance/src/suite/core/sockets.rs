@@ -17,7 +17,7 @@ use super::{
     end::{End, Wait},
     handle::CoreSession,
 };
-use crate::suite::{carrier::Carrier, host::Adapter};
+use crate::suite::{connection::Connection, host::Adapter};
 
 /// The bare core against the rest of the world: for live peers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,9 +28,14 @@ impl Adapter for CoreOverTcp {
 
     /// # Panics
     ///
-    /// If the carrier is not TCP.
-    fn connect(&self, side: Side, config: Config, carrier: Carrier) -> CoreSession<SocketEnd> {
-        let Carrier::Tcp(tcp) = carrier else {
+    /// If the connection is not TCP.
+    fn connect(
+        &self,
+        side: Side,
+        config: Config,
+        connection: Connection,
+    ) -> CoreSession<SocketEnd> {
+        let Connection::Tcp(tcp) = connection else {
             panic!("the bare core has no other sockets than TCP");
         };
         let end = Arc::new(SocketEnd {

@@ -18,8 +18,8 @@ use std::{
 use smux_proto::{Config, ConfigBuilder, Side, Version};
 
 use super::{
-    carrier::Carrier,
     case::{built, full_size, other},
+    connection::Connection,
     host::{Adapter, HostSession},
 };
 use crate::go::{GoPeer, Mode, Options, Outcome, Release, Role};
@@ -220,7 +220,7 @@ impl<A: Adapter> Live<'_, A> {
         tcp.set_nodelay(true).expect("a TCP socket");
         let session = self
             .adapter
-            .connect(self.side, built(config), Carrier::Tcp(tcp));
+            .connect(self.side, built(config), Connection::Tcp(tcp));
         (session, peer)
     }
 

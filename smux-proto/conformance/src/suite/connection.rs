@@ -6,7 +6,7 @@ pub use super::memory::{Behaviour, Memory};
 
 /// One end of a connection, for an adapter to make its transport of.
 #[derive(Debug)]
-pub enum Carrier {
+pub enum Connection {
     /// A blocking socket with `TCP_NODELAY`.
     Tcp(TcpStream),
     /// A blocking socket.
@@ -16,7 +16,7 @@ pub enum Carrier {
     Memory(Memory),
 }
 
-impl Carrier {
+impl Connection {
     /// Both ends of a connection over the loopback interface.
     pub fn tcp_pair() -> (Self, Self) {
         let (near, far) = tcp_pair();

@@ -24,7 +24,7 @@ pub fn into_io<R, E: Into<io::Error>>(result: Result<R, E>) -> io::Result<R> {
 /// [host](crate::suite::host): each holds what it needs to wait for a call, and `wait` does it.
 ///
 /// ```text
-/// smux_conformance::hosted! {
+/// smux_conformance::host! {
 ///     sessions: my_adapter::Session,
 ///     streams: my_adapter::Stream,
 ///     readers: AsyncReadExt, // the traits with `read`, and with `write` and `flush`
@@ -36,7 +36,7 @@ pub fn into_io<R, E: Into<io::Error>>(result: Result<R, E>) -> io::Result<R> {
 /// }
 /// ```
 #[macro_export]
-macro_rules! hosted {
+macro_rules! host {
     (
         sessions: $Session:ty,
         streams: $Stream:ty,
@@ -101,7 +101,7 @@ macro_rules! hosted {
 
             fn finish(&mut self) -> ::std::io::Result<()> {
                 let $finished = &mut self.0;
-                $crate::suite::hosted::into_io($wait(&self.1, $finish))
+                $crate::suite::host_impl::into_io($wait(&self.1, $finish))
             }
 
             fn split(
@@ -121,17 +121,17 @@ macro_rules! hosted {
 
         impl<T: $Reader + Unpin> ::std::io::Read for Hosted<T> {
             fn read(&mut self, buf: &mut [u8]) -> ::std::io::Result<usize> {
-                $crate::suite::hosted::into_io($wait(&self.1, self.0.read(buf)))
+                $crate::suite::host_impl::into_io($wait(&self.1, self.0.read(buf)))
             }
         }
 
         impl<T: $Writer + Unpin> ::std::io::Write for Hosted<T> {
             fn write(&mut self, data: &[u8]) -> ::std::io::Result<usize> {
-                $crate::suite::hosted::into_io($wait(&self.1, self.0.write(data)))
+                $crate::suite::host_impl::into_io($wait(&self.1, self.0.write(data)))
             }
 
             fn flush(&mut self) -> ::std::io::Result<()> {
-                $crate::suite::hosted::into_io($wait(&self.1, self.0.flush()))
+                $crate::suite::host_impl::into_io($wait(&self.1, self.0.flush()))
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use smux_conformance::suite::{carrier::tcp_pair, tls};
+use smux_conformance::suite::{connection::tcp_pair, tls};
 use smux_tokio::{Config, Session, Side};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_kcp::{KcpConfig, KcpListener, KcpNoDelayConfig, KcpStream};
