@@ -250,12 +250,12 @@ pub fn dropped_streams_free_the_buffer<H: Host>(case: &Case<H>) {
             .max_stream_buffer(20_000)
             .max_receive_buffer(20_000),
     );
-    let ours = built(case.config().initial_send_window(8_000));
+    let ours = built(case.config().initial_send_window(4_000));
     let (ours, theirs) = case.pair_with(ours, theirs);
     for _ in 0..10 {
         let (mut stream, accepted) = case.stream(&ours, &theirs);
-        stream.write_all(&[0; 8_000]).expect("written");
-        let arrived = || theirs.stats().receive_buffered == 8_000;
+        stream.write_all(&[0; 4_000]).expect("written");
+        let arrived = || theirs.stats().receive_buffered == 4_000;
         case.until("all of it lies there", arrived);
         drop(accepted);
         assert_eq!(theirs.stats().receive_buffered, 0);
