@@ -43,7 +43,7 @@ fn attack_25_more_is_acknowledged_than_was_sent() {
     }
 }
 
-/// What waits in our queue has not left: nobody can have read it.
+/// What waits in our queue has not left, so the peer cannot have read it.
 #[test]
 fn attack_25_what_is_queued_is_acknowledged() {
     let (mut harness, id, _) = sent(0);
@@ -118,7 +118,7 @@ fn attack_28_the_window_stays_at_0_or_1() {
     assert!(memory.bytes_max <= 4_096, "nothing piles up: {memory:?}");
     assert_eq!(stats(&harness).frames_sent.psh, 1_001);
     assert_serves(&mut harness, other);
-    // Whoever waits can give up: the stream ends at once, and nothing is left of it.
+    // A waiting task can give up: the stream ends at once, and nothing is left of it.
     harness.close(id);
     harness.expect_only([fin(3), fin(3)]);
 }

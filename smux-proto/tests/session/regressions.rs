@@ -39,7 +39,7 @@ fn told_window(harness: &mut Harness, id: u32) -> Option<u32> {
 }
 
 /// The update came while another stream filled the session's send queue. The queue drained later,
-/// but nobody remembered that this writer waited.
+/// but the wait of this writer was forgotten.
 #[test]
 fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
     let queues = config(Version::V2).max_stream_send_queue(100);
@@ -56,7 +56,7 @@ fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
     assert!(harness.events().contains(&Event::Writable(waits)));
 }
 
-/// A SYN leaves by the control lane, where nobody looked whether somebody waited for it.
+/// A SYN leaves by the control lane, where waiting tasks were not looked for.
 #[test]
 fn a_flush_wakes_when_the_syn_of_an_unwritten_stream_has_left() {
     let mut harness = Harness::client(config(Version::V1).build().expect("valid"));

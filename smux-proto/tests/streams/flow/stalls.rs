@@ -72,7 +72,7 @@ fn streams_that_wait_at_the_same_time_are_timed_once() {
     );
 }
 
-/// Nobody told the session the time while it idled, so the last time it knows is long ago when a
+/// The session was not told the time while it idled, so the last time it knows is long ago when a
 /// write waits.
 #[test]
 fn the_time_before_a_write_had_to_wait_does_not_count() {

@@ -84,7 +84,7 @@ fn a_reader_that_waits_is_woken() {
     assert_eq!(harness.events(), []);
 }
 
-/// The wire has one frame for "no more data" and none for "nobody reads": that shows when the
+/// The wire has one frame for "no more data" and none for "no more reading": that shows when the
 /// stream is closed.
 #[test]
 fn the_peer_is_told_when_the_stream_is_closed() {
