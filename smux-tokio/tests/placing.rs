@@ -104,7 +104,7 @@ async fn closing_drops_a_writer_that_ends_when_dropped() {
     let client = Session::client(io, config.build().expect("valid"));
     let server = Session::server(far, Config::v2());
     assert_eq!(within(client.close()).await, CloseReason::Local);
-    assert_eq!(within(server.closed()).await, CloseReason::PeerClosed);
+    assert_eq!(within(server.closed()).await, CloseReason::PeerNeverSpoke);
 }
 
 /// Whatever a write fails with.
@@ -152,7 +152,7 @@ async fn a_task_that_watches_does_not_keep_the_session() {
     let watching = tokio::spawn(client.on_closed());
     assert_eq!(weak.upgrade().as_ref(), Some(&client));
     drop(client);
-    assert_eq!(within(server.closed()).await, CloseReason::PeerClosed);
+    assert_eq!(within(server.closed()).await, CloseReason::PeerNeverSpoke);
     let reason = within(watching).await.expect("no panic");
     assert_eq!(reason, CloseReason::Local);
     assert!(weak.upgrade().is_none());
