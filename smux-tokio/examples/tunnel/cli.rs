@@ -317,7 +317,7 @@ impl LinkArgs {
             builder
                 .keep_alive_interval(self.keep_alive)
                 .keep_alive_timeout(timeout)
-                .keep_alive_required(self.transport == Transport::Kcp)
+                .keep_alive_required(true)
         };
         builder.build().context("the arguments do not fit")
     }
