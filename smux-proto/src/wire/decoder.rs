@@ -64,8 +64,11 @@ impl Decoder {
         match self.state {
             State::Header => {
                 // A wrong first byte is told at once: the others may never come.
-                if self.staged_len == 0 && (1..Header::SIZE).contains(&input.len()) {
-                    self.check_version(input)?;
+                if self.staged_len == 0
+                    && input.len() < Header::SIZE
+                    && let Some(&first) = input.first()
+                {
+                    self.check_version(first)?;
                 }
                 let Some(bytes) = self.stage(input) else {
                     return Ok(None);
@@ -92,7 +95,7 @@ impl Decoder {
     /// Judges a header: version, then command, then length, before it has any effect.
     #[inline(always)]
     fn begin_frame<'a>(&mut self, bytes: [u8; 8]) -> Result<Item<'a>, ProtocolError> {
-        let version = self.check_version(&bytes)?;
+        let version = self.check_version(bytes[0])?;
         let header = Header::decode(bytes)?;
         let Header {
             command,
@@ -123,12 +126,11 @@ impl Decoder {
 
     /// Judges the first byte of a frame. The first frame decides, if the version is to be detected;
     /// then all must be alike.
-    fn check_version(&self, bytes: &[u8]) -> Result<Version, ProtocolError> {
+    fn check_version(&self, got: u8) -> Result<Version, ProtocolError> {
         let expected = self.version;
-        let got = bytes.first().copied().unwrap_or_default();
         match Version::from_byte(got) {
             Some(version) if expected.is_none_or(|expected| expected == version) => Ok(version),
-            _ => Err(match OtherProtocol::guess(bytes) {
+            _ => Err(match OtherProtocol::guess(got) {
                 Some(protocol) if !self.has_begun => ProtocolError::NotSmux(protocol),
                 _ => ProtocolError::Version { expected, got },
             }),

@@ -1,55 +1,39 @@
-//! What a peer speaks that does not speak smux, by its first bytes.
+//! What a peer speaks that does not speak smux, by its first byte.
 
 use core::fmt;
 
-/// Another protocol than smux. A guess from the bytes that had arrived when the first was wrong,
-/// which may be as little as one.
+/// Another protocol than smux. A guess from the first byte alone: the verdict must not depend on how
+/// many bytes arrive together, and the others may never come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OtherProtocol {
-    /// An HTTP client: a browser, a health check, a scanner.
-    HttpRequest,
-    /// An HTTP server or proxy.
-    HttpResponse,
+    /// HTTP: the request of a browser, a health check or a scanner, or a server's response.
+    Http,
     /// TLS, from either side.
     Tls,
     /// SSH, from either side.
     Ssh,
 }
 
-/// How each begins. None begins with a version of smux.
-const BEGINNINGS: [(&[u8], OtherProtocol); 13] = [
-    (b"HTTP/", OtherProtocol::HttpResponse),
-    (b"HEAD ", OtherProtocol::HttpRequest),
-    (b"GET ", OtherProtocol::HttpRequest),
-    (b"POST ", OtherProtocol::HttpRequest),
-    (b"PUT ", OtherProtocol::HttpRequest),
-    (b"PATCH ", OtherProtocol::HttpRequest),
-    (b"PRI *", OtherProtocol::HttpRequest),
-    (b"DELETE ", OtherProtocol::HttpRequest),
-    (b"OPTIONS ", OtherProtocol::HttpRequest),
-    (b"CONNECT ", OtherProtocol::HttpRequest),
-    (b"TRACE ", OtherProtocol::HttpRequest),
-    (b"SSH-", OtherProtocol::Ssh),
-    // A handshake record of any version since SSL 3.
-    (&[0x16, 3], OtherProtocol::Tls),
-];
-
 impl OtherProtocol {
-    /// The first that begins like these bytes, as far as they go.
-    pub(super) fn guess(bytes: &[u8]) -> Option<Self> {
-        BEGINNINGS
-            .into_iter()
-            .find(|(beginning, _)| bytes.iter().zip(*beginning).all(|(a, b)| a == b))
-            .map(|(_, protocol)| protocol)
+    /// The protocol that begins with this byte. None begins with a version of smux.
+    pub(super) const fn guess(byte: u8) -> Option<Self> {
+        match byte {
+            // The response, and the methods CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PRI,
+            // PUT and TRACE.
+            b'C' | b'D' | b'G' | b'H' | b'O' | b'P' | b'T' => Some(Self::Http),
+            b'S' => Some(Self::Ssh),
+            // A handshake record.
+            0x16 => Some(Self::Tls),
+            _ => None,
+        }
     }
 }
 
 impl fmt::Display for OtherProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::HttpRequest => "an HTTP request",
-            Self::HttpResponse => "an HTTP response",
+            Self::Http => "HTTP",
             Self::Tls => "TLS",
             Self::Ssh => "SSH",
         })

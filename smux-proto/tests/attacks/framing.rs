@@ -92,7 +92,7 @@ fn attack_02_only_the_first_frame_decides_a_detected_version() {
         assert_eq!(error, Err(expected));
     }
     let mut harness = server(Config::builder().detect_version(true));
-    let expected = ProtocolError::NotSmux(OtherProtocol::HttpRequest);
+    let expected = ProtocolError::NotSmux(OtherProtocol::Http);
     assert_eq!(
         harness.peer_sends_bytes(b"GET / HTTP/1.1\r\n"),
         Err(expected)

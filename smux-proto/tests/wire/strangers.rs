@@ -19,31 +19,11 @@ fn servers() -> [Harness; 3] {
 #[test]
 fn another_protocol_is_named_from_the_first_byte_on() {
     let strangers: [(&[u8], OtherProtocol, &str); 8] = [
-        (
-            b"GET / HTTP/1.1\r\n",
-            OtherProtocol::HttpRequest,
-            "HTTP request",
-        ),
-        (
-            b"POST /x HTTP/1.1\r\n",
-            OtherProtocol::HttpRequest,
-            "HTTP request",
-        ),
-        (
-            b"CONNECT host:1 HTTP/1.1",
-            OtherProtocol::HttpRequest,
-            "HTTP request",
-        ),
-        (
-            b"PRI * HTTP/2.0\r\n",
-            OtherProtocol::HttpRequest,
-            "HTTP request",
-        ),
-        (
-            b"HTTP/1.1 400 Bad Request",
-            OtherProtocol::HttpResponse,
-            "HTTP response",
-        ),
+        (b"GET / HTTP/1.1\r\n", OtherProtocol::Http, "HTTP"),
+        (b"POST /x HTTP/1.1\r\n", OtherProtocol::Http, "HTTP"),
+        (b"CONNECT host:1 HTTP/1.1", OtherProtocol::Http, "HTTP"),
+        (b"PRI * HTTP/2.0\r\n", OtherProtocol::Http, "HTTP"),
+        (b"HTTP/1.1 400 Bad Request", OtherProtocol::Http, "HTTP"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", OtherProtocol::Ssh, "SSH"),
         (&[0x16, 3, 1, 2, 0, 1, 0, 1, 252], OtherProtocol::Tls, "TLS"),
         (&[0x16, 3, 3, 0, 0x7a, 2, 0, 0], OtherProtocol::Tls, "TLS"),
@@ -64,7 +44,7 @@ fn another_protocol_is_named_from_the_first_byte_on() {
     let error = harness
         .peer_sends_bytes(b"HEAD / HTTP/1.1")
         .expect_err("not smux");
-    assert_eq!(error, ProtocolError::NotSmux(OtherProtocol::HttpRequest));
+    assert_eq!(error, ProtocolError::NotSmux(OtherProtocol::Http));
 }
 
 #[test]
