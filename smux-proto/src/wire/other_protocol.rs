@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-/// Another protocol than smux. A guess from the first byte alone: the verdict must not depend on how
-/// many bytes arrive together, and the others may never come.
+/// Another protocol than smux.
+///
+/// The guess is made from the first byte alone: the verdict must not depend on how many bytes
+/// arrive together, and the others may never come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OtherProtocol {
