@@ -97,3 +97,19 @@ event_loop() {
     run cargo build -p smux-proto --features std --example event_loop
     run timeout 120 bash -c "$command"
 }
+
+smux_dump() {
+    local page=smux-proto/examples/smux-dump/README.md command text words
+    command=$(page_command "$page" "cargo run -p smux-proto --features std --example smux-dump")
+    section "smux-dump"
+    run cargo build -p smux-proto --features std --example smux-dump
+    text=$(timeout 60 bash -c "$command") || fail "the example ended with an error"
+    # The cause, with its times, and nothing else that is wrong.
+    for words in 'A waits for the window since 0.051 s: B told of reads at 0.051 s for the last time' \
+        'A waited for the window 1×, 0.050 s' 'stream 3, .*finished' 'nothing is wrong'; do
+        grep -Eq "$words" <<<"$text" || fail "no '$words' in: $text"
+    done
+    if timeout 60 "${CARGO_TARGET_DIR:-target}/debug/examples/smux-dump" <<<"no capture"; then
+        fail "what is no capture was taken for one"
+    fi
+}

@@ -47,3 +47,11 @@ prepare_kcptun() {
         skip "the tunnel with kcptun at one end (no package)"
     fi
 }
+
+prepare_tshark() {
+    if command -v tshark >/dev/null || DEBIAN_FRONTEND=noninteractive apt_install tshark; then
+        export SMUX_REQUIRE_TSHARK=1
+    else
+        skip "the dissector for Wireshark (no package of tshark)"
+    fi
+}
