@@ -91,11 +91,16 @@ metrics() {
 }
 
 event_loop() {
-    local command
+    local command pid address
     command=$(page_command smux-proto/examples/event_loop/README.md "cargo run -p smux-proto")
     section "the event loop on mio"
     run cargo build -p smux-proto --features std --example event_loop
     run timeout 120 bash -c "$command"
+    section "the event loop as two processes, with idle sessions"
+    local program=${CARGO_TARGET_DIR:-target}/debug/examples/event_loop
+    start_listener "$program" --listen 127.0.0.1:0 --idle 1
+    run timeout 120 "$program" --connect "$address" --connections 500 --bytes 2000 --idle 2
+    wait "$pid" || fail "the server ended with an error"
 }
 
 smux_dump() {

@@ -1,11 +1,10 @@
-//! The client: sends data on some streams, checks what comes back, and closes the session.
+//! The client: sends data on some streams and checks what comes back.
 
 use std::{
     collections::HashMap,
     ops::Range,
     rc::Rc,
     task::{Poll, ready},
-    time::Duration,
 };
 
 use smux_proto::{Event, Session, StreamError, StreamId, StreamMut};
@@ -19,12 +18,13 @@ pub(crate) struct Client {
     /// What streams send, some more than one takes.
     data: Rc<[u8]>,
     opened: usize,
+    /// Streams whose data came back as it was sent, and that the loop was not told of.
     verified: usize,
     transfers: HashMap<StreamId, Transfer>,
 }
 
 impl Application for Client {
-    fn run(&mut self, session: &mut Session, now: Duration) {
+    fn run(&mut self, session: &mut Session) -> usize {
         self.open(session);
         while let Some(event) = session.poll_event() {
             match event {
@@ -36,23 +36,16 @@ impl Application for Client {
                 _ => {}
             }
         }
-        if self.opened == Self::STREAMS && self.transfers.is_empty() {
-            session.close(now);
-        }
-    }
-
-    fn verified(&self) -> usize {
-        self.verified
+        std::mem::take(&mut self.verified)
     }
 }
 
 impl Client {
     pub(crate) const STREAMS: usize = 10;
-    pub(crate) const BYTES_PER_STREAM: usize = 100_000;
 
-    /// Data for all clients.
-    pub(crate) fn data() -> Rc<[u8]> {
-        let mut data = vec![0; Self::BYTES_PER_STREAM + Self::STREAMS];
+    /// Data for all clients, of which each stream sends this much.
+    pub(crate) fn data(bytes: usize) -> Rc<[u8]> {
+        let mut data = vec![0; bytes + Self::STREAMS];
         fastrand::fill(&mut data);
         data.into()
     }
@@ -70,7 +63,10 @@ impl Client {
         while self.opened < Self::STREAMS
             && let Poll::Ready(Ok(id)) = session.open()
         {
-            self.transfers.insert(id, Transfer::new(self.opened));
+            self.transfers.insert(
+                id,
+                Transfer::new(self.opened, self.data.len() - Self::STREAMS),
+            );
             self.opened += 1;
             self.advance(session, id);
         }
@@ -99,9 +95,9 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(number: usize) -> Self {
+    fn new(number: usize, bytes: usize) -> Self {
         Self {
-            data: number..number + Client::BYTES_PER_STREAM,
+            data: number..number + bytes,
             sent: 0,
             received: 0,
         }

@@ -18,10 +18,8 @@ const SLICES: usize = 64;
 pub(crate) trait Application {
     /// Does what can be done now. Called whenever the session may have
     /// [events](Session::poll_event).
-    fn run(&mut self, session: &mut Session, now: Duration);
-
-    /// Streams whose data was checked.
-    fn verified(&self) -> usize;
+    /// Returns the number of streams whose data was checked by it.
+    fn run(&mut self, session: &mut Session) -> usize;
 }
 
 pub(crate) struct Connection {
@@ -30,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) application: Box<dyn Application>,
     /// It waits for a [`round`](Self::round) already.
     pub(crate) is_ready: bool,
+    /// Its earliest entry among the loop's deadlines.
+    pub(crate) timer: Option<Duration>,
     /// The loop tells once when a socket becomes ready: it stays so until it would block.
     readable: bool,
     writable: bool,
@@ -62,6 +62,7 @@ impl Connection {
             socket,
             application,
             is_ready: false,
+            timer: None,
             readable: false,
             writable: false,
             unread: Vec::new(),
@@ -76,10 +77,10 @@ impl Connection {
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
-    /// One read, one write, and whatever the application does about it. Then look whether the
-    /// session [is terminated](Session::is_terminated), and else whether there is
-    /// [more to do](Self::has_more_to_do).
-    pub(crate) fn round(&mut self, now: Duration, buffer: &mut [u8]) {
+    /// One read, one write, and what the application does about it. Then look whether the session
+    /// [is terminated](Session::is_terminated), and else whether there is
+    /// [more to do](Self::has_more_to_do). Returns the number of streams that were checked.
+    pub(crate) fn round(&mut self, now: Duration, buffer: &mut [u8]) -> usize {
         if let Err(error) = self.receive(now, buffer) {
             self.session.handle_transport_error(error.into());
         }
@@ -87,7 +88,7 @@ impl Connection {
             // There may still be something to read.
             self.session.handle_write_error(now, error.into());
         }
-        self.application.run(&mut self.session, now);
+        self.application.run(&mut self.session)
     }
 
     /// Whether a round would do something although the socket has nothing new to tell.

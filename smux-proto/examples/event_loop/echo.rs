@@ -1,6 +1,6 @@
 //! The server: sends back what arrives on every stream.
 
-use std::{collections::HashMap, task::Poll, time::Duration};
+use std::{collections::HashMap, task::Poll};
 
 use bytes::Bytes;
 use smux_proto::{Event, Session, StreamId};
@@ -16,7 +16,7 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Echo(HashMap<StreamId, Bytes>);
 
 impl Application for Echo {
-    fn run(&mut self, session: &mut Session, _: Duration) {
+    fn run(&mut self, session: &mut Session) -> usize {
         while let Some(event) = session.poll_event() {
             match event {
                 Event::Acceptable => self.accept(session),
@@ -29,9 +29,6 @@ impl Application for Echo {
                 _ => {}
             }
         }
-    }
-
-    fn verified(&self) -> usize {
         0
     }
 }
