@@ -281,7 +281,7 @@ fn a_vectored_read_fills_one_buffer_after_the_other() {
 }
 
 #[test]
-fn copying_ends_with_the_peer_s_data() {
+fn copying_ends_with_the_peers_data() {
     let (client, server) = pair();
     within(async {
         let (mut ours, mut theirs) = stream(&client, &server).await;

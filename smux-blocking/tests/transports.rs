@@ -160,7 +160,7 @@ impl Write for Stuck {
 }
 
 #[test]
-fn a_transport_that_takes_no_bytes_is_noticed_while_both_its_threads_are_blocked() {
+fn a_stuck_transport_is_noticed_while_both_its_threads_are_blocked() {
     within(|| {
         let (reader_open, reader_end) = mpsc::channel();
         let (writer_open, writer_end) = mpsc::channel();
@@ -227,7 +227,7 @@ fn a_transport_that_panics_ends_the_session() {
 }
 
 #[test]
-fn a_call_that_is_interrupted_is_tried_again() {
+fn an_interrupted_call_is_tried_again() {
     within(|| {
         /// Interrupted every other time.
         struct Interrupted<T>(T, bool);
@@ -296,7 +296,7 @@ impl Write for Late {
 }
 
 #[test]
-fn what_was_written_before_the_session_ended_counts_as_flushed() {
+fn data_written_before_the_session_ended_counts_as_flushed() {
     within(|| {
         let (near, mut far) = common::tcp_pair();
         let (tell, told) = mpsc::channel();

@@ -67,7 +67,7 @@ fn build(config: ConfigBuilder) -> Config {
 }
 
 #[test]
-fn a_stream_is_told_of_from_its_opening_to_its_end() {
+fn a_stream_is_logged_from_its_opening_to_its_end() {
     let lines = log("smux=trace", || {
         let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
         let id = harness.open();
@@ -93,7 +93,7 @@ fn a_stream_is_told_of_from_its_opening_to_its_end() {
 }
 
 #[test]
-fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
+fn a_server_logs_accepted_and_refused_streams_with_the_cause() {
     let lines = log("smux=debug", || {
         let detecting = config(Version::V1).detect_version(true).accept_backlog(1);
         let mut harness = Harness::server(build(detecting)).speaking(Version::V2);
@@ -133,7 +133,7 @@ fn overrun() -> Harness {
 
 /// A peer can do it again and again.
 #[test]
-fn that_a_peer_overran_its_window_is_told_but_is_no_warning() {
+fn an_overrun_window_is_logged_below_warning_level() {
     let lines = log("smux=debug", || drop(overrun()));
     let ended = "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream ended: the peer sent beyond its window into a full buffer stream=3";
     assert!(lines.iter().any(|line| line == ended), "{lines:?}");
@@ -141,7 +141,7 @@ fn that_a_peer_overran_its_window_is_told_but_is_no_warning() {
 
 /// With the filter that a service runs with: only what went wrong, and nothing of what was sent.
 #[test]
-fn warnings_tell_what_went_wrong_and_never_data() {
+fn warnings_name_the_fault_and_contain_no_data() {
     let lines = log("smux=warn", || {
         let mut harness = overrun();
         harness.peer_breaks(&Frame {
@@ -157,7 +157,7 @@ fn warnings_tell_what_went_wrong_and_never_data() {
 }
 
 #[test]
-fn a_pause_of_reading_is_told_once() {
+fn a_read_pause_is_logged_once() {
     let lines = log("smux=debug", || {
         let small = config(Version::V1)
             .max_receive_buffer(10)

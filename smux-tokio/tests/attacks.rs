@@ -30,7 +30,7 @@ fn reason(error: &io::Error) -> CloseReason {
 
 /// A write that was dropped before it was ready has queued nothing, and the next one is not hurt.
 #[tokio::test]
-async fn attack_33_writes_are_given_up_while_they_wait() {
+async fn attack_33_writes_are_cancelled_while_they_wait() {
     let config = Config::v2().to_builder().max_stream_send_queue(1_000);
     let (client, server) = pair(&config.build().expect("valid"));
     within(async {

@@ -92,7 +92,7 @@ async fn echo_on_many_threads() {
 }
 
 #[tokio::test]
-async fn other_transports_have_the_addresses_that_they_are_given() {
+async fn other_transports_report_the_addresses_they_were_given() {
     let (client, server) = pair(&Config::default());
     assert_eq!((client.local_addr(), client.peer_addr()), (None, None));
     let local = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
@@ -263,7 +263,7 @@ fn streams_are_dropped_outside_of_a_runtime() {
 }
 
 #[tokio::test]
-async fn a_cancelled_accept_takes_no_stream_and_no_wake_up_with_it() {
+async fn a_cancelled_accept_loses_no_stream_and_no_wake_up() {
     let (client, server) = pair(&Config::default());
     let mut first = Box::pin(server.accept());
     let second = {

@@ -80,7 +80,7 @@ fn open_and_close(both: &mut Both, rounds: usize, at_once: usize) {
 }
 
 #[test]
-fn a_million_opens_and_closes_leave_the_memory_where_it_began() {
+fn a_million_opens_and_closes_do_not_grow_memory() {
     let mut both = Both::new(config(Version::V2));
     open_and_close(&mut both, 10, 100);
     let memory = measure(|| open_and_close(&mut both, 10_000, 100));
@@ -90,7 +90,7 @@ fn a_million_opens_and_closes_leave_the_memory_where_it_began() {
 /// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive
 /// interval.
 #[test]
-fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
+fn memory_of_a_peak_of_streams_is_freed_once_the_session_idles() {
     for version in BOTH {
         let interval = Duration::from_secs(10);
         let mut session = server(
@@ -121,7 +121,7 @@ fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
 }
 
 #[test]
-fn frames_to_streams_that_are_not_there_leave_no_state() {
+fn frames_for_missing_streams_leave_no_state() {
     for version in BOTH {
         let ids = || (3..).step_by(2).take(100_000);
         let frames = |id| {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[test]
-fn attack_09_many_streams_are_opened_and_nobody_accepts() {
+fn attack_09_streams_are_opened_and_never_accepted() {
     const BACKLOG: usize = 4_096;
     for version in BOTH {
         let mut harness = server(config(version).max_receive_buffer(64 << 20));
@@ -42,7 +42,7 @@ fn attack_09_many_streams_are_opened_and_nobody_accepts() {
 /// Opened and ended at once: until the application takes them, they fill the backlog and nothing
 /// else.
 #[test]
-fn attack_10_streams_are_opened_and_ended_in_a_hurry() {
+fn attack_10_streams_are_opened_and_ended_at_once() {
     for version in BOTH {
         let limits = config(version).accept_backlog(100);
         let mut harness = server(limits.max_owed_refusals(10_000));
@@ -145,7 +145,7 @@ fn attack_13_the_peer_uses_ids_that_are_ours() {
 }
 
 #[test]
-fn attack_14_more_streams_than_allowed() {
+fn attack_14_more_streams_are_opened_than_allowed() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(config(version).max_inbound_streams(1));
         let data = wire(version, [psh(5, counting(MAX_FRAME)), fin(5)]);

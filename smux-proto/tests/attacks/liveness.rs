@@ -17,7 +17,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn attack_36_keep_alives_without_end() {
+fn attack_36_endless_keep_alives() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(keeping_alive(version));
         let nops = nop().encode(version).repeat(1_000);

@@ -100,7 +100,7 @@ fn attack_46_a_session_is_dropped_anywhere() {
 
 /// Everything that waits is told once, by one event, and then gets the reason, each time it asks.
 #[test]
-fn attack_47_the_session_ends_under_everybody_who_waits() {
+fn attack_47_the_session_ends_while_calls_wait() {
     for version in BOTH {
         let limits = config(version)
             .max_outbound_streams(1)

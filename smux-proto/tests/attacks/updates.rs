@@ -45,7 +45,7 @@ fn attack_25_more_is_acknowledged_than_was_sent() {
 
 /// What waits in our queue has not left, so the peer cannot have read it.
 #[test]
-fn attack_25_what_is_queued_is_acknowledged() {
+fn attack_25_queued_data_is_acknowledged_before_it_is_sent() {
     let (mut harness, id, _) = sent(0);
     harness.write(id, b"123");
     harness.peer_sends([upd(3, 3, 5_000)]);
@@ -124,7 +124,7 @@ fn attack_28_the_window_stays_at_0_or_1() {
 }
 
 #[test]
-fn attack_29_updates_without_end() {
+fn attack_29_endless_updates() {
     let (mut harness, id, other) = sent(10);
     harness.peer_sends([upd(3, 0, 10)]);
     assert_eq!(harness.try_write(id, b"x"), Poll::Pending);
@@ -142,7 +142,7 @@ fn attack_29_updates_without_end() {
 }
 
 #[test]
-fn attack_30_updates_for_streams_that_are_not_there() {
+fn attack_30_updates_for_missing_streams() {
     let (mut harness, id, other) = sent(10);
     harness.close(id);
     harness.discard_output();

@@ -48,7 +48,7 @@ fn attack_32_the_peer_reads_nothing_and_makes_us_owe_answers() {
 }
 
 #[test]
-fn attack_32_refusals_that_do_not_leave_end_the_session() {
+fn attack_32_unsent_refusals_end_the_session() {
     let mut harness = server(
         config(Version::V2)
             .max_inbound_streams(0)
@@ -99,7 +99,7 @@ fn attack_33_the_session_ends_under_a_writer() {
 
 /// 0 bytes taken changes nothing, more than there were counts as all of them.
 #[test]
-fn attack_34_the_transport_says_that_it_wrote_nothing_or_too_much() {
+fn attack_34_the_transport_reports_writing_nothing_or_too_much() {
     let mut session = Session::client(Config::default(), 1, Duration::ZERO);
     let Poll::Ready(Ok(id)) = session.open() else {
         panic!("open")

@@ -37,7 +37,7 @@ fn written(wire: &Wire, stream: u32) -> Vec<Command> {
 /// The stream's frames stand behind updates of thousands of others when the session closes: they
 /// leave all the same, and the flush says so once the transport is flushed, not before.
 #[test]
-fn a_flush_behind_many_updates_outlasts_a_close() {
+fn a_flush_behind_many_updates_completes_despite_a_close() {
     let (session, mut driver, wire) = server(Config::v2());
     for id in (3..).step_by(2).take(UPDATES as usize) {
         wire.receive(Command::Syn, id, b"");
@@ -95,7 +95,7 @@ fn a_flush_behind_many_updates_outlasts_a_close() {
 
 /// A finish that comes too late for its FIN must not look done.
 #[test]
-fn a_flush_after_a_close_tells_whether_the_end_left() {
+fn a_flush_after_a_close_tells_whether_the_fin_left() {
     for finishes_in_time in [true, false] {
         let (session, mut driver, wire) = server(Config::v2());
         wire.ends(|ends| ends.takes_output = false);
@@ -149,7 +149,7 @@ fn a_flush_does_not_wait_for_writes_of_other_streams() {
 
 /// A transport that takes little at a time is not flushed after each piece.
 #[test]
-fn a_flush_that_lets_no_stream_go_on_is_not_made() {
+fn the_transport_is_flushed_only_when_a_stream_gains_by_it() {
     let (_session, mut driver, wire, [_ours, other]) = blocked_behind_a_stream();
     let mut cx = Context::from_waker(Waker::noop());
     assert!(other.poll_flush(&mut cx).is_pending());
@@ -167,7 +167,7 @@ fn a_flush_that_lets_no_stream_go_on_is_not_made() {
 /// The session ends while a flush of the transport hangs; then that fails, or the pump is dropped.
 /// The reader never returns, so the session's last pump never ends.
 #[test]
-fn a_flush_fails_when_nothing_is_flushed_any_more() {
+fn a_flush_fails_once_the_transport_cannot_be_flushed() {
     for fails in [true, false] {
         let (
             session,

@@ -76,7 +76,7 @@ impl Error for Foreign {}
 const SIZES: [usize; 3] = [100, 1000, 20_000];
 
 #[test]
-fn formatters_run_without_the_lock() {
+fn formatters_run_outside_the_lock() {
     must_end("a formatter", || {
         let (session, driver, _wire) = server(Config::v2());
         let (read, write) = now(session.open()).expect("open").into_split();
@@ -102,7 +102,7 @@ fn queue_foreign(session: &SessionHandle, of: &smux_proto::poll::StreamHandle) {
 }
 
 #[test]
-fn owners_of_bytes_that_were_sent_are_dropped_without_the_lock() {
+fn owners_of_sent_bytes_are_dropped_outside_the_lock() {
     must_end("the owner of sent bytes", || {
         let (session, mut driver, wire) = server(Config::default());
         let stream = now(session.open()).expect("open");
@@ -114,7 +114,7 @@ fn owners_of_bytes_that_were_sent_are_dropped_without_the_lock() {
 }
 
 #[test]
-fn owners_of_discarded_bytes_are_dropped_without_the_lock() {
+fn owners_of_discarded_bytes_are_dropped_outside_the_lock() {
     type End = fn(&SessionHandle, &Wire);
     let ends: [(&str, End); 3] = [
         ("an abort", |session, _| session.abort()),
@@ -149,7 +149,7 @@ fn owners_of_discarded_bytes_are_dropped_without_the_lock() {
 }
 
 #[test]
-fn owners_of_bytes_are_dropped_without_the_lock_when_the_driver_is() {
+fn dropping_the_driver_drops_owners_of_bytes_outside_the_lock() {
     must_end("the owner of discarded bytes", || {
         let (session, driver, _wire) = server(Config::default());
         let stream = now(session.open()).expect("open");
@@ -160,7 +160,7 @@ fn owners_of_bytes_are_dropped_without_the_lock_when_the_driver_is() {
 }
 
 #[test]
-fn errors_of_the_transport_are_formatted_and_dropped_without_the_lock() {
+fn transport_errors_are_formatted_and_dropped_outside_the_lock() {
     for ended_before in [false, true] {
         for fails_reading in [false, true] {
             must_end("an error of the transport", move || {
@@ -211,7 +211,7 @@ unsafe impl BufMut for Buffer {
 }
 
 #[test]
-fn buffers_are_filled_without_the_lock() {
+fn buffers_are_filled_outside_the_lock() {
     for len in [1, 1000, 60_000] {
         must_end("a buffer", move || {
             let (session, mut driver, wire) = server(Config::default());
@@ -267,7 +267,7 @@ fn waker(session: &SessionHandle) -> Waker {
 }
 
 #[test]
-fn wakers_are_cloned_woken_and_dropped_without_the_lock() {
+fn wakers_are_cloned_woken_and_dropped_outside_the_lock() {
     must_end("a waker", || {
         let config = Config::builder().max_outbound_streams(2).build();
         let (session, mut driver, wire) = server(config.expect("valid"));

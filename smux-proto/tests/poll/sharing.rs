@@ -48,7 +48,7 @@ impl Served {
 }
 
 #[test]
-fn a_transport_that_overstates_its_reads_delivers_nothing_of_other_sessions() {
+fn overstated_reads_deliver_no_bytes_of_other_sessions() {
     let mut one = Served::new();
     let mut other = Served::new();
     for size in [100, 20_000, 60_000] {

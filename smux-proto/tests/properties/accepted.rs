@@ -100,7 +100,7 @@ proptest! {
 
     /// A FIN says that all came before it, unless the peer had said that it reads no more.
     #[test]
-    fn a_fin_stands_behind_all_that_was_accepted(
+    fn a_fin_follows_all_accepted_data(
         version in version(),
         half_close in any::<bool>(),
         steps in vec((0..2_usize, step()), 1..200),

@@ -49,7 +49,7 @@ proptest! {
     /// A silent peer is given up at the first look after its time, or after one grace if that look
     /// is late; and never before.
     #[test]
-    fn one_grace_per_silence(steps in vec(step(), 1..60), stuck in any::<bool>()) {
+    fn each_silence_gets_at_most_one_grace(steps in vec(step(), 1..60), stuck in any::<bool>()) {
         let mut harness = Harness::client(Config::default());
         harness.peer_sends([nop()]);
         if stuck {

@@ -69,7 +69,7 @@ fn an_empty_batch_serves_any_session() {
 }
 
 #[test]
-fn a_batch_of_a_session_that_is_gone_is_no_other_sessions() {
+fn a_batch_of_a_dropped_session_serves_no_other() {
     let (first, _) = client(7);
     let mut first = Box::new(first);
     let mut batch = Transmit::new();
@@ -120,7 +120,7 @@ fn a_second_batch_is_filled_while_the_first_is_being_written() {
 }
 
 #[test]
-fn the_transport_is_shut_when_the_last_batch_has_left() {
+fn the_transport_is_shut_after_the_last_batch() {
     let (mut session, id) = client(7);
     write(&mut session, id, &counting(100_000));
     let (mut first, mut second) = (Transmit::new(), Transmit::new());
@@ -142,7 +142,7 @@ fn the_transport_is_shut_when_the_last_batch_has_left() {
 /// A batch that is dropped with bytes in it ends the transport; one that was written tells by the
 /// next.
 #[test]
-fn progress_is_told_by_any_later_batch() {
+fn any_later_batch_reports_progress() {
     let mut session = client(7).0;
     let seconds = Duration::from_secs;
     let sent = |session: &mut Session, now, batch: &mut Transmit| -> Vec<Frame> {

@@ -57,7 +57,7 @@ fn drain(end: &mut End, id: StreamId, into: &mut Vec<u8>) -> bool {
 }
 
 #[test]
-fn a_request_and_its_answer_over_half_closed_streams() {
+fn requests_and_answers_pass_over_half_closed_streams() {
     for config in configs() {
         for side in SIDES {
             let mut pair = Pair::with(config.clone(), config.clone(), narrow(), narrow(), 7);
@@ -153,7 +153,7 @@ fn sides_that_write_before_they_read_do_not_deadlock() {
 }
 
 #[test]
-fn many_short_streams_leave_nothing_behind() {
+fn many_short_streams_leave_no_state() {
     for config in configs() {
         let mut pair = Pair::new(config, 11);
         for _ in 0..300 {
@@ -209,7 +209,7 @@ fn idle_sessions_keep_each_other_alive() {
 
 /// A closing side waits for the other's end, so nothing that it sent is lost.
 #[test]
-fn what_was_written_before_a_close_arrives() {
+fn data_written_before_close_arrives() {
     for config in configs() {
         for side in SIDES {
             let mut pair = Pair::with(config.clone(), config.clone(), narrow(), narrow(), 9);
@@ -253,7 +253,7 @@ fn read(
 
 /// The connection dies at each byte of a conversation in turn.
 #[test]
-fn wherever_the_connection_dies_both_sides_end_and_nothing_is_made_up() {
+fn both_sides_end_wherever_the_connection_dies() {
     let script_len = 8 + 8 + 40 + 8;
     for death in [Death::Eof, Death::Reset] {
         for at in 0..=script_len {

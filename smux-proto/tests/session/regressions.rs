@@ -41,7 +41,7 @@ fn told_window(harness: &mut Harness, id: u32) -> Option<u32> {
 /// The update came while another stream filled the session's send queue. The queue drained later,
 /// but the wait of this writer was forgotten.
 #[test]
-fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
+fn an_update_during_a_full_session_queue_still_wakes_the_writer() {
     let queues = config(Version::V2).max_stream_send_queue(100);
     let mut harness = server(queues.max_session_send_queue(100));
     harness.peer_sends([syn(3), syn(5), upd(3, 0, 10)]);
@@ -95,7 +95,7 @@ fn a_new_stream_gets_at_least_the_floor_after_many_have_gone() {
 
 /// A FIN gave the stream's window to others although its data still filled the receive buffer.
 #[test]
-fn a_finished_stream_that_nobody_reads_keeps_its_share_of_the_budget() {
+fn an_unread_finished_stream_keeps_its_share_of_the_budget() {
     let mut harness = server(config(Version::V2));
     let mut window = 262_144;
     for id in (3..).step_by(2).take(30) {
@@ -115,7 +115,7 @@ fn a_finished_stream_that_nobody_reads_keeps_its_share_of_the_budget() {
 /// Queues of streams kept an entry for each life of an id that is used again and again, if sweeps
 /// came while it was alive. The peer chooses both.
 #[test]
-fn an_id_that_is_used_again_leaves_nothing_behind() {
+fn a_reused_id_leaves_no_queue_entries() {
     let mut harness = server(config(Version::V2));
     harness.peer_sends([syn(5)]);
     let mut live = harness.accept();
@@ -151,7 +151,7 @@ fn an_id_that_is_used_again_leaves_nothing_behind() {
 /// The entry that a stream's last life left in the round robin became a second one of its next
 /// life.
 #[test]
-fn an_id_that_is_used_again_gets_one_turn_in_a_round() {
+fn a_reused_id_gets_one_turn_in_a_round() {
     let mut harness = server(config(Version::V1).max_frame_size(1_000));
     harness.peer_sends([syn(5), syn(3)]);
     let [other, first] = [(); 2].map(|()| harness.accept());
@@ -177,7 +177,7 @@ fn an_id_that_is_used_again_gets_one_turn_in_a_round() {
 
 /// With a handle in each of two hands, one may finish the stream while the other waits to write.
 #[test]
-fn a_writer_that_waits_is_woken_when_its_stream_is_finished() {
+fn finishing_a_stream_wakes_its_waiting_writer() {
     let mut harness = server(config(Version::V2));
     harness.peer_sends([syn(3), upd(3, 0, 0)]);
     let id = harness.accept();
@@ -194,7 +194,7 @@ fn a_writer_that_waits_is_woken_when_its_stream_is_finished() {
 /// The session's end had been told before the flush began, and what the flush waited for was then
 /// dropped.
 #[test]
-fn a_flush_of_a_closing_session_wakes_when_what_is_left_is_dropped() {
+fn dropping_queued_data_of_a_closing_session_wakes_its_flush() {
     let mut harness = server(config(Version::V1));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -250,7 +250,7 @@ fn a_stream_that_overruns_a_second_time_is_evicted() {
 
 /// Windows were cut below what was unread, as if that memory were free.
 #[test]
-fn unread_data_is_not_given_to_new_streams() {
+fn memory_of_unread_data_is_not_granted_to_new_streams() {
     let config = Config::v2()
         .to_builder()
         .max_receive_buffer(64 * 262_144)
@@ -272,7 +272,7 @@ fn unread_data_is_not_given_to_new_streams() {
 
 /// Nothing would be sent any more, yet finishing and flushing said that all was well.
 #[test]
-fn finishing_after_the_end_is_no_success() {
+fn finishing_after_the_session_ended_fails() {
     let mut harness = server(config(Version::V1));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -334,7 +334,7 @@ fn a_full_session_queue_is_shared() {
 /// A loop that asks whether there is something to send before it polls never reported that a batch
 /// had left.
 #[test]
-fn a_batch_that_has_left_is_something_to_report() {
+fn a_written_batch_counts_as_output_until_it_is_reported() {
     let mut session = Session::client(Config::default(), 1, Duration::ZERO);
     assert!(session.open().is_ready());
     let mut batch = Transmit::new();

@@ -279,7 +279,7 @@ fn control_frames_do_not_wait_for_data() {
 }
 
 #[test]
-fn any_amount_of_control_leaves_data_its_turn() {
+fn any_number_of_control_frames_leaves_data_its_turn() {
     let config = config().version(Version::V2).max_frame_size(1_000);
     let mut harness = Harness::server(config.build().expect("valid"));
     let count = 10_000_u32;
@@ -317,7 +317,7 @@ fn wire_len(frame: &Frame) -> usize {
 }
 
 #[test]
-fn a_syn_its_data_and_those_of_others_leave_in_one_write() {
+fn syns_and_data_of_several_streams_leave_in_one_write() {
     let mut harness = Harness::client(config().build().expect("valid"));
     for _ in 0..5 {
         let id = harness.open();
@@ -330,7 +330,7 @@ fn a_syn_its_data_and_those_of_others_leave_in_one_write() {
 }
 
 #[test]
-fn a_syn_is_before_its_data_even_when_control_is_long() {
+fn a_syn_precedes_its_data_behind_many_control_frames() {
     let (mut harness, _) = client(config(), 0);
     for _ in 0..10_000 {
         let id = harness.open();
@@ -366,7 +366,7 @@ fn no_fin_is_lost_when_all_streams_are_closed_at_once() {
 }
 
 #[test]
-fn a_busy_stream_among_idle_ones_has_all_of_the_transport() {
+fn a_busy_stream_among_idle_ones_gets_the_whole_transport() {
     let (mut harness, ids) = client(config(), 10_000);
     let busy = ids[5_000];
     let shares = compete(&mut harness, &[(busy, 65_536)], 4 << 20);

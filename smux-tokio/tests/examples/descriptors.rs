@@ -50,8 +50,8 @@ async fn exhaust(server: SocketAddr) {
 }
 
 #[tokio::test]
-async fn the_quickstart_survives_the_lack_of_descriptors() {
-    if !has_few_descriptors("descriptors::the_quickstart_survives_the_lack_of_descriptors") {
+async fn the_quickstart_survives_running_out_of_descriptors() {
+    if !has_few_descriptors("descriptors::the_quickstart_survives_running_out_of_descriptors") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -74,8 +74,8 @@ async fn the_quickstart_survives_the_lack_of_descriptors() {
 }
 
 #[tokio::test]
-async fn the_echo_survives_the_lack_of_descriptors() {
-    if !has_few_descriptors("descriptors::the_echo_survives_the_lack_of_descriptors") {
+async fn the_echo_survives_running_out_of_descriptors() {
+    if !has_few_descriptors("descriptors::the_echo_survives_running_out_of_descriptors") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -42,7 +42,7 @@ async fn counts(server: &End, sessions: usize) {
 
 /// Neither the users nor the targets do anything: the ends must find out by themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cut_link_ends_all_that_it_carried() {
+async fn a_cut_link_ends_all_connections_over_it() {
     let _alone = alone().await;
     for transport in Transport::all() {
         let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");

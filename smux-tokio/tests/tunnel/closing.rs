@@ -191,7 +191,7 @@ async fn a_shutdown_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
+async fn a_shutdown_stops_accepting_and_cuts_long_connections() {
     let tunnel = Tunnel::start(&["--drain", "0.3"], &["--drain", "0.3"]).await;
     let (mut near, mut far) = tunnel.connect().await;
     let Tunnel { client, server, .. } = tunnel;
@@ -212,7 +212,7 @@ async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
 /// A user or a target that has ended its own direction and does not read is not waited for for
 /// ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_cuts_those_that_do_not_read() {
+async fn a_shutdown_cuts_connections_that_do_not_read() {
     let tunnel = Tunnel::start(&["--drain", "0.1"], &["--drain", "0.1"]).await;
     let (mut near, mut far) = tunnel.connect().await;
     let (mut silent_near, mut silent_far) = tunnel.connect().await;

@@ -38,7 +38,7 @@ async fn a_reset_after_the_end_of_data_passes_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_half_closed_connection_in_which_nothing_moves_is_reset() {
+async fn an_idle_half_closed_connection_is_reset() {
     let limit = ["--half-close-timeout", "0.3"];
     let tunnel = Tunnel::start(&limit, &limit).await;
     let (mut near, mut far) = tunnel.connect().await;
@@ -57,7 +57,7 @@ async fn a_half_closed_connection_in_which_nothing_moves_is_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_half_closed_connection_in_which_something_moves_goes_on() {
+async fn a_busy_half_closed_connection_goes_on() {
     let limit = ["--half-close-timeout", "0.3"];
     let tunnel = Tunnel::start(&limit, &limit).await;
     let (mut near, mut far) = tunnel.connect().await;

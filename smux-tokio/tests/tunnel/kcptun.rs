@@ -144,21 +144,21 @@ async fn its_client_at_our_server(version: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_client_at_its_server_v1() {
+async fn our_client_at_kcptun_server_v1() {
     our_client_at_its_server("1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_client_at_its_server_v2() {
+async fn our_client_at_kcptun_server_v2() {
     our_client_at_its_server("2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_client_at_our_server_v1() {
+async fn kcptun_client_at_our_server_v1() {
     its_client_at_our_server("1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_client_at_our_server_v2() {
+async fn kcptun_client_at_our_server_v2() {
     its_client_at_our_server("2").await;
 }

@@ -28,7 +28,7 @@ async fn answer(listener: TcpListener) {
 
 /// More of them than places, so that they work only if those who have left give theirs back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_who_leave_after_their_answer_give_their_places_back() {
+async fn users_who_leave_after_their_answer_free_their_places() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = listener.local_addr().expect("bound");
     tokio::spawn(answer(listener));

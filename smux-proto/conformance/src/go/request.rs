@@ -196,7 +196,7 @@ mod tests {
     // The Go side has the same two golden values.
 
     #[test]
-    fn a_request_is_encoded_as_by_the_go_side() {
+    fn a_request_is_encoded_as_in_go() {
         let request = Request {
             op: Op::Drain,
             length: 0x0102_0304_0506_0708,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_encoded_as_by_the_go_side() {
+    fn a_receipt_is_encoded_as_in_go() {
         let receipt = Receipt::of(Pattern { seed: 7 }, 100_001);
         assert_eq!(
             receipt,
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_op_is_known_and_nothing_else() {
+    fn only_known_ops_are_decoded() {
         for number in 0..=u8::MAX {
             let mut raw = [0; Request::LEN];
             raw[0] = number;

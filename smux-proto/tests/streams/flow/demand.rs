@@ -112,7 +112,7 @@ fn an_unread_stream_costs_others_no_throughput() {
 
 /// As the guide has it: each unread stream that grew halves what the next one gets.
 #[test]
-fn unread_streams_that_grew_halve_what_comes_after_them() {
+fn each_unread_stream_that_grew_halves_the_next_ones_window() {
     let mut link = link(&Config::v2(), 50);
     for least in [0.95, 0.95, 0.5, 0.2, 0.1] {
         let id = link.sender.send(u64::MAX);
@@ -127,7 +127,7 @@ fn unread_streams_that_grew_halve_what_comes_after_them() {
 }
 
 #[test]
-fn concurrent_writers_of_go_fill_a_long_link() {
+fn concurrent_go_writers_fill_a_long_link() {
     for (streams, writers) in [(1, 4), (4, 1), (4, 4)] {
         for write in [32_768, 1 << 20] {
             let sender = GoLike::new(streams, writers, write);
@@ -152,7 +152,7 @@ fn fairness(shares: &[f64]) -> f64 {
 }
 
 #[test]
-fn streams_that_start_together_share_the_link_alike() {
+fn streams_that_start_together_share_the_link_equally() {
     for streams in [10, 100] {
         let mut link = link(&Config::v2(), 50);
         for _ in 0..streams {
@@ -206,7 +206,7 @@ fn a_slow_reader_keeps_a_small_window() {
 /// bulk, or with a small request that puts the bulk out of step with the updates; one writer or
 /// several.
 #[test]
-fn every_link_is_filled_that_half_of_the_budget_fills() {
+fn a_link_is_filled_if_half_of_the_budget_covers_it() {
     for budget in [4 << 20, 32 << 20] {
         let config = Config::v2().to_builder().max_receive_buffer(budget);
         let config = config.build().expect("valid");
@@ -261,7 +261,7 @@ fn only_stream(link: &LongLink<Node, Node>) -> StreamStats {
 }
 
 #[test]
-fn the_statistics_tell_the_round_trip_and_what_limits_a_window() {
+fn statistics_show_the_round_trip_and_what_limits_a_window() {
     let mut link = link(&Config::v2(), 50);
     link.sender.send(u64::MAX);
     assert_eq!(link.receiver.session.stats().round_trip, None);

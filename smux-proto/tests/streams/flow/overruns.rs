@@ -12,7 +12,7 @@ use super::{INITIAL, buffered, build, config, data_frames, server};
 
 /// Go overruns windows when several of its goroutines write to one stream.
 #[test]
-fn an_overrun_is_charged_and_counted_and_no_error() {
+fn an_overrun_is_charged_and_counted_but_is_no_error() {
     let (mut harness, id) = server(config(Version::V2));
     harness.peer_sends(data_frames(3, 2 * INITIAL));
     assert_eq!(buffered(&harness), 2 * INITIAL);
@@ -23,7 +23,7 @@ fn an_overrun_is_charged_and_counted_and_no_error() {
 }
 
 #[test]
-fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
+fn the_worst_stream_is_evicted_only_when_the_budget_is_used_up() {
     let mut harness = Harness::server(build(config(Version::V2)));
     harness.peer_sends([syn(3), syn(5), syn(7)]);
     let [honest, worse, worst] = [(); 3].map(|()| harness.accept());
@@ -85,7 +85,7 @@ fn an_evicted_stream_sends_what_was_written_before_its_fin() {
 
 /// However many streams overrun, one frame looks at so many of them, and the session goes on.
 #[test]
-fn among_thousands_of_overrunning_streams_some_are_given_up() {
+fn thousands_of_overrunning_streams_do_not_stall_the_session() {
     const STREAMS: u32 = 2_000;
     let config = config(Version::V2)
         .max_receive_buffer(4 << 20)

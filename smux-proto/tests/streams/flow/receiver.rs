@@ -12,7 +12,7 @@ use super::{BUDGET, INITIAL, buffered, build, config, data_frames, server};
 
 /// The first read, then whole halves of the window, however the reads are cut.
 #[test]
-fn updates_tell_the_first_read_and_then_halves_of_the_window() {
+fn updates_announce_the_first_read_then_each_half_window() {
     for (window, read, announced) in [
         (65_536, 10_000, vec![10_000, 42_768, 75_536]),
         (65_536, 32_768, vec![32_768, 65_536, 98_304]),
@@ -81,7 +81,7 @@ fn after_the_peers_fin_and_after_close_no_update_is_sent() {
 
 /// Every peer may send the initial window at once. As long as that fits, nothing needs to be said.
 #[test]
-fn early_updates_are_sent_only_when_the_budget_asks_for_them() {
+fn early_updates_are_sent_only_when_the_budget_requires_them() {
     let fitting = BUDGET / INITIAL;
     let mut harness = Harness::server(build(config(Version::V2)));
     let ids = || (3u32..).step_by(2);
@@ -177,7 +177,7 @@ fn peers_that_keep_to_their_windows_cannot_stall_the_session() {
 
 /// A read renews a stream's window, but what it has left unread fills the budget all the same.
 #[test]
-fn what_is_left_unread_is_nobody_elses_window() {
+fn unread_data_is_not_granted_to_other_streams() {
     for read in [1, 1_000, 100_000] {
         let mut harness = Harness::server(build(config(Version::V2)));
         // By stream: how far its peer has sent, and how far it may.
@@ -210,7 +210,7 @@ fn what_is_left_unread_is_nobody_elses_window() {
 
 /// The other side of its condition: more fresh streams than the budget has initial windows for.
 #[test]
-fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
+fn too_many_new_streams_at_once_can_stall_the_session() {
     let mut harness = Harness::server(build(config(Version::V2)));
     for id in (3..).step_by(2).take(BUDGET / INITIAL) {
         harness.peer_sends([syn(id)]);
@@ -253,7 +253,7 @@ fn starved(harness: &Harness) -> (usize, u64) {
 }
 
 #[test]
-fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
+fn a_stream_without_a_window_gets_one_when_another_is_read() {
     let (mut harness, [first, .., fourth]) = fourth_waits_for_others();
     assert_eq!(starved(&harness), (1, 1));
     harness.advance(Duration::from_secs(2));
@@ -268,7 +268,7 @@ fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
 }
 
 #[test]
-fn what_a_stream_without_a_window_has_unread_is_not_lost_when_it_gets_one() {
+fn unread_data_of_a_stream_without_a_window_stays_accounted_for() {
     let (mut harness, [first, second, third, fourth]) = fourth_waits_for_others();
     let stats = harness.session.stats();
     assert_eq!(stats.windows_exceeded, 100);
@@ -287,7 +287,7 @@ fn what_a_stream_without_a_window_has_unread_is_not_lost_when_it_gets_one() {
 
 /// However little it is, and whatever the stream that is read is told itself.
 #[test]
-fn what_makes_room_for_the_floor_is_granted_as_soon_as_it_is_read() {
+fn room_for_the_window_floor_is_granted_as_soon_as_it_is_read() {
     let (mut harness, [first, .., fourth]) = fourth_waits_for_others();
     let missing = 220_000 - (1_000_000 - 3 * INITIAL - 100);
     harness.read_exact(first, missing - 1);

@@ -105,7 +105,7 @@ fn all_streams_wait_for_the_slowest_reader_by_default() {
 }
 
 #[test]
-fn the_others_go_on_when_the_grace_is_over() {
+fn other_streams_go_on_after_the_grace_period() {
     let (mut harness, mut unread, mut others) = crowd(EVICT);
     harness.write(unread.id, b"accepted before");
     harness.discard_output();
@@ -144,7 +144,7 @@ fn the_others_go_on_when_the_grace_is_over() {
 }
 
 #[test]
-fn a_full_buffer_evicts_at_once_who_was_slow_before() {
+fn a_full_buffer_evicts_a_stream_that_was_slow_before_at_once() {
     let mut harness = server(EVICT);
     let mut slow = Sender::open(&mut harness, 3);
     let mut other = Sender::open(&mut harness, 5);
@@ -232,7 +232,7 @@ fn evicted_streams_hold_at_most_another_budget() {
 }
 
 #[test]
-fn windows_need_no_such_policy() {
+fn version_2_has_no_need_of_the_slow_reader_policy() {
     let config = Config::v2().to_builder().slow_readers(EVICT);
     let mut harness = Harness::server(config.build().expect("valid"));
     harness.peer_sends([syn(3)]);
@@ -242,7 +242,7 @@ fn windows_need_no_such_policy() {
 }
 
 #[test]
-fn a_share_that_cannot_be_is_refused() {
+fn an_impossible_share_is_refused() {
     for share in [0, BUDGET + 1] {
         let config =
             Config::builder()

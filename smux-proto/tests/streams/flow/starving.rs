@@ -33,7 +33,7 @@ fn full() -> (Harness, [StreamId; 2]) {
 }
 
 #[test]
-fn what_others_have_read_goes_to_a_stream_that_waits() {
+fn freed_budget_goes_to_a_waiting_stream() {
     let (mut harness, ids) = full();
     harness.peer_sends([syn(7)]);
     let waits = harness.accept();
@@ -47,7 +47,7 @@ fn what_others_have_read_goes_to_a_stream_that_waits() {
 }
 
 #[test]
-fn what_others_have_read_goes_to_a_stream_that_comes_later() {
+fn freed_budget_goes_to_a_later_stream() {
     let (mut harness, ids) = full();
     harness.peer_sends([syn(7), fin(7), fin(7)]);
     let gone = harness.accept();
@@ -94,7 +94,7 @@ fn an_upload_goes_on_while_half_of_the_budget_is_free() {
 /// More streams than one call looks at, whose windows were in use just now: the session asks to be
 /// called until there is a window, and then no more.
 #[test]
-fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
+fn windows_in_use_are_reclaimed_for_a_starved_stream() {
     const STREAMS: u32 = 3_000;
     let config = config(Version::V2)
         .max_receive_buffer(STREAMS as usize * 2_000)
@@ -130,7 +130,7 @@ fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
 
 /// Windows in use may stand far from where the search goes on: the session asks to be called again.
 #[test]
-fn the_search_for_windows_goes_on_by_itself() {
+fn the_search_for_windows_resumes_by_itself() {
     const BUDGET: usize = 16 << 20;
     let config = config(Version::V2)
         .max_receive_buffer(BUDGET)
@@ -170,7 +170,7 @@ fn the_search_for_windows_goes_on_by_itself() {
 }
 
 #[test]
-fn streams_of_the_peer_do_not_take_the_room_of_ours() {
+fn the_peers_streams_do_not_take_the_room_of_ours() {
     let config = config(Version::V2)
         .max_receive_buffer(64_000)
         .max_stream_buffer(64_000)

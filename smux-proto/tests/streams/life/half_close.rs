@@ -59,7 +59,7 @@ fn after_the_peers_fin_writing_goes_on() {
 
 /// The reference throws unread data away when the second of both FINs has passed.
 #[test]
-fn data_is_there_after_both_fins() {
+fn data_stays_readable_after_both_fins() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(version);
         harness.peer_sends([psh(3, "kept"), fin(3)]);
@@ -117,7 +117,7 @@ fn without_half_close_a_close_is_one_fin() {
 
 /// It is not closed here, but neither counted nor in the way of others.
 #[test]
-fn a_stream_that_both_ends_finished_and_that_is_read_is_not_counted() {
+fn a_stream_finished_by_both_ends_and_read_is_not_counted() {
     for version in BOTH {
         for our_fin_first in [true, false] {
             let limited = config(version).max_outbound_streams(1).build();

@@ -195,7 +195,7 @@ pub fn abort<H: Host>(case: &Case<H>) {
 }
 
 /// A peer that does not end the connection does not hold up closing for longer than its limit.
-pub fn close_does_not_wait_for_ever<H: Host>(case: &Case<H>) {
+pub fn close_ends_at_its_limit<H: Host>(case: &Case<H>) {
     let config = built(case.config().close_timeout(Duration::from_millis(50)));
     let (ours, mut peer) = case.peer(config);
     let mut stream = ours.open().expect("opened");

@@ -127,7 +127,7 @@ pub fn tiny_read_buffer<H: Host>(case: &Case<H>) {
 }
 
 /// Copying a stream into a writer ends, without an error, with exactly what was sent.
-pub fn copied_to_a_writer<H: Host>(case: &Case<H>) {
+pub fn stream_is_copied_to_a_writer<H: Host>(case: &Case<H>) {
     let length = case.bytes(1 << 20, 1 << 20);
     let (ours, theirs) = case.pair();
     let (stream, accepted) = case.stream(&ours, &theirs);

@@ -102,7 +102,7 @@ pub fn drop_sends_data_and_end<H: Host>(case: &Case<H>) {
 
 /// The end stands behind the data, on the wire too, and dropping adds a second FIN only if the peer
 /// may still send.
-pub fn end_stands_behind_data<H: Host>(case: &Case<H>) {
+pub fn end_follows_data<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = case.our_id(0);
     let data = counting(100_000);

@@ -30,7 +30,7 @@ fn with_keep_alive<H: Host>(case: &Case<H>) -> Config {
 
 /// A peer that stops sending keep-alives is given up; waiters get that reason. Until then it is
 /// sent keep-alives.
-pub fn silent_peer_is_given_up<H: Host>(case: &Case<H>) {
+pub fn silent_peer_is_declared_dead<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     let id = peer.fresh_id();
     peer.send([nop(), syn(id)]);
@@ -44,7 +44,7 @@ pub fn silent_peer_is_given_up<H: Host>(case: &Case<H>) {
 }
 
 /// A connection that takes nothing is given up too.
-pub fn stuck_connection_is_given_up<H: Host>(case: &Case<H>) {
+pub fn stuck_connection_is_declared_dead<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair_over(
         with_keep_alive(case),
         case.plain(),
@@ -66,7 +66,7 @@ pub fn stuck_connection_is_given_up<H: Host>(case: &Case<H>) {
 }
 
 /// Two idle sessions live on for as long as they like.
-pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
+pub fn idle_sessions_stay_alive<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair_with(with_keep_alive(case), with_keep_alive(case));
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
     case.elapse(9 * TIMEOUT / 4);
@@ -79,7 +79,7 @@ pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
 
 /// A peer whose keep-alive is switched off lives as long as it says something; here it answers each
 /// keep-alive.
-pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
+pub fn any_frame_is_a_sign_of_life<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     for _ in 0..12 {
         peer.await_nop();
@@ -92,7 +92,7 @@ pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
 }
 
 /// Switched off, it sends nothing and waits for ever.
-pub fn switched_off<H: Host>(case: &Case<H>) {
+pub fn keep_alive_switched_off<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     case.elapse(4 * INTERVAL);
     assert_eq!(ours.close_reason(), None);
