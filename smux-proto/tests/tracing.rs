@@ -1,4 +1,4 @@
-//! What a subscriber is shown of a session and its streams.
+//! What a subscriber sees of a session and its streams.
 
 use std::{
     io,
@@ -40,7 +40,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// What is logged while `act` runs, with what this filter lets through.
+/// The lines that this filter lets through while `act` runs.
 fn log(filter: &str, act: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry()
@@ -116,7 +116,7 @@ fn a_server_logs_accepted_and_refused_streams_with_the_cause() {
     assert_eq!(lines[..expected.len()], expected);
 }
 
-/// A server with a stream that was ended since the peer had overrun its window.
+/// A server with a stream that was evicted because the peer had overrun its window.
 fn overrun() -> Harness {
     let small = config(Version::V2)
         .max_receive_buffer(300_000)
@@ -131,7 +131,7 @@ fn overrun() -> Harness {
     harness
 }
 
-/// A peer can do it again and again.
+/// A peer could fill the log with warnings.
 #[test]
 fn an_overrun_window_is_logged_below_warning_level() {
     let lines = log("smux=debug", || drop(overrun()));
@@ -139,7 +139,7 @@ fn an_overrun_window_is_logged_below_warning_level() {
     assert!(lines.iter().any(|line| line == ended), "{lines:?}");
 }
 
-/// With the filter that a service runs with: only what went wrong, and nothing of what was sent.
+/// A service's usual filter shows only faults, and never stream data.
 #[test]
 fn warnings_name_the_fault_and_contain_no_data() {
     let lines = log("smux=warn", || {

@@ -1,4 +1,4 @@
-//! What streams cost that exist, existed, or never did.
+//! What idle, ended and refused streams cost.
 
 use std::{task::Poll, time::Duration};
 
@@ -26,7 +26,7 @@ fn an_idle_stream_costs_at_most_200_bytes_on_each_side() {
                 for _ in 0..count {
                     open(&mut client);
                 }
-                // In memory of the transport's, not the session's.
+                // This memory belongs to the transport, not to the session.
                 let mut taken = Vec::with_capacity(16 * count);
                 while client.poll_transmit(START, &mut batch) {
                     taken.extend_from_slice(bytes::Buf::chunk(&batch));
@@ -87,7 +87,7 @@ fn a_million_opens_and_closes_do_not_grow_memory() {
     assert_eq!(held(&memory), 0, "{memory:?}");
 }
 
-/// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive
+/// Even a hundred thousand streams at once, once the session has been idle for a keep-alive
 /// interval.
 #[test]
 fn memory_of_a_peak_of_streams_is_freed_once_the_session_idles() {
@@ -169,7 +169,7 @@ fn refused_streams_leave_no_state() {
     }
 }
 
-/// What a session costs that does nothing: a server has one for each of its users.
+/// What an idle session costs: a server has one for each of its users.
 const IDLE_SESSION: usize = 2 << 10;
 
 /// At once, not only after a keep-alive.

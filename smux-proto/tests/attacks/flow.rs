@@ -13,8 +13,8 @@ use crate::{
     server_with_stream, stats, wire,
 };
 
-/// An overrun is charged and counted, since honest peers overrun too. Only a stream that overran is
-/// given up, and only when the budget is used up.
+/// An overrun is charged and counted, since honest peers overrun too. A stream is evicted only if
+/// it overran, and only once the budget is used up.
 #[test]
 fn attack_16_the_peer_ignores_its_window() {
     let budget = 1 << 20;
@@ -46,7 +46,7 @@ fn attack_16_the_peer_ignores_its_window() {
     assert_serves(&mut harness, honest);
 }
 
-/// The peer that keeps to 262144 bytes on each of too many streams does no wrong: reading pauses.
+/// Sending 262144 bytes on each of too many streams breaks no rule: reading pauses.
 #[test]
 fn attack_16_many_streams_fill_the_budget_within_their_windows() {
     let mut harness = server(config(Version::V2).max_receive_buffer(1 << 20));
@@ -215,7 +215,7 @@ fn attack_22_the_peer_ends_its_data_while_we_write() {
     }
 }
 
-/// A way in which received bytes come to nothing.
+/// A way in which received bytes are discarded.
 type Discard = (&'static str, fn(&mut Harness, StreamId));
 
 const DISCARDS: [Discard; 11] = [

@@ -1,4 +1,4 @@
-//! Attacks 1 to 8: what is not a frame, or comes in odd pieces.
+//! Attacks 1 to 8: malformed frames, and frames in odd pieces.
 
 use std::{task::Poll, time::Duration};
 
@@ -14,7 +14,7 @@ use smux_proto::{
 
 use crate::{BOTH, MAX_FRAME, config, measure, server, server_with_stream, stats, wire};
 
-/// The session is over for everybody, for this reason, and what had arrived is still there.
+/// Every call fails with this reason, and data that had arrived is still readable.
 fn assert_ended(harness: &mut Harness, id: StreamId, arrived: &[u8], reason: &CloseReason) {
     assert_eq!(harness.session.close_reason(), Some(reason));
     assert_eq!(harness.events().last(), Some(&Event::Closed));
@@ -112,7 +112,7 @@ fn attack_03_the_command_is_unknown() {
     }
 }
 
-/// Strict for all: older releases that sent such frames lost their place in the input themselves.
+/// Strict with every peer: older Go releases that sent such frames misread them as well.
 #[test]
 fn attack_04_a_control_frame_has_a_payload() {
     for version in BOTH {
@@ -179,7 +179,7 @@ fn attack_06_an_announced_large_frame_never_arrives() {
     assert_eq!(harness.read(id), counting(100));
 }
 
-/// The comparison itself is the fuzzers' as well: here every single cut of one conversation.
+/// Tries every single cut of one conversation; the fuzzers compare random ones.
 #[test]
 fn attack_07_the_bytes_arrive_in_any_pieces() {
     for version in BOTH {

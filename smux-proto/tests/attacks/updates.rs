@@ -43,7 +43,7 @@ fn attack_25_more_is_acknowledged_than_was_sent() {
     }
 }
 
-/// What waits in our queue has not left, so the peer cannot have read it.
+/// Queued data has not left, so the peer cannot have read it.
 #[test]
 fn attack_25_queued_data_is_acknowledged_before_it_is_sent() {
     let (mut harness, id, _) = sent(0);
@@ -99,7 +99,7 @@ fn attack_27_acknowledgements_go_backwards() {
     assert_eq!(error, Some(ProtocolError::TooManyGlitches));
 }
 
-/// Small windows make small frames, one for each update of the peer's: as the reference.
+/// Each small update allows one small frame, as in Go.
 #[test]
 fn attack_28_the_window_stays_at_0_or_1() {
     let (mut harness, id, other) = sent(0);
@@ -118,7 +118,7 @@ fn attack_28_the_window_stays_at_0_or_1() {
     assert!(memory.bytes_max <= 4_096, "nothing piles up: {memory:?}");
     assert_eq!(stats(&harness).frames_sent.psh, 1_001);
     assert_serves(&mut harness, other);
-    // A waiting task can give up: the stream ends at once, and nothing is left of it.
+    // A waiting task can give up: the stream ends at once and leaves the table.
     harness.close(id);
     harness.expect_only([fin(3), fin(3)]);
 }
@@ -169,7 +169,7 @@ fn attack_30_updates_for_missing_streams() {
     );
 }
 
-/// Counters on the wire begin again at 2^32, here in both directions at once.
+/// Counters on the wire wrap at 2^32, here in both directions at once.
 #[test]
 fn attack_31_more_than_four_gigabytes_on_a_stream() {
     const PIECE: usize = WINDOW as usize;

@@ -23,7 +23,7 @@ fn an_idle_driver_is_woken_once_for_many_writes() {
     }
     assert_eq!(wakes.take(), 1);
     assert!(run(&mut driver, &waker).is_pending());
-    assert_eq!(wakes.take(), 0, "all of it left in that round");
+    assert_eq!(wakes.take(), 0, "that round sent everything");
     assert_eq!(wire.ends(|ends| ends.output.len()), 8 + 8 + 500);
 }
 
@@ -100,7 +100,7 @@ fn a_busy_driver_lets_other_tasks_run() {
     assert_eq!(wakes.take(), 1);
 }
 
-/// The receive buffer is full, so that the peer's silence says nothing.
+/// The receive buffer is full, so the peer's silence does not count.
 #[test]
 fn a_transport_that_never_flushes_ends_the_session() {
     let config = Config::builder()

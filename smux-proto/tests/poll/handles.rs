@@ -1,4 +1,4 @@
-//! What keeps a session, and what only watches it.
+//! Which handles keep a session open, and which only watch it.
 
 use std::{
     collections::HashSet,
@@ -81,7 +81,7 @@ fn watching_for_the_peers_stop_does_not_keep_the_stream_open() {
     assert_eq!(stopped.poll(&mut cx), Poll::Ready(Ok(())));
 }
 
-/// In version 1 what is not accepted holds up everything once the receive buffer is full.
+/// In version 1 an unaccepted stream stalls the whole session once the receive buffer is full.
 #[test]
 fn refused_streams_do_not_hold_up_our_own() {
     let config = Config::builder()

@@ -1,7 +1,7 @@
-//! Code of others never runs under the session's lock: each kind of it uses the session here.
+//! Foreign code never runs under the session's lock: here each kind of it uses the session.
 //!
-//! A deadlock fails after a while. The user's clock is in `waits`, the subscriber of `tracing` in
-//! `tests/tracing.rs`.
+//! A deadlock fails by timeout. `waits` tests the user's clock, `tests/tracing.rs` the subscriber
+//! of `tracing`.
 
 use std::{
     error::Error,
@@ -29,7 +29,7 @@ fn must_end(what: &str, scenario: impl FnOnce() + Send + 'static) {
     assert_eq!(end, Ok(()), "{what} runs under the lock");
 }
 
-/// Takes the lock, as any use of a session does.
+/// Takes the lock, as every call on a session does.
 fn touch(session: &SessionHandle) {
     session.stream_count();
 }
@@ -72,7 +72,7 @@ impl fmt::Display for Foreign {
 
 impl Error for Foreign {}
 
-/// A payload that is copied at once, one that is copied into a batch, one that is not copied.
+/// Payloads that are copied when written, copied into a batch, and not copied.
 const SIZES: [usize; 3] = [100, 1000, 20_000];
 
 #[test]
@@ -181,7 +181,7 @@ fn transport_errors_are_formatted_and_dropped_outside_the_lock() {
                 let reason = session.close_reason().expect("it has ended");
                 let failed = matches!(reason, CloseReason::Transport(_));
                 assert_eq!(failed, !ended_before, "{reason}");
-                // A reason that the session keeps for others than the transport.
+                // The session keeps this reason for later calls too.
                 let _ = TransportError::new("text");
             });
         }
@@ -191,7 +191,7 @@ fn transport_errors_are_formatted_and_dropped_outside_the_lock() {
 /// A buffer that uses the session in every method.
 struct Buffer(SessionHandle, Vec<u8>);
 
-/// As of a vector.
+/// As a vector reports it.
 #[allow(unsafe_code, reason = "the trait is unsafe to implement")]
 unsafe impl BufMut for Buffer {
     fn remaining_mut(&self) -> usize {

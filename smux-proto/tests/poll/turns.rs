@@ -112,7 +112,7 @@ fn waiting_tasks_are_served_in_order_with_one_wake_up_each() {
             .collect();
         for turn in 0..waiting.len() {
             source.give(kind);
-            // From the last to the first: the order of polls does not matter.
+            // Polled from the last to the first: the order of polls does not matter.
             for (place, task) in waiting.iter_mut().enumerate().rev() {
                 let stream = task.go_on();
                 assert_eq!(stream.is_some(), place == turn, "{kind:?}: turn {turn}");
@@ -140,7 +140,7 @@ fn a_newcomer_does_not_overtake_waiting_tasks() {
     }
 }
 
-/// Before and after it is called, and from every place of the queue.
+/// Before and after its turn comes, and at every place in the queue.
 #[test]
 fn a_cancelled_waiter_passes_its_turn_on() {
     for kind in KINDS {

@@ -1,4 +1,4 @@
-//! How long things wait, when nothing else tells the session the time.
+//! Waiting times while no I/O tells the session the time.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::wire::{Count, Wire, now, run, server};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Neither a write that begins to wait nor a look at the counters waits for the driver.
+/// The start of a wait and the counters are exact even if the driver does not run.
 #[test]
 fn waits_are_timed_while_the_driver_is_idle() {
     let seconds = Arc::new(AtomicU64::new(0));
@@ -41,7 +41,7 @@ fn waits_are_timed_while_the_driver_is_idle() {
     assert_eq!(stream.stats().write_stall, Some(StallCause::StreamQueue));
 }
 
-/// A pause of reading ends when there is room, not when the peer sends again.
+/// A read pause ends when there is room, not when the peer sends again.
 #[test]
 fn the_peers_idle_time_does_not_count_as_a_read_pause() {
     const BUDGET: usize = 10_000;

@@ -94,7 +94,7 @@ fn the_end_wakes_all_waiting_tasks() {
     );
 }
 
-/// A waker that uses the session when it is woken or dropped, as a runtime's may that drops a task.
+/// A waker that uses the session when it is woken or dropped, as a runtime may by dropping a task.
 struct Reentrant {
     session: SessionHandle,
 }
@@ -146,7 +146,7 @@ fn wakers_are_woken_and_dropped_outside_the_lock() {
         drop(waker);
         wire.receive(Command::Syn, 3, b"");
         drop(driver);
-        done.send(session.close_reason()).expect("somebody waits");
+        done.send(session.close_reason()).expect("the test waits");
     });
     let reason = finished.recv_timeout(Duration::from_secs(60));
     assert_eq!(reason, Ok(Some(CloseReason::Aborted)));

@@ -31,7 +31,7 @@ fn failure() -> TransportError {
     TransportError::new("the cable is out")
 }
 
-/// Every call that can tell why the session ended tells the same.
+/// Every call that reports why the session ended returns this reason.
 fn assert_ended(harness: &mut Harness, id: StreamId, reason: &CloseReason) {
     let closed = StreamError::Closed(reason.clone());
     assert!(harness.session.is_closed());
@@ -70,7 +70,7 @@ fn a_close_sends_what_is_queued_and_no_fin() {
     assert!(harness.session.wants_shutdown());
     assert!(
         !harness.session.is_terminated(),
-        "the peer's last frames are still to be taken"
+        "the peer's last frames are still to be read"
     );
     assert_eq!(harness.events(), [Event::Closed]);
 }
@@ -157,7 +157,7 @@ fn a_second_close_changes_nothing() {
     assert_eq!(harness.events(), [Event::Closed]);
 }
 
-/// The FIN of a stream that was closed before leaves with the rest.
+/// The FIN of a stream that was closed before the session leaves with the queued data.
 #[test]
 fn a_close_sends_owed_fins() {
     let (mut harness, id) = server();
@@ -168,7 +168,7 @@ fn a_close_sends_owed_fins() {
     assert!(harness.session.wants_shutdown());
 }
 
-/// Also if the application finishes again, as it does who waits for the flush of a finish.
+/// Also if the application calls `finish` again, as waiting for its flush does.
 #[test]
 fn an_owed_fin_counts_as_sent_once_it_has_left() {
     let (mut harness, id) = server();

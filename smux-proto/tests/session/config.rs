@@ -211,7 +211,7 @@ fn initial_send_window_is_checked() {
     }
 }
 
-/// What was set stays set, and what was not follows the other settings.
+/// Values that were set stay; the others still follow from them.
 #[test]
 fn a_builder_from_a_configuration_keeps_what_was_set() {
     let set = Config::builder()
@@ -241,7 +241,7 @@ fn window_floor_is_checked() {
     assert_eq!(
         error(|c| c.max_stream_buffer(1)),
         None,
-        "a floor that nobody set gives way"
+        "a floor that was not set gives way"
     );
 }
 

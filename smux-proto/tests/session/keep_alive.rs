@@ -1,4 +1,4 @@
-//! When a session says that it is alive, and when it takes its peer for dead.
+//! When a session sends a keep-alive, and when it considers its peer dead.
 
 use std::{task::Poll, time::Duration};
 
@@ -23,7 +23,7 @@ fn seconds(seconds: u64) -> Duration {
 
 const MILLI: Duration = Duration::from_millis(1);
 
-// ------------------------------------------------------------------ telling the peer
+// ------------------------------------------------------------------ our keep-alives
 
 #[test]
 fn an_idle_session_sends_a_keep_alive_every_interval() {
@@ -83,7 +83,7 @@ fn keep_alives_do_not_pile_up_behind_a_blocked_transport() {
     harness.expect_only([nop()]);
 }
 
-// ------------------------------------------------------------------ missing the peer
+// ------------------------------------------------------------------ a silent peer
 
 #[test]
 fn a_silent_peer_is_declared_dead() {
@@ -178,8 +178,8 @@ fn the_whole_timeout_runs_again_after_a_pause() {
 
 // ------------------------------------------------------------------ a transport that takes nothing
 
-/// A peer that does not read for a while, as in version 1 with a stream that its application leaves
-/// unread, is alive as long as it is heard of.
+/// A peer that does not read for a while is alive as long as it sends. In version 1 it stops
+/// reading when its application leaves a stream unread.
 #[test]
 fn a_write_may_wait_while_the_peer_sends() {
     let mut harness = Harness::client(build(config()));
@@ -213,7 +213,7 @@ fn one_written_byte_is_progress() {
     assert_eq!(harness.reason(), CloseReason::WriteTimeout);
 }
 
-/// A peer that vanishes while we do not read either is missed by what we cannot send.
+/// While reading is paused, only a write without progress shows that the peer has vanished.
 #[test]
 fn a_stuck_write_is_noticed_with_a_full_receive_buffer() {
     let mut harness = stalled();
@@ -272,7 +272,7 @@ fn a_flush_may_wait_while_the_peer_sends() {
     assert!(!harness.session.is_closed());
 }
 
-/// Between two flushes that are slow the transport takes bytes, so a write under way is not stuck.
+/// The transport takes bytes between two slow flushes, so a write under way is not stuck.
 #[test]
 fn a_finished_flush_is_progress_of_a_write() {
     let mut harness = stalled();
@@ -341,7 +341,7 @@ fn a_clock_that_goes_back_stands_still() {
     assert!(!harness.session.is_closed());
 }
 
-/// Whatever the caller takes for the time.
+/// The caller may pass any time, even the largest.
 #[test]
 fn the_latest_possible_time_ends_a_session_by_timeout() {
     let mut harness = Harness::client(build(config()));

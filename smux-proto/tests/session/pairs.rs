@@ -1,4 +1,5 @@
-//! Two sessions and a connection between them: nothing is lost, nothing hangs, wherever it breaks.
+//! Two sessions and a connection between them: wherever it breaks, no data is lost and no call
+//! hangs.
 
 use std::{task::Poll, time::Duration};
 
@@ -26,7 +27,7 @@ fn configs() -> [Config; 3] {
     [Config::default(), v2, Config::v2()]
 }
 
-/// A narrow, slow connection that cuts everything.
+/// A narrow, slow connection that splits every read and write.
 fn narrow() -> Link {
     Link {
         capacity: 4_096,
@@ -207,7 +208,7 @@ fn idle_sessions_keep_each_other_alive() {
     }
 }
 
-/// A closing side waits for the other's end, so nothing that it sent is lost.
+/// A closing side waits for the peer's end, so none of its data is lost.
 #[test]
 fn data_written_before_close_arrives() {
     for config in configs() {
@@ -251,7 +252,7 @@ fn read(
     result
 }
 
-/// The connection dies at each byte of a conversation in turn.
+/// The connection dies at each byte of a conversation in turn; no data is invented.
 #[test]
 fn both_sides_end_wherever_the_connection_dies() {
     let script_len = 8 + 8 + 40 + 8;
@@ -313,7 +314,7 @@ fn dies(side: Side, at: u64, death: Death) {
             end.session.accept().map(|result| result.err()),
             Poll::Ready(reason.clone())
         );
-        // Where only writing failed, the end of the input is told apart.
+        // Where only writing failed, the end of the input has a reason of its own.
         let told = end.events.iter().filter(|event| **event == Event::Closed);
         let write_failed = matches!(reason, Some(CloseReason::Transport(_)));
         assert!((1..=1 + usize::from(write_failed)).contains(&told.count()));

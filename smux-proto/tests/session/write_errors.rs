@@ -1,4 +1,4 @@
-//! Writing fails, reading does not: what the peer sent is not lost with it.
+//! A write error does not stop reading: data that the peer sent is not lost.
 
 use std::{task::Poll, time::Duration};
 
@@ -162,7 +162,7 @@ fn no_frame_is_owed_after_a_write_error() {
     assert_eq!(harness.session.stats().windows_granted, 0);
 }
 
-/// A stream that is given up while nothing can be sent leaves no FIN behind that would keep it.
+/// An evicted stream owes no FIN while nothing can be sent, so the table does not keep it.
 #[test]
 fn a_closed_evicted_stream_leaves_the_table() {
     let limits = config(Version::V2)
@@ -245,7 +245,7 @@ fn a_write_error_after_the_end_changes_nothing() {
     assert_eq!(harness.events(), [Event::Closed]);
 }
 
-/// The update that says what was read is of no use any more, and the session's accounts stay right.
+/// Window updates can no longer be sent, but the windows stay accounted for.
 #[test]
 fn window_accounting_stays_right() {
     let mut harness = Harness::server(config(Version::V2).build().expect("valid"));

@@ -1,4 +1,4 @@
-//! Frames byte by byte: what is sent, what is taken, in whatever pieces it comes.
+//! Frames byte by byte: the bytes that are sent, and the bytes that are accepted in any pieces.
 
 use std::task::Poll;
 
@@ -103,7 +103,7 @@ fn bytes_of_an_incomplete_frame_can_be_read() {
     assert_eq!(harness.read(id), b"lo");
 }
 
-/// A sender counts a frame as sent when all of it is: an earlier acknowledgement is an error to Go.
+/// Go counts a frame as sent once all of it is: an earlier acknowledgement is an error there.
 #[test]
 fn bytes_of_an_incomplete_frame_are_not_acknowledged() {
     let mut harness = Harness::server(config(Version::V2));

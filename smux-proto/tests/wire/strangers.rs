@@ -15,7 +15,7 @@ fn servers() -> [Harness; 3] {
     .map(|config| Harness::server(config.build().expect("valid")))
 }
 
-/// The session is told of as little as one byte, and of all that one read gives.
+/// The session gets a single byte, or everything that one read returns.
 #[test]
 fn another_protocol_is_recognized_by_its_first_byte() {
     let strangers: [(&[u8], OtherProtocol, &str); 8] = [
@@ -79,7 +79,7 @@ fn the_other_version_is_an_error_at_its_first_byte() {
     }
 }
 
-/// Later, the same bytes are no greeting: the peer has lost its place, or the connection its bytes.
+/// Later, the same bytes are no greeting: the peer or the connection has lost some bytes.
 #[test]
 fn bytes_after_a_frame_are_not_taken_for_another_protocol() {
     let mut harness = Harness::server(Config::default());

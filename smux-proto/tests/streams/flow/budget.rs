@@ -1,4 +1,4 @@
-//! The receive budget: when input stops, and that what it counts is what is held.
+//! The receive budget: when input stops, and that it counts exactly the bytes that are held.
 
 use std::{task::Poll, time::Duration};
 
@@ -18,7 +18,7 @@ fn v1_with_budget(bytes: usize) -> (Harness, StreamId) {
     )
 }
 
-/// The numbers were measured with the reference: a frame may begin while one token is left.
+/// The numbers were measured with Go: a frame may begin while one byte of budget is left.
 #[test]
 fn a_frame_may_begin_while_one_byte_of_budget_is_left() {
     let (mut harness, id) = v1_with_budget(1_000);
@@ -85,7 +85,7 @@ fn pauses_are_counted_and_timed() {
     );
 }
 
-/// On whatever path received bytes go, what they took of the budget comes back.
+/// However received bytes are read or discarded, their budget is refunded.
 #[test]
 fn every_way_of_discarding_data_refunds_the_budget() {
     type Path = (&'static str, fn(&mut Harness, StreamId));

@@ -31,7 +31,10 @@ fn the_worst_stream_is_evicted_only_when_the_budget_is_used_up() {
     harness.peer_sends(data_frames(5, 400_000));
     let mut sent = 0;
     while harness.session.stats().streams_evicted == 0 {
-        assert!(sent <= 4_300_000, "nobody was given up after {sent} bytes");
+        assert!(
+            sent <= 4_300_000,
+            "no stream was evicted after {sent} bytes"
+        );
         harness.peer_sends([psh(7, counting(32_768))]);
         sent += 32_768;
     }
@@ -57,7 +60,7 @@ fn the_worst_stream_is_evicted_only_when_the_budget_is_used_up() {
     assert_eq!(buffered(&harness), 0);
 }
 
-/// The peer's reader would take a FIN after nothing for the end of what we sent.
+/// Without the written data, the peer's reader would take the FIN for the end of it.
 #[test]
 fn an_evicted_stream_sends_what_was_written_before_its_fin() {
     let config = config(Version::V2)
@@ -83,7 +86,7 @@ fn an_evicted_stream_sends_what_was_written_before_its_fin() {
     assert!(matches!(stream.poll_sent(), Poll::Ready(Ok(_))));
 }
 
-/// However many streams overrun, one frame looks at so many of them, and the session goes on.
+/// However many streams overrun, each frame checks a bounded number of them.
 #[test]
 fn thousands_of_overrunning_streams_do_not_stall_the_session() {
     const STREAMS: u32 = 2_000;

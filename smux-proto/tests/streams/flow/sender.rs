@@ -72,7 +72,7 @@ fn a_full_send_queue_blocks_writers_until_the_transport_takes_bytes() {
     assert_eq!(harness.try_write(two, &counting(500)), Poll::Ready(Ok(100)));
 }
 
-/// One update each, and what a writer that had 1000 bytes in flight may write after it.
+/// For each update: how much a writer with 1000 bytes in flight may write after it.
 #[test]
 fn an_update_sets_how_much_may_be_written() {
     let in_flight = 1_000;
@@ -140,8 +140,7 @@ fn an_update_sets_how_much_may_be_written() {
     }
 }
 
-/// Otherwise a credit of 2^31 or more would be negative to a program that counts as the reference
-/// does.
+/// A peer that counts as Go does would see a credit of 2^31 or more as negative.
 #[test]
 fn a_window_beyond_31_bits_counts_as_the_largest() {
     for window in [0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {

@@ -1,4 +1,4 @@
-//! Version 1: what a stream that is not read does to the others.
+//! Version 1: the effect of an unread stream on the others.
 
 use std::{task::Poll, time::Duration};
 
@@ -31,7 +31,7 @@ fn data(id: u32, from: usize, len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// A stream of the peer, and how much of its data was sent and read.
+/// A stream of the peer, with the number of bytes sent and read.
 struct Sender {
     id: StreamId,
     sent: usize,
@@ -118,7 +118,7 @@ fn other_streams_go_on_after_the_grace_period() {
     assert!(!is_stalled(&mut harness, &mut others));
     assert_eq!(harness.session.stats().streams_evicted, 1);
     assert_eq!(harness.session.poll_timeout(), None);
-    // The writer hears at once, and what it had written leaves.
+    // The writer fails at once; the data it had written leaves.
     let error = Poll::Ready(Err(StreamError::Evicted));
     assert_eq!(harness.try_write(unread.id, b"x"), error);
     harness.set_transport_room(None);
@@ -126,7 +126,7 @@ fn other_streams_go_on_after_the_grace_period() {
         harness.take_frames(),
         [psh(3, ", and this"), fin(3), fin(3)]
     );
-    // What the peer goes on sending there is skipped, however much; the others are served.
+    // Further data from the peer on that stream is skipped; the others are served.
     let late = psh(3, vec![0; 60_000]).encode(Version::V1);
     for _ in 0..100 {
         assert_eq!(harness.peer_sends_bytes(&late), Ok(late.len()));
@@ -136,7 +136,7 @@ fn other_streams_go_on_after_the_grace_period() {
         }
     }
     assert!(others.iter().all(|other| other.read == other.sent));
-    // The reader gets what had arrived, and then hears that it is not all.
+    // The reader gets the data that had arrived, and then an error.
     assert_eq!(unread.read(&mut harness), unread.sent);
     assert_eq!(harness.read_end(unread.id), error);
     harness.close(unread.id);
@@ -156,7 +156,7 @@ fn a_full_buffer_evicts_a_stream_that_was_slow_before_at_once() {
         "the buffer is not full"
     );
     while other.send(&mut harness, 60_000) && other.sent < 2 * BUDGET {}
-    // With the buffer full, the rest of what the transport has is still taken.
+    // With the buffer full, the rest of the transport's input is still taken.
     let frame = psh(5, data(5, other.sent, 1_000)).encode(Version::V1);
     assert_eq!(harness.peer_sends_bytes(&frame), Ok(frame.len()));
     other.sent += 1_000;
@@ -167,7 +167,7 @@ fn a_full_buffer_evicts_a_stream_that_was_slow_before_at_once() {
     assert_eq!(other.read(&mut harness), other.sent);
 }
 
-/// Reading down to the share begins the grace anew.
+/// Reading down to the share restarts the grace period.
 #[test]
 fn a_reader_that_catches_up_is_not_slow() {
     let (mut harness, mut unread, mut others) = crowd(EVICT);
@@ -199,7 +199,7 @@ fn a_stream_whose_data_is_complete_loses_nothing() {
     assert!(frames.contains(&psh(3, "thanks")), "{frames:?}");
 }
 
-/// However many streams a peer fills, what they hold is bounded.
+/// The memory of evicted streams is bounded, however many streams a peer fills.
 #[test]
 fn evicted_streams_hold_at_most_another_budget() {
     let mut harness = server(EVICT);

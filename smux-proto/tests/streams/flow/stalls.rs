@@ -1,4 +1,4 @@
-//! How long things wait, by cause, in the session's own time.
+//! Waiting times by cause, in the session's own time.
 
 use std::{task::Poll, time::Duration};
 
@@ -12,8 +12,7 @@ use super::{build, config, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A client of version 2 with streams whose windows of 10 bytes are written full, and a write waits
-/// on each.
+/// A client of version 2. Its streams have used up windows of 10 bytes, and a write waits on each.
 fn without_window<const N: usize>() -> (Harness, [StreamId; N]) {
     let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
     let ids = [(); N].map(|()| harness.open());
@@ -56,7 +55,7 @@ fn a_wait_for_the_peers_window_is_timed() {
     assert_eq!(stats.session_queue_stall_time, Duration::ZERO);
 }
 
-/// Times of several streams do not add up to more than has passed.
+/// The waits of several streams add up to no more than the time that has passed.
 #[test]
 fn concurrent_waits_are_timed_once() {
     let (mut harness, [..]) = without_window::<2>();
@@ -72,8 +71,7 @@ fn concurrent_waits_are_timed_once() {
     );
 }
 
-/// The session was not told the time while it idled, so the last time it knows is long ago when a
-/// write waits.
+/// An idle session is not told the time, so its last known time is long past when a write waits.
 #[test]
 fn the_time_before_a_write_waits_does_not_count() {
     let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
@@ -163,7 +161,7 @@ fn a_pause_of_reading_is_timed_while_it_lasts() {
     harness.read(id);
     harness.session.advance_time(6 * SECOND);
     assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
-    // There is room, and that nothing arrives is the peer's doing.
+    // There is room; the peer is just idle.
     harness.session.advance_time(3_600 * SECOND);
     harness.peer_sends([psh(3, counting(10))]);
     assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);

@@ -141,7 +141,7 @@ fn further_fins_are_counted() {
     harness.expect_only([fin(3)]);
 }
 
-/// What the peer would not have read is dropped, and does not count as sent.
+/// Data that the peer would not read is dropped, and does not count as sent.
 #[test]
 fn the_peers_stop_drops_unsent_data() {
     let (mut harness, id) = server_with_stream(Version::V1);

@@ -57,7 +57,7 @@ fn after_the_peers_fin_writing_goes_on() {
     }
 }
 
-/// The reference throws unread data away when the second of both FINs has passed.
+/// Go to 1.5.57 discards unread data once both FINs have passed.
 #[test]
 fn data_stays_readable_after_both_fins() {
     for version in BOTH {
@@ -115,7 +115,7 @@ fn without_half_close_a_close_is_one_fin() {
     harness.expect_only([fin(3)]);
 }
 
-/// It is not closed here, but neither counted nor in the way of others.
+/// Although it is not closed here, it takes no place of other streams.
 #[test]
 fn a_stream_finished_by_both_ends_and_read_is_not_counted() {
     for version in BOTH {

@@ -1,4 +1,4 @@
-//! Opening and accepting, and what is told about it.
+//! Opening and accepting, and the events they raise.
 
 use std::task::Poll;
 

@@ -1,4 +1,4 @@
-//! SYNs that open nothing, and frames that are of no use.
+//! SYNs that open no stream, and useless frames.
 
 use std::{task::Poll, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Streams on which the application reads no more.
+//! Streams that the application has stopped reading.
 
 use std::task::Poll;
 
@@ -40,7 +40,7 @@ fn the_rest_of_a_frame_is_dropped_too() {
     harness.expect_nothing();
 }
 
-/// A stream without a reader must not stop the others, as it would once the receive buffer is full.
+/// Without `stop_reading`, an unread stream would stop the others once the receive buffer is full.
 #[test]
 fn an_endless_sender_does_not_stall_other_streams() {
     for version in BOTH {
@@ -84,8 +84,8 @@ fn a_waiting_reader_is_woken() {
     assert_eq!(harness.events(), []);
 }
 
-/// The wire has one frame for "no more data" and none for "no more reading": that shows when the
-/// stream is closed.
+/// The wire has a frame for "no more data" but none for "no more reading", so the peer learns of
+/// it only when the stream is closed.
 #[test]
 fn the_peer_learns_of_it_when_the_stream_is_closed() {
     for version in BOTH {
