@@ -111,7 +111,7 @@ fn lengthening_the_read_timeout_lets_a_read_under_way_wait() {
             thread::scope(|scope| {
                 let reader = blocked(scope, || (&ours).read(&mut [0; 8]));
                 ours.set_read_timeout(after).expect("not zero");
-                // Longer than the reader was to wait at first.
+                // Longer than the reader's first timeout.
                 let longer = Some(Duration::from_millis(2200));
                 clock.set_read_timeout(longer).expect("not zero");
                 assert_elapsed(&(&clock).read(&mut [0]).expect_err("nothing there"));

@@ -107,7 +107,7 @@ async fn closing_drops_a_writer_that_ends_when_dropped() {
     assert_eq!(within(server.closed()).await, CloseReason::PeerNeverSpoke);
 }
 
-/// Whatever a write fails with.
+/// A transport whose writes fail.
 struct Broken;
 
 impl AsyncWrite for Broken {

@@ -203,8 +203,7 @@ async fn all_calls_return_the_same_reason_when_the_transport_ends() {
     let acceptor = tokio::spawn(async move { session.accept().await.map(drop) });
     let session = client.clone();
     let closed = tokio::spawn(async move { session.closed().await });
-    // The pipe holds less than what is queued, so all of them wait by the time that some of it has
-    // arrived.
+    // The pipe holds less than the queued data, so all calls wait once some of it has arrived.
     within(b.read_exact(&mut [0; 2000])).await.expect("read");
     // Inside a header.
     b.write_all(&[1, 2, 3]).await.expect("write");

@@ -287,7 +287,7 @@ async fn a_cancelled_write_has_queued_nothing() {
     let (client, server) = pair(&Config::v2());
     let (mut ours, mut theirs) = within(stream(&client, &server)).await;
     let mut written = 0;
-    // Until the window is full: then the write waits, and is dropped.
+    // Once the window is used up, the write waits and is dropped.
     while let Some(count) = tokio::select! {
         biased;
         count = ours.write(&[0; 10_000]) => Some(count.expect("write")),
@@ -301,7 +301,7 @@ async fn a_cancelled_write_has_queued_nothing() {
     assert_eq!(data.len(), written);
 }
 
-/// Once everything that may leave has left.
+/// Waits until all sendable data has left.
 async fn settled(session: &Session) {
     until(|| session.stats().send_queued == 0).await;
     tokio::task::yield_now().await;

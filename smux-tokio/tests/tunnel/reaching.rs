@@ -1,4 +1,4 @@
-//! How a client reaches its server, and what it says if it does not.
+//! How a client reaches its server, and what it logs if it cannot.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -76,7 +76,7 @@ async fn both_ends_of_kcp_log_that_their_settings_differ() {
     }
 }
 
-/// The system says so at once.
+/// The system reports it at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_kcp_a_missing_server_is_noticed_at_once() {
     let nothing = {

@@ -1,4 +1,4 @@
-//! What is logged of connections that are no clients, and of those beyond the limits.
+//! The log lines about connections that are not clients, and about those beyond the limits.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -36,7 +36,7 @@ async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_logged() {
     }
 }
 
-/// They may hold what users have sent, as those of kcptun's error correction do.
+/// They may hold users' data, as datagrams of kcptun's error correction do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_datagrams_are_logged_once_and_without_their_content() {
     const SECRET: &str = "a user's password";

@@ -117,7 +117,7 @@ fn a_peer_past_its_time_limit_is_killed() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("still runs after 10ms") && error.contains("LISTENING"),
+        error.contains("was still running after 10ms") && error.contains("LISTENING"),
         "{error}"
     );
 }

@@ -1,8 +1,8 @@
 //! The conformance suite: scenarios with blocking calls, written once and run by every
 //! implementation.
 //!
-//! * [`host`]: what an implementation has to show, and how to run the suite on a new one;
-//!   [`host_impl`] is most of it for an adapter whose methods have the usual names.
+//! * [`host`]: the interface that an implementation provides, and how to run the suite on a new
+//!   one; [`host_impl`] provides most of it for an adapter whose methods have the usual names.
 //! * [`scenarios`]: the scenarios, as functions of a [`Case`].
 //! * [`peer`]: a peer that speaks frames over any connection.
 //! * [`connection`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS
@@ -78,7 +78,7 @@ macro_rules! suite {
     };
 }
 
-/// As [`suite!`](crate::suite!), with those scenarios only to which the connection matters: for
+/// As [`suite!`](crate::suite!), with only the scenarios that depend on the connection: for
 /// further transports.
 #[macro_export]
 macro_rules! transport_suite {
@@ -100,8 +100,8 @@ macro_rules! transport_suite {
     };
 }
 
-/// As [`transport_suite!`](crate::transport_suite!), without what needs a connection that tells its
-/// peer that it ends.
+/// As [`transport_suite!`](crate::transport_suite!), without the scenarios in which the peer must
+/// notice the connection's end.
 #[macro_export]
 macro_rules! datagram_suite {
     ($module:ident, $host:expr) => {

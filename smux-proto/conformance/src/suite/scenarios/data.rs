@@ -38,8 +38,7 @@ pub fn echo_on_one_stream<H: Host>(case: &Case<H>) {
     );
 }
 
-/// Data that was written before the peer accepts, or even looks, is all there, with the end behind
-/// it.
+/// Data written before the peer accepts the stream is complete, and the end follows it.
 pub fn data_is_there_when_accepted<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let mut stream = ours.open().expect("opened");
