@@ -82,8 +82,8 @@ fn a_stream_is_logged_from_its_opening_to_its_end() {
     let expected = [
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream opened stream=3",
         "TRACE session{side=Client version=2}:stream{id=3}: smux: write waits stream=3 cause=peer_window",
-        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer sends no more stream=3",
-        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer reads no more stream=3",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer finished the stream stream=3",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer stopped reading the stream stream=3",
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream closed stream=3 unread=6 unsent=0",
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: close",
         "DEBUG session{side=Client version=2}: smux: session ended reason=session closed streams=0",
@@ -109,9 +109,9 @@ fn a_server_logs_accepted_and_refused_streams_with_the_cause() {
     let expected = [
         "DEBUG session{side=Server version=2}: smux: stream refused stream=5 because=\"accept_backlog\"",
         "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream accepted stream=3",
-        "DEBUG session{side=Server version=2}: smux: session drains streams=1",
+        "DEBUG session{side=Server version=2}: smux: session is draining streams=1",
         "DEBUG session{side=Server version=2}: smux: stream refused stream=7 because=\"draining or closed\"",
-        "WARN session{side=Server version=2}: smux: session ended by an error reason=transport failed: cable cut streams=1",
+        "WARN session{side=Server version=2}: smux: session failed reason=transport failed: cable cut streams=1",
     ];
     assert_eq!(lines[..expected.len()], expected);
 }
@@ -135,7 +135,7 @@ fn overrun() -> Harness {
 #[test]
 fn an_overrun_window_is_logged_below_warning_level() {
     let lines = log("smux=debug", || drop(overrun()));
-    let ended = "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream ended: the peer sent beyond its window into a full buffer stream=3";
+    let ended = "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream evicted: it held too much of a full receive buffer stream=3";
     assert!(lines.iter().any(|line| line == ended), "{lines:?}");
 }
 
@@ -150,7 +150,7 @@ fn warnings_name_the_fault_and_contain_no_data() {
         });
     });
     let expected = [
-        "WARN session{side=Server version=2}: smux: session ended by an error reason=peer sent UPD with length 7 streams=1",
+        "WARN session{side=Server version=2}: smux: session failed reason=peer sent UPD with length 7 streams=1",
         "ERROR session{side=Server version=2}: smux: close",
     ];
     assert_eq!(lines, expected);
