@@ -1,5 +1,5 @@
-//! What the conformance suite does not ask: TCP, sockets that do not shut, writers that take one
-//! slice, drivers.
+//! Cases beyond the conformance suite: TCP, sockets that cannot be shut, writers that take one
+//! slice, and drivers.
 
 use std::{
     future::Future,
@@ -35,7 +35,7 @@ const _: () = {
     check::<Driver<Memory>>();
 };
 
-/// Fails instead of hanging. Generous, since machines can be slow; nothing waits for it.
+/// Fails instead of hanging. The limit is generous, since machines can be slow.
 fn within<T>(future: impl Future<Output = T>) -> T {
     block_on(or(future, async {
         Timer::after(Duration::from_secs(60)).await;
@@ -43,7 +43,7 @@ fn within<T>(future: impl Future<Output = T>) -> T {
     }))
 }
 
-/// A wait that reaches this limit hangs.
+/// Without a close timeout, a close whose peer never ends hangs, and the test fails.
 fn no_close_timeout() -> Config {
     let builder = Config::builder().close_timeout(Duration::from_secs(3600));
     builder.build().expect("valid")
@@ -88,7 +88,7 @@ macro_rules! tcp_helpers {
                 assert_eq!(ours.peer_addr(), Some(address));
                 assert_eq!(theirs.peer_addr(), Some(peer));
 
-                // The server hears of it only if the client's socket is shut.
+                // The server notices only if the client's socket is shut.
                 assert_eq!(client.close().await, CloseReason::Local);
                 assert_eq!(server.closed().await, CloseReason::PeerClosed);
             });
@@ -136,7 +136,7 @@ fn dropping_the_driver_aborts_the_session() {
     assert!(within(session.open()).is_err());
 }
 
-/// Its writer has only what every writer has, and says what it was given.
+/// Its writer implements only the required methods, and records the length of each write.
 #[derive(Clone, Default)]
 struct OneSlice(Arc<Mutex<Vec<usize>>>);
 
@@ -187,12 +187,12 @@ fn a_writer_of_one_slice_gets_whole_frames() {
     }));
     let writes = io.0.lock().expect("no panic");
     assert_eq!(writes.iter().sum::<usize>(), 8 + 25 * 8 + 50_000);
-    // The first few writes tell. What follows are 25 payloads of a slice each, and their headers.
+    // The first few writes show it. Then follow 25 payloads of a slice each, and their headers.
     assert!(writes.len() < 10, "{writes:?}");
 }
 
-/// Takes all slices, except in its first write, which ends with the first slice as if there were no
-/// more room.
+/// Takes all slices, except in the first write, which takes only one, as if there were no more
+/// room.
 #[derive(Clone, Default)]
 struct Partial(OneSlice);
 
@@ -265,7 +265,7 @@ fn a_vectored_read_fills_one_buffer_after_the_other() {
         ours.write_all(b"hello world").await.expect("write");
         ours.close().await.expect("close");
         let (mut a, mut b, mut c) = ([0; 3], [0; 4], [0; 10]);
-        // All of it has arrived when the end has.
+        // Once the end has arrived, all data has.
         while !theirs.peer_finished() {
             yield_now().await;
         }
@@ -281,7 +281,7 @@ fn a_vectored_read_fills_one_buffer_after_the_other() {
 }
 
 #[test]
-fn copying_ends_with_the_peer_s_data() {
+fn copying_ends_with_the_peers_data() {
     let (client, server) = pair();
     within(async {
         let (mut ours, mut theirs) = stream(&client, &server).await;

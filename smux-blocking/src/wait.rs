@@ -199,7 +199,7 @@ impl TimedWaiter {
     /// Fails if the limit is zero, as the timeouts of [`std::net::TcpStream`] do.
     pub(crate) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         if limit.is_some_and(|limit| limit.is_zero()) {
-            let text = "a timeout of zero: use None for no timeout";
+            let text = "the timeout must be more than 0; None means no timeout";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let set_at = Some(Instant::now());

@@ -80,7 +80,7 @@ fn drain_lets_open_streams_end() {
 }
 
 #[test]
-fn everyone_gets_the_same_reason_when_the_transport_ends() {
+fn all_calls_return_the_same_reason_when_the_transport_ends() {
     within(|| {
         let (near, mut far) = common::tcp_pair();
         let (client, valve) = client_with_valve(near, &Config::default());

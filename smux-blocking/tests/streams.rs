@@ -87,7 +87,7 @@ fn echo_over_a_unix_socket() {
     });
 }
 
-/// A pipe cannot be shut, only closed, but each read ends since the other side closes too.
+/// A pipe can only be closed, not shut. Each read ends because the other side closes too.
 #[test]
 fn echo_over_a_pair_of_pipes() {
     within(|| {
@@ -226,7 +226,7 @@ fn shutting_down_ends_calls_under_way() {
             let byte_reader = blocked(scope, || ours.read_bytes(8));
             let writer = blocked(scope, || (&ours).write(b"more"));
             let clone = ours.try_clone().expect("clone");
-            // It goes on to wait until what was queued has left.
+            // It still waits until queued data has left.
             let shutdown = blocked(scope, move || clone.shutdown(Shutdown::Both));
             assert_eq!(reader.join().expect("no panic").expect("shut"), 0);
             assert!(
@@ -289,7 +289,7 @@ fn many_threads_wait_to_write_one_stream() {
             thread::scope(|scope| {
                 let write = || (&ours).write_all(&[1; EACH]);
                 let writers: Vec<_> = (0..3).map(|_| blocked(scope, write)).collect();
-                // Waits in the same place as they do.
+                // Waits on the same waker as the writers.
                 let flusher = blocked(scope, || (&ours).flush());
                 valve.open();
                 let theirs = server.accept().expect("accept");

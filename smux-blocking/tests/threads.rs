@@ -57,7 +57,7 @@ fn a_session_has_three_threads_that_sleep_and_end_with_it() {
     });
 }
 
-/// The thread's last act comes after the session's.
+/// Threads end a moment after their session.
 fn no_threads_left() {
     until("all threads have ended", || tasks::of_sessions().is_empty());
 }

@@ -16,7 +16,7 @@ const SHORT: Option<Duration> = Some(Duration::from_millis(50));
 const LONG: Option<Duration> = Some(Duration::from_secs(3600));
 
 #[test]
-fn a_read_that_timed_out_takes_nothing_with_it() {
+fn a_timed_out_read_loses_no_data() {
     within(|| {
         for config in configs() {
             let (client, server) = pair(&config);
@@ -81,7 +81,7 @@ fn a_timeout_of_zero_is_refused() {
 }
 
 #[test]
-fn a_read_timeout_that_is_shortened_ends_a_read_under_way() {
+fn shortening_the_read_timeout_ends_a_read_under_way() {
     within(|| {
         let (client, server) = pair(&Config::default());
         let (ours, _theirs) = stream(&client, &server);
@@ -100,7 +100,7 @@ fn a_read_timeout_that_is_shortened_ends_a_read_under_way() {
 }
 
 #[test]
-fn a_read_timeout_that_is_lengthened_lets_a_read_under_way_wait() {
+fn lengthening_the_read_timeout_lets_a_read_under_way_wait() {
     within(|| {
         let (client, server) = pair(&Config::default());
         let (ours, mut theirs) = stream(&client, &server);
@@ -111,7 +111,7 @@ fn a_read_timeout_that_is_lengthened_lets_a_read_under_way_wait() {
             thread::scope(|scope| {
                 let reader = blocked(scope, || (&ours).read(&mut [0; 8]));
                 ours.set_read_timeout(after).expect("not zero");
-                // Longer than the reader was to wait at first.
+                // Longer than the reader's first timeout.
                 let longer = Some(Duration::from_millis(2200));
                 clock.set_read_timeout(longer).expect("not zero");
                 assert_elapsed(&(&clock).read(&mut [0]).expect_err("nothing there"));
@@ -124,7 +124,7 @@ fn a_read_timeout_that_is_lengthened_lets_a_read_under_way_wait() {
 }
 
 #[test]
-fn a_write_that_timed_out_has_queued_nothing() {
+fn a_timed_out_write_has_queued_nothing() {
     within(|| {
         for config in configs() {
             let (client, server, valve) = pair_with_valve(&config);
@@ -140,7 +140,7 @@ fn a_write_that_timed_out_has_queued_nothing() {
 }
 
 #[test]
-fn a_write_timeout_that_is_shortened_ends_a_call_under_way() {
+fn shortening_the_write_timeout_ends_a_call_under_way() {
     within(|| {
         let (client, _server, valve) = pair_with_valve(&Config::default());
         let ours = client.open().expect("open");

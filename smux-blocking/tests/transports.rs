@@ -1,4 +1,4 @@
-//! What becomes of transports, good and bad.
+//! What a session does with its transport, good or bad.
 
 mod common;
 
@@ -24,7 +24,7 @@ fn keep_alive(interval: u64, timeout: u64) -> Config {
     config.build().expect("valid")
 }
 
-/// A transport of which tests see what becomes of it.
+/// Records what happens to a transport.
 #[derive(Clone, Default)]
 struct Probe {
     dropped: Arc<AtomicUsize>,
@@ -119,7 +119,7 @@ fn a_buffering_transport_is_flushed() {
     });
 }
 
-/// Gives nothing, until it is shut.
+/// Reads block until it is shut.
 struct Silent(Receiver<()>);
 
 impl Read for Silent {
@@ -131,7 +131,7 @@ impl Read for Silent {
     }
 }
 
-/// Gives a NOP now and then, so that the peer does not seem silent, until it is shut.
+/// Reads return a NOP now and then, so that the peer does not seem silent, until it is shut.
 struct Nops(Receiver<()>);
 
 impl Read for Nops {
@@ -160,7 +160,7 @@ impl Write for Stuck {
 }
 
 #[test]
-fn a_transport_that_takes_no_bytes_is_noticed_while_both_its_threads_are_blocked() {
+fn a_stuck_transport_is_noticed_while_both_its_threads_are_blocked() {
     within(|| {
         let (reader_open, reader_end) = mpsc::channel();
         let (writer_open, writer_end) = mpsc::channel();
@@ -227,7 +227,7 @@ fn a_transport_that_panics_ends_the_session() {
 }
 
 #[test]
-fn a_call_that_is_interrupted_is_tried_again() {
+fn an_interrupted_call_is_tried_again() {
     within(|| {
         /// Interrupted every other time.
         struct Interrupted<T>(T, bool);
@@ -274,7 +274,7 @@ fn a_call_that_is_interrupted_is_tried_again() {
     });
 }
 
-/// Does not return from the write of a bare header before it is told.
+/// Blocks in the write of a bare header until it is released.
 struct Late {
     writer: TcpStream,
     told: Receiver<()>,
@@ -284,7 +284,7 @@ impl Write for Late {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let count = self.writer.write(data)?;
         if data.len() == 8 {
-            // An error says the same: the sender is gone.
+            // An error means the same: the sender is gone.
             let _ = self.told.recv();
         }
         Ok(count)
@@ -296,7 +296,7 @@ impl Write for Late {
 }
 
 #[test]
-fn what_was_written_before_the_session_ended_counts_as_flushed() {
+fn data_written_before_the_session_ended_counts_as_flushed() {
     within(|| {
         let (near, mut far) = common::tcp_pair();
         let (tell, told) = mpsc::channel();

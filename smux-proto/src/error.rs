@@ -41,13 +41,15 @@ impl fmt::Display for CloseReason {
             Self::Local => f.write_str("session closed"),
             Self::Aborted => f.write_str("session aborted"),
             Self::PeerClosed => f.write_str("session closed by the peer"),
-            Self::PeerNeverSpoke => {
-                f.write_str("peer closed the connection before it sent anything")
-            }
+            Self::PeerNeverSpoke => f.write_str(
+                "peer closed the connection before sending anything: does it speak smux?",
+            ),
             Self::Truncated => f.write_str("transport ended inside a frame"),
             Self::Protocol(error) => error.fmt(f),
             Self::KeepAliveTimeout => f.write_str("peer was silent for the keep-alive timeout"),
-            Self::WriteTimeout => f.write_str("transport took no bytes for the keep-alive timeout"),
+            Self::WriteTimeout => {
+                f.write_str("transport made no progress for the keep-alive timeout")
+            }
             Self::Transport(error) => error.fmt(f),
         }
     }
@@ -142,10 +144,10 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("stream was finished here and takes no more data"),
-            Self::Stopped => f.write_str("stream was closed by the peer"),
+            Self::Stopped => f.write_str("peer closed the stream and reads no more"),
             Self::AcknowledgedTooMuch => f.write_str("peer acknowledged more than was sent"),
             Self::Evicted => {
-                f.write_str("stream ended here: it held too much of a full receive buffer")
+                f.write_str("stream evicted: it held too much of a full receive buffer")
             }
             Self::Closed(reason) => reason.fmt(f),
         }

@@ -95,10 +95,9 @@
 //!
 //! # More
 //!
-//! The [guide] has a page each on [embedding](guide::embedding) this crate, on
-//! [sizing](guide::sizing), on [closing](guide::closing), on [what no smux can do](guide::limits),
-//! and a table [from Go to Rust](guide::from_go). The example `event_loop` is a whole event loop on
-//! `mio`.
+//! The [guide] has pages on [embedding](guide::embedding) this crate, [sizing](guide::sizing),
+//! [closing](guide::closing), [what smux cannot do](guide::limits), and a table
+//! [from Go to Rust](guide::from_go). The example `event_loop` is a complete event loop on `mio`.
 //!
 //! # Features
 //!
@@ -112,22 +111,21 @@
 //! and how often and how long things waited, by cause. They are always there and cost a few
 //! additions per batch.
 //!
-//! With feature `tracing`, which needs no `std`, a session also tells
-//! [`tracing`](https://docs.rs/tracing) under the target `smux` what happens to it. Never payload,
-//! nothing per frame, and nothing is allocated without a subscriber.
+//! With feature `tracing`, which needs no `std`, a session also logs what happens to it with
+//! [`tracing`](https://docs.rs/tracing), under the target `smux`. It never logs payload or single
+//! frames, and allocates nothing without a subscriber.
 //!
 //! | level | what |
 //! |---|---|
 //! | `ERROR` | span `session` (side, version; in the poll layer also id, and peer if its address is known), in the span in which it was made; of this level so that it is there around warnings |
-//! | `WARN` | the session ended by an error, with the reason: once at most |
-//! | `DEBUG` | span `stream` (id), from opening or accepting until nothing is left of it |
-//! | `DEBUG` | the session drains, or ended in order; streams opened, accepted, closed, or refused and why; a stream ended since its peer overran its window; reading paused |
-//! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished or stopped a stream |
+//! | `WARN` | the session failed, with the reason: at most once |
+//! | `DEBUG` | span `stream` (id), from opening or accepting until the stream leaves the table |
+//! | `DEBUG` | the session is draining, or ended without an error; streams opened, accepted, closed, evicted, or refused and why; reading paused |
+//! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished a stream, or stopped reading it |
 //!
-//! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so
-//! in the adapters, this happens under the session's lock: a subscriber that is slow makes the
-//! session slow, and it must not use or drop anything of the session: even asking for its counters
-//! deadlocks.
+//! Events that a peer can trigger at will are logged at `DEBUG` or below. The poll layer, and so
+//! each adapter, logs under the session's lock: a slow subscriber slows the session down. A
+//! subscriber must not call or drop anything of the session; even reading its counters deadlocks.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

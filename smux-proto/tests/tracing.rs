@@ -1,4 +1,4 @@
-//! What a subscriber is shown of a session and its streams.
+//! What a subscriber sees of a session and its streams.
 
 use std::{
     io,
@@ -40,7 +40,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// What is logged while `act` runs, with what this filter lets through.
+/// The lines that this filter lets through while `act` runs.
 fn log(filter: &str, act: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry()
@@ -67,7 +67,7 @@ fn build(config: ConfigBuilder) -> Config {
 }
 
 #[test]
-fn a_stream_is_told_of_from_its_opening_to_its_end() {
+fn a_stream_is_logged_from_its_opening_to_its_end() {
     let lines = log("smux=trace", || {
         let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
         let id = harness.open();
@@ -82,8 +82,8 @@ fn a_stream_is_told_of_from_its_opening_to_its_end() {
     let expected = [
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream opened stream=3",
         "TRACE session{side=Client version=2}:stream{id=3}: smux: write waits stream=3 cause=peer_window",
-        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer sends no more stream=3",
-        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer reads no more stream=3",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer finished the stream stream=3",
+        "TRACE session{side=Client version=2}:stream{id=3}: smux: peer stopped reading the stream stream=3",
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: stream closed stream=3 unread=6 unsent=0",
         "DEBUG session{side=Client version=2}:stream{id=3}: smux: close",
         "DEBUG session{side=Client version=2}: smux: session ended reason=session closed streams=0",
@@ -93,7 +93,7 @@ fn a_stream_is_told_of_from_its_opening_to_its_end() {
 }
 
 #[test]
-fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
+fn a_server_logs_accepted_and_refused_streams_with_the_cause() {
     let lines = log("smux=debug", || {
         let detecting = config(Version::V1).detect_version(true).accept_backlog(1);
         let mut harness = Harness::server(build(detecting)).speaking(Version::V2);
@@ -109,14 +109,14 @@ fn a_server_tells_what_it_accepts_and_what_it_refuses_and_why() {
     let expected = [
         "DEBUG session{side=Server version=2}: smux: stream refused stream=5 because=\"accept_backlog\"",
         "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream accepted stream=3",
-        "DEBUG session{side=Server version=2}: smux: session drains streams=1",
+        "DEBUG session{side=Server version=2}: smux: session is draining streams=1",
         "DEBUG session{side=Server version=2}: smux: stream refused stream=7 because=\"draining or closed\"",
-        "WARN session{side=Server version=2}: smux: session ended by an error reason=transport failed: cable cut streams=1",
+        "WARN session{side=Server version=2}: smux: session failed reason=transport failed: cable cut streams=1",
     ];
     assert_eq!(lines[..expected.len()], expected);
 }
 
-/// A server with a stream that was ended since the peer had overrun its window.
+/// A server with a stream that was evicted because the peer had overrun its window.
 fn overrun() -> Harness {
     let small = config(Version::V2)
         .max_receive_buffer(300_000)
@@ -131,17 +131,17 @@ fn overrun() -> Harness {
     harness
 }
 
-/// A peer can do it again and again.
+/// A peer could fill the log with warnings.
 #[test]
-fn that_a_peer_overran_its_window_is_told_but_is_no_warning() {
+fn an_overrun_window_is_logged_below_warning_level() {
     let lines = log("smux=debug", || drop(overrun()));
-    let ended = "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream ended: the peer sent beyond its window into a full buffer stream=3";
+    let ended = "DEBUG session{side=Server version=2}:stream{id=3}: smux: stream evicted: it held too much of a full receive buffer stream=3";
     assert!(lines.iter().any(|line| line == ended), "{lines:?}");
 }
 
-/// With the filter that a service runs with: only what went wrong, and nothing of what was sent.
+/// A service's usual filter shows only faults, and never stream data.
 #[test]
-fn warnings_tell_what_went_wrong_and_never_data() {
+fn warnings_name_the_fault_and_contain_no_data() {
     let lines = log("smux=warn", || {
         let mut harness = overrun();
         harness.peer_breaks(&Frame {
@@ -150,14 +150,14 @@ fn warnings_tell_what_went_wrong_and_never_data() {
         });
     });
     let expected = [
-        "WARN session{side=Server version=2}: smux: session ended by an error reason=peer sent UPD with length 7 streams=1",
+        "WARN session{side=Server version=2}: smux: session failed reason=peer sent UPD with length 7 streams=1",
         "ERROR session{side=Server version=2}: smux: close",
     ];
     assert_eq!(lines, expected);
 }
 
 #[test]
-fn a_pause_of_reading_is_told_once() {
+fn a_read_pause_is_logged_once() {
     let lines = log("smux=debug", || {
         let small = config(Version::V1)
             .max_receive_buffer(10)

@@ -19,7 +19,7 @@ async fn poll_once<F: Future>(future: &mut std::pin::Pin<&mut F>) -> Poll<F::Out
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// The reason of the session's end that an I/O error holds.
+/// The session's close reason inside an I/O error.
 fn reason(error: &io::Error) -> CloseReason {
     let source = error.get_ref();
     match source.and_then(|source| source.downcast_ref()) {
@@ -28,9 +28,9 @@ fn reason(error: &io::Error) -> CloseReason {
     }
 }
 
-/// A write that was dropped before it was ready has queued nothing, and the next one is not hurt.
+/// A write that was dropped before it was ready has queued nothing, and does not affect the next.
 #[tokio::test]
-async fn attack_33_writes_are_given_up_while_they_wait() {
+async fn attack_33_writes_are_cancelled_while_they_wait() {
     let config = Config::v2().to_builder().max_stream_send_queue(1_000);
     let (client, server) = pair(&config.build().expect("valid"));
     within(async {
@@ -69,7 +69,7 @@ async fn attack_34_the_transport_miscounts_what_it_wrote() {
     }
 }
 
-/// Both write as fast as they can over a connection that holds next to nothing, and read in turns.
+/// Both sides write at full speed over a connection that holds almost nothing, and read in turns.
 #[tokio::test]
 async fn attack_35_both_sides_write_and_read_in_turns() {
     const TOTAL: usize = 300_000;
@@ -99,8 +99,7 @@ async fn attack_35_both_sides_write_and_read_in_turns() {
     .await;
 }
 
-/// Without a runtime, on another thread, while a panic unwinds: dropping does not panic and needs
-/// nothing.
+/// Dropping needs no runtime and never panics: on another thread, or while a panic unwinds.
 #[test]
 fn attack_46_handles_are_dropped_anywhere() {
     let runtime = runtime::Builder::new_current_thread()
@@ -168,8 +167,8 @@ async fn attack_47_the_end_of_the_session_ends_all_waiting_calls() {
 
 // ------------------------------------------------------------------ death at every byte
 
-/// Carries bytes between two transports, of one direction only so many or until `end`; then both
-/// are cut.
+/// Carries `cut` bytes of one direction between two transports, or until `end`; then cuts both
+/// directions.
 async fn carry_until(cut: usize, end: &Notify, from: DuplexStream, to: DuplexStream) {
     let ((from_reads, mut from_writes), (mut to_reads, mut to_writes)) = (split(from), split(to));
     let mut limited = from_reads.take(cut as u64);
@@ -194,7 +193,8 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()>
     Ok(())
 }
 
-/// Everything that waits at one end: what it came to. `asked`: the conversation is over.
+/// Returns the results of all waiting calls at the client. `asked` signals that the conversation
+/// is over.
 async fn client_side(client: Session, asked: &Notify) -> Vec<io::Result<()>> {
     let (mut asking, mut waiting) = (JoinSet::new(), JoinSet::new());
     let session = client.clone();
@@ -238,7 +238,7 @@ async fn server_side(server: Session) -> Vec<io::Result<()>> {
     ends
 }
 
-/// Every error names the one reason of its session; calls that needed no more from it ended well.
+/// Every error holds the session's one reason; calls that needed nothing more succeeded.
 fn assert_one_reason(cut: usize, session: &Session, ends: &[io::Result<()>]) {
     let expected = session.close_reason().expect("it has ended");
     assert_ne!(

@@ -1,4 +1,4 @@
-//! What tasks that always have something to write get of one session.
+//! The shares of one session that constantly writing tasks get.
 
 mod common;
 
@@ -10,15 +10,14 @@ use tokio::{
 };
 
 const STREAMS: usize = 10;
-/// What the transport holds. What arrives before as much has arrived was written before all of them
-/// had begun.
+/// The transport's capacity. The first bytes, up to this many, were written before all tasks had
+/// begun.
 const IN_FLIGHT: usize = 16 << 20;
-/// Counted after that.
+/// Bytes counted after those.
 const TOTAL: u64 = 64 << 20;
 
 /// A task that writes little at a time uses up its runtime budget long before its stream's turn is
-/// over. It is then held back until no other task can run. It must not be the driver that goes on
-/// meanwhile.
+/// over, and is then held back until no other task can run. Meanwhile the driver must not go on.
 #[tokio::test]
 async fn small_writes_get_as_many_bytes_as_large_ones() {
     // Windows that cannot grow: here the sender alone decides on the shares.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 #[test]
-fn a_session_runs_on_a_runtime_of_choice() {
+fn a_session_runs_on_the_given_runtime() {
     let (apart, ours) = (
         Runtime::new().expect("runtime"),
         Runtime::new().expect("runtime"),
@@ -39,7 +39,7 @@ fn a_session_runs_on_a_runtime_of_choice() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_kernel_holds_little_that_it_has_not_sent() {
+async fn the_kernel_holds_little_unsent_data() {
     use smux_tokio::TcpOptions;
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
@@ -107,7 +107,7 @@ async fn closing_drops_a_writer_that_ends_when_dropped() {
     assert_eq!(within(server.closed()).await, CloseReason::PeerNeverSpoke);
 }
 
-/// Whatever a write fails with.
+/// A transport whose writes fail.
 struct Broken;
 
 impl AsyncWrite for Broken {
@@ -126,7 +126,7 @@ impl AsyncWrite for Broken {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn errors_lead_to_the_error_of_the_transport() {
+async fn errors_lead_to_the_transports_error() {
     let (input, _peer) = duplex(10);
     let session = Session::client(join(input, Broken), Config::v2());
     let mut stream = session.open().await.expect("open");
@@ -146,7 +146,7 @@ async fn errors_lead_to_the_error_of_the_transport() {
 }
 
 #[tokio::test]
-async fn a_task_that_watches_does_not_keep_the_session() {
+async fn a_watching_task_does_not_keep_the_session_open() {
     let (client, server) = pair(&Config::v2());
     let weak = client.downgrade();
     let watching = tokio::spawn(client.on_closed());

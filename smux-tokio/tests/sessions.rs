@@ -32,7 +32,7 @@ async fn a_buffering_transport_is_flushed_when_nothing_is_left_to_send() {
 }
 
 #[tokio::test]
-async fn flush_waits_for_the_transport_s_flush() {
+async fn flush_waits_for_the_transport_to_flush() {
     let (a, mut b) = duplex(64 * 1024);
     let probe = Probe::default();
     let client = Session::client(probe.around(a), Config::default());
@@ -183,7 +183,7 @@ async fn drain_ends_at_its_limit() {
 }
 
 #[tokio::test]
-async fn everyone_gets_the_same_reason_when_the_transport_ends() {
+async fn all_calls_return_the_same_reason_when_the_transport_ends() {
     let (a, mut b) = duplex(1024);
     let config = Config::default();
     let client = Session::client(a, config);
@@ -203,8 +203,7 @@ async fn everyone_gets_the_same_reason_when_the_transport_ends() {
     let acceptor = tokio::spawn(async move { session.accept().await.map(drop) });
     let session = client.clone();
     let closed = tokio::spawn(async move { session.closed().await });
-    // The pipe holds less than what is queued, so all of them wait by the time that some of it has
-    // arrived.
+    // The pipe holds less than the queued data, so all calls wait once some of it has arrived.
     within(b.read_exact(&mut [0; 2000])).await.expect("read");
     // Inside a header.
     b.write_all(&[1, 2, 3]).await.expect("write");

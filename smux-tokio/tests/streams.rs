@@ -92,7 +92,7 @@ async fn echo_on_many_threads() {
 }
 
 #[tokio::test]
-async fn other_transports_have_the_addresses_that_they_are_given() {
+async fn other_transports_report_the_addresses_they_were_given() {
     let (client, server) = pair(&Config::default());
     assert_eq!((client.local_addr(), client.peer_addr()), (None, None));
     let local = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
@@ -263,7 +263,7 @@ fn streams_are_dropped_outside_of_a_runtime() {
 }
 
 #[tokio::test]
-async fn a_cancelled_accept_takes_no_stream_and_no_wake_up_with_it() {
+async fn a_cancelled_accept_loses_no_stream_and_no_wake_up() {
     let (client, server) = pair(&Config::default());
     let mut first = Box::pin(server.accept());
     let second = {
@@ -287,7 +287,7 @@ async fn a_cancelled_write_has_queued_nothing() {
     let (client, server) = pair(&Config::v2());
     let (mut ours, mut theirs) = within(stream(&client, &server)).await;
     let mut written = 0;
-    // Until the window is full: then the write waits, and is dropped.
+    // Once the window is used up, the write waits and is dropped.
     while let Some(count) = tokio::select! {
         biased;
         count = ours.write(&[0; 10_000]) => Some(count.expect("write")),
@@ -301,7 +301,7 @@ async fn a_cancelled_write_has_queued_nothing() {
     assert_eq!(data.len(), written);
 }
 
-/// Once everything that may leave has left.
+/// Waits until all sendable data has left.
 async fn settled(session: &Session) {
     until(|| session.stats().send_queued == 0).await;
     tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers that the tests of this crate share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 use smux_blocking::{Config, Parts, Session, Stream, TimeoutElapsed};
 
-/// Generous, since machines can be slow; nothing waits for it.
+/// The longest that a test may wait. Generous, since machines can be slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Fails instead of hanging.
@@ -27,12 +27,12 @@ pub(crate) fn within<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'stati
         Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(RecvTimeoutError::Disconnected) => match thread.join() {
             Err(panic) => panic::resume_unwind(panic),
-            Ok(_) => unreachable!("it sends before it ends"),
+            Ok(_) => unreachable!("the thread sends before it ends"),
         },
     }
 }
 
-/// Waits for what nothing tells of.
+/// Waits for a condition that raises no event.
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
@@ -106,7 +106,7 @@ pub(crate) struct Valve {
 enum State {
     #[default]
     Shut,
-    /// Shut, and a write waits.
+    /// Shut, with a write waiting.
     Waiting,
     Open,
     Broken,
@@ -122,8 +122,8 @@ impl Valve {
         self.changed.notify_all();
     }
 
-    /// Writes until the stream takes no more, and tells how much it took. The timeout is left as it
-    /// was.
+    /// Writes until the stream takes no more. Returns the number of bytes taken, and restores the
+    /// timeout.
     pub(crate) fn fill(&self, mut stream: &Stream) -> usize {
         let timeout = stream.write_timeout();
         let quickly = Some(Duration::from_millis(50));
@@ -139,7 +139,7 @@ impl Valve {
             written
         };
         let mut written = fill();
-        // Once the session's writer is held, nothing makes room any more.
+        // Once the session's writer is blocked, no room is freed any more.
         until("the writer waits", || {
             *self.state.lock().expect("no panic") == State::Waiting
         });
@@ -181,7 +181,7 @@ pub(crate) fn assert_elapsed(error: &io::Error) {
     assert!(inner.is::<TimeoutElapsed>(), "{error:?}");
 }
 
-/// Runs `act` on a thread, and returns once that thread sleeps: in `act`, as it does nothing else.
+/// Runs `act` on a thread, and returns once that thread sleeps, which it does only in `act`.
 pub(crate) fn blocked<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     act: impl FnOnce() -> T + Send + 'scope,
@@ -230,7 +230,7 @@ pub(crate) mod tasks {
             .collect()
     }
 
-    /// How often a thread has gone to sleep or was put aside.
+    /// How often a thread has gone to sleep or was preempted.
     pub(crate) fn switches(task: &Path) -> u64 {
         let status = fs::read_to_string(task.join("status")).expect("a live thread");
         status
@@ -252,8 +252,8 @@ pub(crate) mod tasks {
     }
 }
 
-/// Elsewhere it is unknown whether a thread sleeps. Tests then check the same, in either order of
-/// the threads.
+/// Other systems do not show whether a thread sleeps. There the threads run in either order, and
+/// tests check the same.
 #[cfg(not(target_os = "linux"))]
 pub(crate) mod tasks {
     pub(crate) fn own_id() -> String {

@@ -108,11 +108,11 @@ pub fn counting(len: usize) -> Vec<u8> {
     (0..251).cycle().take(len).collect()
 }
 
-/// Takes one frame off the front, with its version byte; `None` if it is not there whole.
+/// Splits one frame off the front, with its version byte; `None` if it is incomplete.
 ///
 /// # Panics
 ///
-/// On a version or command that does not exist.
+/// On an unknown version or command.
 pub fn decode(bytes: &[u8]) -> Option<(u8, Frame, &[u8])> {
     let (&[version, command, l0, l1, i0, i1, i2, i3], rest) =
         bytes.split_first_chunk::<HEADER>()?;

@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their input. Any input is allowed; what must not be, panics.
+//! The bodies of the fuzz targets. They accept any input, and panic if a session misbehaves.
 
 mod frames;
 mod output;
@@ -23,10 +23,10 @@ use crate::{
 
 // ------------------------------------------------------------------ bytes
 
-/// Input of [`raw_bytes`]: four bytes that say to whom and how, then what comes from the transport.
+/// Input of [`raw_bytes`]: four bytes choose the session and the cuts, the rest is its input.
 pub const RAW_BYTES_HEADER: usize = 4;
 
-/// Any bytes, to a session of any role and version: cut in any pieces, they do the same.
+/// Feeds any bytes to a session of any role and version: their effect does not depend on the cuts.
 pub fn raw_bytes(data: &[u8]) {
     let Some((&[role, limits, first, second], input)) =
         data.split_first_chunk::<RAW_BYTES_HEADER>()
@@ -61,12 +61,11 @@ pub fn raw_bytes(data: &[u8]) {
     );
 }
 
-/// A session does the same with bytes in one piece as with pieces of these lengths, again and
-/// again.
+/// Bytes have the same effect in one piece as in pieces of these lengths, repeated.
 ///
 /// # Panics
 ///
-/// If it does not.
+/// If the effects differ.
 pub fn same_in_pieces(session: impl Fn() -> Session, bytes: &[u8], lengths: &[usize]) {
     let whole = observe(session(), bytes, &[usize::MAX]);
     let pieces = observe(session(), bytes, lengths);
@@ -79,7 +78,7 @@ pub fn same_in_pieces(session: impl Fn() -> Session, bytes: &[u8], lengths: &[us
 /// A stream, what was read of it, and how it read when nothing was left.
 type StreamSeen = (StreamId, Vec<u8>, Poll<Result<usize, StreamError>>);
 
-/// All that can be seen of a session.
+/// Everything observable about a session.
 #[derive(Debug, Default, PartialEq)]
 struct Observed {
     events: Vec<Event>,
@@ -120,7 +119,7 @@ fn observe(mut session: Session, bytes: &[u8], lengths: &[usize]) -> Observed {
     seen.reason = session.close_reason().cloned();
     serve(&mut session, &mut streams, &mut seen);
     seen.stats = session.stats();
-    // Up to the pieces depends only how much is counted of an input that is wrong.
+    // The pieces may change only how much of a malformed input is counted.
     if seen.reason.is_some() {
         seen.stats.bytes_received = 0;
     }
@@ -159,7 +158,7 @@ fn serve(session: &mut Session, streams: &mut Vec<StreamId>, seen: &mut Observed
         let end = stream.read(&mut [0]);
         assert!(
             !matches!(end, Poll::Ready(Ok(1))),
-            "more than was said to be unread"
+            "more than `unread` reported"
         );
         // Its outcome shows in the output and the statistics.
         let _ = stream.write(b"answer");

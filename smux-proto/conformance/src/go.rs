@@ -2,7 +2,7 @@
 //! of a TCP connection.
 //!
 //! [`GoPeer::start`] builds the program in `go/` with one [`Release`] of the Go module and runs it
-//! in one [`Mode`]. What opener and acceptor say to each other on a stream is in [`request`].
+//! in one [`Mode`]. [`request`] defines what opener and acceptor send each other on a stream.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -84,8 +84,8 @@ impl Release {
         self == Self::V1_5_53
     }
 
-    /// Whether, in version 2, it does not wait for a window once it has seen our FIN, but fails:
-    /// what it says after our FIN must fit the window that it has by then.
+    /// Whether, in version 2, its writes fail instead of waiting for a window once it has seen our
+    /// FIN: its data after our FIN must fit the window that it has by then.
     #[must_use]
     pub fn needs_window_after_fin(self) -> bool {
         matches!(self, Self::V1_5_27 | Self::V1_5_16)

@@ -46,8 +46,8 @@ impl Harness {
         Self::new(Session::client(config, SEED, Duration::ZERO), version)
     }
 
-    /// A server under test. If it detects the version, tell with [`speaking`](Self::speaking) which
-    /// one the peer uses.
+    /// A server under test. If it detects the version, set the peer's with
+    /// [`speaking`](Self::speaking).
     pub fn server(config: Config) -> Self {
         let version = config.version();
         Self::new(Session::server(config, SEED, Duration::ZERO), version)
@@ -86,7 +86,7 @@ impl Harness {
     ///
     /// # Panics
     ///
-    /// If the session does not take all of it, or calls it a protocol error.
+    /// If the session does not take all of it, or returns a protocol error.
     pub fn peer_sends(&mut self, frames: impl IntoIterator<Item = Frame>) {
         for frame in frames {
             let bytes = frame.encode(self.version);
@@ -104,10 +104,10 @@ impl Harness {
     ///
     /// # Panics
     ///
-    /// If the session does not object.
+    /// If the session returns no protocol error.
     pub fn peer_breaks(&mut self, frame: &Frame) -> ProtocolError {
         self.peer_sends_bytes(&frame.encode(self.version))
-            .expect_err("the session objects to the frame")
+            .expect_err("the frame breaks the protocol")
     }
 
     /// The peer ends its direction of the transport.
@@ -196,7 +196,7 @@ impl Harness {
             fired += 1;
             assert!(
                 fired < 10_000,
-                "the timers do not come to rest: next at {due:?}, now {:?}",
+                "timers stay due: next at {due:?}, now {:?}",
                 self.now
             );
         }

@@ -1,19 +1,18 @@
-//! What the implementations of this workspace are tested with.
+//! Test tools for the implementations of this workspace.
 //!
 //! * [`frame`]: frames as bytes, encoded and decoded independently of the code under test.
 //! * [`harness`]: one [`Session`](smux_proto::Session) against a peer that speaks raw frames, in
 //!   virtual time, so that a test reads as a packet trace.
 //! * [`pair`]: two sessions, joined by [`pipe`]s that delay, cut, fill up and die.
-//! * [`long_link`]: two ends and a link of some rate and round trip, for amounts of data that
-//!   count.
+//! * [`long_link`]: two ends and a link with a rate and a round trip, for large transfers.
 //! * [`go`]: live peers of five releases of the Go implementation.
-//! * [`pattern`]: data whose every byte tells where it belongs.
-//! * [`mod@suite`]: the scenarios that every implementation runs, and what it takes to run them.
+//! * [`pattern`]: data in which a lost or moved byte shows.
+//! * [`mod@suite`]: the scenarios that every implementation runs, and how to run them.
 //! * [`trace`]: packet traces and odd inputs recorded with the Go implementation.
 //! * [`world`]: a [pair](mod@pair) with an application at each end, checked against a [`model`]
 //!   after every step; driven by a seed ([`simulation`]) or by a fuzzer ([`fuzz`]).
 //!
-//! Everything here is for tests: what is not as it should be panics with a message.
+//! Everything here is for tests: a violated expectation panics with a message.
 
 pub mod frame;
 pub mod fuzz;

@@ -1,4 +1,4 @@
-//! A link of some rate and round trip in virtual time, for amounts of data that count.
+//! A link with a rate and a round trip, in virtual time, for large transfers.
 //!
 //! Unlike a [`Pair`](crate::pair::Pair) it neither cuts nor fails: it carries whole batches, and
 //! goes from event to event.
@@ -17,16 +17,16 @@ use smux_proto::{Config, Event, Session, StreamId, Transmit};
 
 pub use go_like::GoLike;
 
-/// Bytes that a line holds back before they are on their way, as a socket's buffer does.
+/// Bytes that wait to leave, as in a socket's send buffer.
 const UNSENT: usize = 64 << 10;
 /// The largest read of an application.
 const READ: usize = 64 << 10;
 /// Time between two reads of an application that reads so many bytes a second.
 const SLOW_READS: Duration = Duration::from_millis(5);
 
-/// What sits at one end of the link.
+/// One end of the link.
 pub trait End {
-    /// Does what the application has to do at this time.
+    /// Lets the application act at this time.
     fn act(&mut self, now: Duration);
 
     /// Appends some bytes to send to `out`, if there are any.
@@ -35,7 +35,7 @@ pub trait End {
     /// Takes bytes that have arrived; returns how many.
     fn input(&mut self, now: Duration, data: &[u8]) -> usize;
 
-    /// When the application has something to do although nothing arrives.
+    /// When the application acts even if nothing arrives.
     fn next_act(&self, now: Duration) -> Option<Duration>;
 }
 
@@ -67,7 +67,7 @@ impl Line {
 /// Two ends and the link between them.
 #[derive(Debug)]
 pub struct LongLink<A, B> {
-    /// The end that most of the data comes from, if there is one.
+    /// The end that sends most of the data, if either does.
     pub sender: A,
     /// The other end.
     pub receiver: B,
@@ -181,7 +181,7 @@ fn deliver(line: &mut Line, end: &mut impl End, now: Duration) -> bool {
     taken > 0
 }
 
-/// A session of ours, with an application that does what the session's events call for.
+/// One of our sessions, with an application that follows its events.
 pub struct Node {
     /// The session.
     pub session: Session,
@@ -249,8 +249,8 @@ impl Node {
         self.writable.push(id);
     }
 
-    /// Reads a stream, as fast as data comes or with so many bytes a second. Those that the peer
-    /// opens are read without asking, as fast as data comes.
+    /// Reads a stream, as fast as data arrives or at this many bytes a second. Streams that the
+    /// peer opens are read as fast as data arrives, without this call.
     pub fn read(&mut self, id: StreamId, rate: Option<u64>, now: Duration) {
         let sink = Sink {
             read: 0,

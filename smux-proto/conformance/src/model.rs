@@ -1,4 +1,4 @@
-//! What the applications at both ends of some streams may see: each direction is a queue of bytes.
+//! What applications at both ends of a stream may observe: each direction is a queue of bytes.
 //!
 //! The bytes of a direction are a [`Pattern`], so that a queue is two counters: how much was
 //! written and how much was read.
@@ -14,9 +14,9 @@ use crate::pattern::Pattern;
 pub struct View {
     /// Opened or accepted, and not closed.
     pub held: bool,
-    /// Closed by the application: whatever arrives is lost, and rightly so.
+    /// Closed by the application: data that arrives is discarded.
     pub closed: bool,
-    /// Reads no more: whatever arrives is lost, and rightly so.
+    /// Reading has stopped: data that arrives is discarded.
     pub deaf: bool,
     /// Writes no more: finished or closed.
     pub finished: bool,
@@ -26,7 +26,7 @@ pub struct View {
     pub read: u64,
     /// Read to the end of the stream.
     pub ended: bool,
-    /// Was told to wait, and nothing has happened since.
+    /// A call was pending, and no event has followed yet.
     pub waits: Waits,
 }
 
@@ -105,7 +105,7 @@ impl Model {
         view.held = true;
     }
 
-    /// The next bytes that the application on this side writes.
+    /// Returns the next bytes for the application on this side to write.
     pub fn next(&mut self, side: Side, id: StreamId, length: usize) -> Vec<u8> {
         let mut data = vec![0; length];
         pattern(side, id).fill(self.view(side, id).written, &mut data);
@@ -120,10 +120,7 @@ impl Model {
     pub fn note_read(&mut self, side: Side, id: StreamId, data: &[u8]) {
         let from = self.view(other(side), id).written;
         let view = self.view(side, id);
-        assert!(
-            !view.ended,
-            "{side:?} reads on behind the end of stream {id}"
-        );
+        assert!(!view.ended, "{side:?} reads beyond the end of stream {id}");
         let check = pattern(other(side), id).check(view.read, data);
         assert_eq!(check, Ok(()), "{side:?}, stream {id}");
         view.read += data.len() as u64;
@@ -142,7 +139,7 @@ impl Model {
         let peer = self.view(other(side), id).clone();
         let view = self.view(side, id);
         view.ended = true;
-        // A stream that the other application never got was refused for it: nothing was written.
+        // A stream that the other application never got was refused: nothing was written.
         let refused = !(peer.held || peer.closed);
         assert!(
             peer.finished || refused,
@@ -150,7 +147,7 @@ impl Model {
         );
         assert_eq!(
             view.read, peer.written,
-            "{side:?}: stream {id} was cut without a word"
+            "{side:?}: stream {id} was cut off without an error"
         );
     }
 }

@@ -8,7 +8,7 @@ use smux_proto::{Config, Event, Session, Side, StreamId, Transmit, TransportErro
 
 use crate::pipe::{Death, Link, Pipe};
 
-/// Steps after which [`Pair::drive`] says that the sessions talk for ever.
+/// Steps after which [`Pair::drive`] gives up: the sessions never come to rest.
 const MAX_STEPS: usize = 2_000_000;
 
 /// One session with its side of the transport.
@@ -77,7 +77,7 @@ impl End {
         }
     }
 
-    /// Now and then, as a session's driver may.
+    /// Changes the batch size now and then, as a session's driver may.
     pub(crate) fn change_batch_size(&mut self, rng: &mut Rng) {
         if rng.u8(..16) == 0 {
             let sizes = [0, 1, 100, 5_000, 61_440, 245_760];
@@ -168,7 +168,7 @@ impl End {
 
 /// A client and a server.
 ///
-/// Nothing happens but in [`step`](Self::step) and the methods that call it.
+/// Only [`step`](Self::step) and the methods that call it make anything happen.
 ///
 /// ```
 /// use smux_conformance::pair::Pair;

@@ -1,26 +1,27 @@
-//! Stream content that shows where it was damaged.
+//! Stream content in which damage shows, with its place.
 
 use std::{error::Error, fmt};
 
-/// An odd factor makes the multiplication reversible: no two blocks, of one stream or of two, are
-/// alike. That this one is 2^64 divided by the golden ratio spreads neighbours far apart.
+/// An odd factor makes the multiplication reversible, so no two blocks of any streams are equal.
+/// This one, 2^64 divided by the golden ratio, spreads neighbours far apart.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 type Block = [u8; 8];
 const BLOCK_LEN: u64 = 8;
 
-/// The content of a stream, by seed and position. Block `i` of 8 bytes, little-endian, is the
-/// product `(seed << 32 | i) * FACTOR`, its upper half folded onto its lower half. So no byte
-/// depends on the low bits of `i` alone. A byte that is lost, doubled or moved does not fit. It
-/// repeats after 32 GiB. The Go peer has the same.
+/// The content of a stream, by seed and position.
+///
+/// Block `i` of 8 bytes, little-endian, is the product `(seed << 32 | i) * FACTOR` with its upper
+/// half folded onto its lower half, so no byte depends on the low bits of `i` alone. A lost,
+/// doubled or moved byte is detected. The pattern repeats after 32 GiB. The Go peer uses the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// Which of the 2^32 patterns it is; one per stream tells the streams apart.
+    /// Selects one of the 2^32 patterns; a seed per stream distinguishes the streams.
     pub seed: u32,
 }
 
 impl Pattern {
-    /// Writes what stands in the pattern from byte `offset` on.
+    /// Fills `out` with the pattern from byte `offset` on.
     pub fn fill(self, offset: u64, out: &mut [u8]) {
         let mut index = offset / BLOCK_LEN;
         let begun = self.block(index);
@@ -33,7 +34,7 @@ impl Pattern {
         }
     }
 
-    /// Compares `data` with what stands in the pattern from byte `offset` on.
+    /// Compares `data` with the pattern from byte `offset` on.
     ///
     /// # Errors
     ///

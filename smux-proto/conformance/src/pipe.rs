@@ -8,7 +8,7 @@ use smux_proto::TransportError;
 /// How one direction of the connection behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
-    /// Bytes that were written and not read yet, at most.
+    /// The most bytes that may be written and not read yet.
     pub capacity: usize,
     /// How long a byte takes.
     pub delay: Duration,

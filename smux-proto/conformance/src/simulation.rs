@@ -1,5 +1,5 @@
-//! Runs of a [`World`] whose every step a seed decides: sizes, delays, stalls, deaths, what
-//! applications do.
+//! Runs of a [`World`] in which a seed decides every step: sizes, delays, stalls, failures, and
+//! the applications' calls.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Outcome {
 ///
 /// # Panics
 ///
-/// If anything is not as it should be.
+/// If anything that must hold does not.
 pub fn run(seed: u64) -> Outcome {
     let rng = &mut Rng::with_seed(seed);
     let config = config(rng);
@@ -60,7 +60,7 @@ fn config(rng: &mut Rng) -> Config {
     let budget = pick(rng, &[1, 500, 5_000, 100_000, 4 << 20, 4 << 20]);
     let stream = rng.usize(1..=budget.min(100_000));
     let frame = pick(rng, &[1, 100, 5_000, 32_768, 65_535]);
-    // What goes byte by byte should not be much.
+    // A link that moves single bytes should carry little.
     let queues = if budget.min(frame) < 100 { 0..3 } else { 0..5 };
     let queue = pick(rng, &[1, 100, 5_000, 131_072, 524_288][queues]);
     let builder = Config::builder()
@@ -98,8 +98,8 @@ fn link(rng: &mut Rng, mortal: bool) -> Link {
     }
 }
 
-/// How often the application and the world at one end do what: a slow reader hardly reads, a
-/// stalled connection hardly moves, a full backlog comes of hardly accepting.
+/// How often each operation happens at one end: a slow reader rarely reads, a stalled connection
+/// rarely moves, a full backlog comes from rarely accepting.
 #[derive(Debug)]
 struct Habits {
     weights: [u32; KINDS],

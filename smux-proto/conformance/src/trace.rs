@@ -1,4 +1,4 @@
-//! What sessions of the Go implementation were seen to send and to do.
+//! Recordings of sessions of the Go implementation.
 //!
 //! The files in `traces/` were recorded with real Go sessions of the releases in their names;
 //! 1.5.58 has files only where it differs from 1.5.57, which `go/record` checks. A packet trace has
@@ -16,7 +16,7 @@ use crate::frame::Frame;
 /// A recorded session.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Trace {
-    /// The name of what was done.
+    /// The name of the scenario.
     pub scenario: String,
     /// The implementation, as `xtaci/smux 1.5.57`.
     pub implementation: String,
@@ -138,7 +138,7 @@ impl fmt::Debug for TraceFrame {
 /// input arrives, then, unless the peer ended the transport, a SYN of stream 1000.
 #[derive(Clone, Debug, Deserialize)]
 pub struct InputVector {
-    /// What it is.
+    /// Its name.
     pub name: String,
     protocol_version: u8,
     /// The bytes.

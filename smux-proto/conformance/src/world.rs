@@ -1,9 +1,8 @@
-//! Two sessions, an application at each end, and a connection between them that goes as badly as
-//! one likes.
+//! Two sessions, an application at each end, and a connection that may be as bad as you like.
 //!
 //! A fuzzer, or the scheduler of the [simulation](crate::simulation), chooses [`Operation`]s. After
-//! each, [`World::check`] tests what must hold at any moment; [`World::finish`] lets everything
-//! come to its end and tests that nothing is left.
+//! each, [`World::check`] tests what must always hold. [`World::finish`] lets everything end and
+//! tests that nothing is left.
 
 mod application;
 mod expectations;
@@ -24,7 +23,7 @@ use crate::{
 
 /// Both ends.
 pub const SIDES: [Side; 2] = [Side::Client, Side::Server];
-/// Timers after which they are taken never to come to rest.
+/// Timers after which the sessions count as never coming to rest.
 const MAX_TIMERS: usize = 1_000_000;
 
 /// Something that happens at one end. Streams are numbered among those that the application holds.
@@ -65,11 +64,11 @@ pub enum Operation {
     Close {
         stream: u8,
     },
-    /// The session's output goes on its way.
+    /// The session's output enters the connection.
     Send,
     /// What has arrived reaches the session.
     Receive,
-    /// The application looks what has happened.
+    /// The application takes its events.
     Look,
     /// Time passes, at both ends.
     Wait {
@@ -92,7 +91,7 @@ pub enum Ending {
     Abort,
 }
 
-/// Which calls of a session were pending, and nothing has happened since.
+/// Calls of a session that were pending, and that no event has followed yet.
 #[derive(Clone, Copy, Debug, Default)]
 struct SessionWaits {
     open: bool,
@@ -127,7 +126,7 @@ impl World {
         ]
     }
 
-    /// Does one thing. What cannot be done now is not done.
+    /// Performs one operation, if it is possible now.
     pub fn perform(&mut self, side: Side, operation: Operation) {
         match operation {
             Operation::Open => self.open(side),

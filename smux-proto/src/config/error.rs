@@ -41,18 +41,20 @@ impl fmt::Display for ConfigError {
             Self::ReceiveBuffer => "max_receive_buffer must be 1 to 2147483647 bytes",
             Self::StreamBuffer => "max_stream_buffer must be at least 1 byte",
             Self::StreamBufferExceedsReceiveBuffer => {
-                "max_stream_buffer must not be above max_receive_buffer"
+                "max_stream_buffer must be at most max_receive_buffer"
             }
             Self::InitialSendWindow => "initial_send_window must be 1 to 262144 bytes",
             Self::WindowFloor => "window_floor must be 1 byte to max_stream_buffer",
-            Self::StreamLimit => "stream limits must not be above 2^30",
+            Self::StreamLimit => {
+                "max_inbound_streams and max_outbound_streams must be at most 2^30"
+            }
             Self::AcceptBacklog => "accept_backlog must be at least 1 stream",
             Self::SlowReaderShare => {
-                "the share of slow readers must be 1 byte to max_receive_buffer"
+                "the share of SlowReaderPolicy::Evict must be 1 byte to max_receive_buffer"
             }
             Self::SendQueue => {
-                "max_stream_send_queue must be at least 1 byte and not above \
-                 max_session_send_queue, that not above 2147483647 bytes"
+                "max_stream_send_queue must be 1 byte to max_session_send_queue, and that at most \
+                 2147483647 bytes"
             }
         })
     }

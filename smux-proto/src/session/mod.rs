@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_used_to_the_last_and_never_again() {
+    fn all_ids_are_used_once() {
         let (config, now) = (Config::default(), Duration::ZERO);
         last_ids(Session::client(config.clone(), 0, now), 0xffff_ffff);
         last_ids(Session::server(config, 0, now), 0xffff_fffe);

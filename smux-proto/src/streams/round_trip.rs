@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_was_too_short_is_corrected() {
+    fn too_short_a_sample_is_corrected() {
         assert_eq!(after(&[1, 60, 50, 70]), Some(1));
         assert_eq!(after(&[1, 60, 50, 70, 80]), Some(50));
     }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_that_come_and_go_change_nothing() {
+    fn passing_queues_do_not_change_the_estimate() {
         assert_eq!(after(&[50, 200, 210, 205, 60, 200, 210, 205, 99]), Some(50));
     }
 }

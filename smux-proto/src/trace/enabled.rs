@@ -90,7 +90,7 @@ impl Trace {
             TRACE,
             self.stream(id),
             stream = id.get(),
-            "peer sends no more"
+            "peer finished the stream"
         );
     }
 
@@ -99,7 +99,7 @@ impl Trace {
             TRACE,
             self.stream(id),
             stream = id.get(),
-            "peer reads no more"
+            "peer stopped reading the stream"
         );
     }
 
@@ -108,7 +108,7 @@ impl Trace {
             DEBUG,
             self.stream(id),
             stream = id.get(),
-            "stream ended: the peer sent beyond its window into a full buffer"
+            "stream evicted: it held too much of a full receive buffer"
         );
     }
 
@@ -129,7 +129,7 @@ impl Trace {
     }
 
     pub(crate) fn draining(&self, streams: usize) {
-        tell!(DEBUG, &self.session, streams, "session drains");
+        tell!(DEBUG, &self.session, streams, "session is draining");
     }
 
     pub(crate) fn ended(&self, reason: &CloseReason, streams: usize) {
@@ -140,7 +140,7 @@ impl Trace {
             | CloseReason::PeerNeverSpoke => {
                 tell!(DEBUG, &self.session, %reason, streams, "session ended");
             }
-            _ => tell!(WARN, &self.session, %reason, streams, "session ended by an error"),
+            _ => tell!(WARN, &self.session, %reason, streams, "session failed"),
         }
     }
 

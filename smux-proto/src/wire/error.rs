@@ -71,9 +71,11 @@ impl fmt::Display for ProtocolError {
             }
             Self::UpdateInV1 => f.write_str("peer sent a window update in smux version 1"),
             Self::TooManyRefusals => {
-                f.write_str("peer opens streams beyond the limits and does not read the refusals")
+                f.write_str("peer reads no refusals: more than max_owed_refusals are unsent")
             }
-            Self::TooManyGlitches => f.write_str("peer sends too many useless frames"),
+            Self::TooManyGlitches => {
+                f.write_str("peer sent more useless frames than max_glitches allows")
+            }
         }
     }
 }

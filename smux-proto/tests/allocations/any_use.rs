@@ -1,5 +1,5 @@
-//! Whatever the peer and the application do, in whatever order, a session holds at most twice what
-//! it accounts for and a constant for each stream.
+//! A session holds at most twice the bytes that it accounts for, plus a constant for each stream,
+//! whatever the peer and the application do.
 
 use bytes::{Buf, Bytes};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -9,13 +9,12 @@ use smux_proto::{ConfigBuilder, Session, StreamId, Transmit, Version};
 use crate::{START, accept, input, many_streams, measure, server, wire};
 
 const STREAMS: usize = 100;
-/// For each stream: itself, its places in tables and queues, and in each direction two segments of
-/// the smallest size.
+/// For each stream: its state, its entries in tables and queues, and two of the smallest segments
+/// in each direction.
 const STREAM: usize = 704;
 /// For each session: lists that hardly grow.
 const SESSION: usize = 8 << 10;
-/// The transport's batch, which has left the queues: 4 KiB and a frame, in buffers that are half
-/// full.
+/// The batch, which no longer counts as queued: 4 KiB and a frame, in half-full buffers.
 const BATCH: usize = 192 << 10;
 
 /// Something that is done to every stream, or to one.
@@ -25,7 +24,7 @@ enum Step {
     Arrive(usize, usize),
     /// The application reads so many bytes, in pieces.
     Read(usize, usize),
-    /// The application takes so many bytes as they lie in memory.
+    /// The application takes this many bytes without copying them.
     Take(usize),
     Consume(usize),
     Write(usize),
@@ -174,7 +173,7 @@ impl World {
     }
 }
 
-/// So that what stops a step is rarely a limit.
+/// Limits so wide that they rarely stop a step.
 fn roomy(version: Version) -> ConfigBuilder {
     many_streams(version)
         .max_stream_send_queue(1 << 20)

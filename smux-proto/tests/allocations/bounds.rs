@@ -1,4 +1,4 @@
-//! What a session holds at most: against what it buffers, and by its configuration.
+//! The most that a session holds: compared with the data it buffers, and with its configuration.
 
 use std::task::Poll;
 
@@ -11,12 +11,12 @@ use crate::{
     wire,
 };
 
-/// Of a stream that holds data: its smallest buffer and the entry that says where it is.
+/// For a stream that holds data: its smallest buffer, and the entry that locates it.
 const STREAM_WITH_DATA: usize = 64 + 96;
 /// Of every session: lists that hardly grow.
 const SESSION: usize = 64 << 10;
 
-/// A stream of data towards the session and what its application does.
+/// What the peer sends, and what the application does with it.
 type Pattern = (&'static str, fn(&mut Session, &[StreamId]));
 
 const PATTERNS: [Pattern; 8] = [
@@ -120,8 +120,8 @@ fn read_all_but(session: &mut Session, id: StreamId, left: usize, piece: usize) 
     }
 }
 
-/// A session with a thousand streams to which a pattern was done, and what it holds for that beyond
-/// the streams.
+/// Runs a pattern on a session of a thousand streams. Returns the bytes it then holds beyond the
+/// idle streams, and the most it may hold.
 fn after(pattern: fn(&mut Session, &[StreamId])) -> (usize, usize) {
     let mut session = server(many_streams(Version::V1));
     let syns = (3..).step_by(2).take(1_000).map(syn);
@@ -203,8 +203,8 @@ fn worst_case(config: &Config) -> usize {
     2 * (received + queued) + 704 * streams + 16 * config.max_owed_refusals() + (1 << 20)
 }
 
-/// As many streams as there may be, data in all of them, every queue full, refusals owed; nothing
-/// leaves, and neither data nor events are read.
+/// The most streams allowed, data in all of them, every queue full, refusals owed. No output
+/// leaves, and the application reads neither data nor events.
 #[test]
 fn a_session_at_all_its_limits_holds_no_more_than_its_formula() {
     for version in BOTH {
@@ -254,7 +254,7 @@ fn drive_to_the_limits(session: &mut Session, batch: &mut Transmit, version: Ver
     let inbound = (3..).step_by(2).take(3_000);
     input(session, &wire(version, inbound.map(syn)));
     let mut streams: Vec<_> = (0..3_000).map(|_| accept(session)).collect();
-    // What came and was read leaves its buffers to the pool, up to what that keeps.
+    // Buffers of data that was read go to the pool, up to its limit.
     for id in &streams[..30] {
         input(session, &psh(id.get(), counting(30_000)).encode(version));
     }
@@ -268,7 +268,7 @@ fn drive_to_the_limits(session: &mut Session, batch: &mut Transmit, version: Ver
         session,
         &wire(version, (10_003..).step_by(2).take(2_000).map(syn)),
     );
-    // A little more than a power of two is what wastes most.
+    // Sizes just above a power of two waste most memory.
     for &id in &streams {
         crate::write(session, id, &[7; 129]);
         let _ = session.stream(id).expect("open").read(&mut [0; 16]);
@@ -279,7 +279,7 @@ fn drive_to_the_limits(session: &mut Session, batch: &mut Transmit, version: Ver
     let data = counting(129);
     let each = streams.iter().map(|id| psh(id.get(), &data));
     input(session, &wire(version, each));
-    // To the last byte, each stream within its first window, and then a frame of the largest size.
+    // Each stream fills its first window to the last byte; one largest frame follows.
     for id in &streams {
         let left = (1 << 20) - 1 - session.stats().receive_buffered;
         if left == 0 {

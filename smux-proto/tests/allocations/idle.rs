@@ -1,4 +1,4 @@
-//! What streams cost that exist, existed, or never did.
+//! What idle, ended and refused streams cost.
 
 use std::{task::Poll, time::Duration};
 
@@ -26,7 +26,7 @@ fn an_idle_stream_costs_at_most_200_bytes_on_each_side() {
                 for _ in 0..count {
                     open(&mut client);
                 }
-                // In memory of the transport's, not the session's.
+                // This memory belongs to the transport, not to the session.
                 let mut taken = Vec::with_capacity(16 * count);
                 while client.poll_transmit(START, &mut batch) {
                     taken.extend_from_slice(bytes::Buf::chunk(&batch));
@@ -80,17 +80,17 @@ fn open_and_close(both: &mut Both, rounds: usize, at_once: usize) {
 }
 
 #[test]
-fn a_million_opens_and_closes_leave_the_memory_where_it_began() {
+fn a_million_opens_and_closes_do_not_grow_memory() {
     let mut both = Both::new(config(Version::V2));
     open_and_close(&mut both, 10, 100);
     let memory = measure(|| open_and_close(&mut both, 10_000, 100));
     assert_eq!(held(&memory), 0, "{memory:?}");
 }
 
-/// After a hundred thousand at the same time, too, once the session has been idle for a keep-alive
+/// Even a hundred thousand streams at once, once the session has been idle for a keep-alive
 /// interval.
 #[test]
-fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
+fn memory_of_a_peak_of_streams_is_freed_once_the_session_idles() {
     for version in BOTH {
         let interval = Duration::from_secs(10);
         let mut session = server(
@@ -121,7 +121,7 @@ fn a_peak_of_streams_leaves_nothing_once_the_session_idles() {
 }
 
 #[test]
-fn frames_to_streams_that_are_not_there_leave_no_state() {
+fn frames_for_missing_streams_leave_no_state() {
     for version in BOTH {
         let ids = || (3..).step_by(2).take(100_000);
         let frames = |id| {
@@ -169,7 +169,7 @@ fn refused_streams_leave_no_state() {
     }
 }
 
-/// What a session costs that does nothing: a server has one for each of its users.
+/// What an idle session costs: a server has one for each of its users.
 const IDLE_SESSION: usize = 2 << 10;
 
 /// At once, not only after a keep-alive.

@@ -3,9 +3,9 @@
 //! | file | asks |
 //! |---|---|
 //! | `steady` | what a frame, a message, a stream costs once buffers are warm |
-//! | `idle` | what streams cost that exist, existed, or never did |
-//! | `any_use` | whether all that is held is accounted for, whatever is done |
-//! | `bounds` | what a session holds at most: against what it buffers, and by its configuration |
+//! | `idle` | what idle, ended and refused streams cost |
+//! | `any_use` | whether all memory in use is accounted for after any calls |
+//! | `bounds` | the most that a session holds, for its data and by its configuration |
 
 mod any_use;
 mod bounds;

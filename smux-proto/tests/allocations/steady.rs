@@ -63,7 +63,7 @@ fn round_trips_allocate_nothing() {
     }
 }
 
-/// A reader that is behind, in pieces that fit nothing.
+/// A reader lags behind and reads pieces that match no frame.
 #[test]
 fn reading_in_odd_pieces_allocates_nothing() {
     for version in BOTH {
@@ -83,8 +83,7 @@ fn reading_in_odd_pieces_allocates_nothing() {
     }
 }
 
-/// A stream from its SYN to its last FIN, with a message each way: nothing either, as long as a few
-/// are alive at a time.
+/// A stream from its SYN to its last FIN, with a message each way, while few are open at a time.
 #[test]
 fn a_stream_opened_used_and_closed_allocates_nothing() {
     for version in BOTH {

@@ -7,7 +7,7 @@ use smux_proto::{Event, ThreadBuffers};
 
 use crate::{BOTH, accept, assert_serves, client, config, ids, measure, server, stats, wire};
 
-/// Idle streams cost the busy one nothing that could be counted: no allocation, no event, no frame.
+/// Idle streams cost the busy one no allocation, no event and no frame.
 #[test]
 fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
     for version in BOTH {
@@ -40,13 +40,13 @@ fn attack_41_one_stream_is_busy_among_ten_thousand_idle() {
         let (alone, crowded) = (cost(0), cost(10_000));
         assert_eq!(alone.0, 0);
         assert_eq!(crowded.0, 0);
-        // Early updates of the crowd aside, what left is the same.
+        // Apart from early updates of the idle streams, the output is the same.
         assert_eq!(crowded.1.psh, alone.1.psh);
     }
 }
 
-/// Control frames do not queue behind data at all, and a small stream waits for one frame of each
-/// other at most.
+/// Control frames never wait behind data. A stream with little to send waits for the batch under
+/// way, but for no other stream's turn.
 #[test]
 fn attack_42_bulk_does_not_delay_others() {
     for version in BOTH {

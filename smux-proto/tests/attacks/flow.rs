@@ -13,8 +13,8 @@ use crate::{
     server_with_stream, stats, wire,
 };
 
-/// An overrun is charged and counted, since honest peers overrun too. Only a stream that overran is
-/// given up, and only when the budget is used up.
+/// An overrun is charged and counted, since honest peers overrun too. A stream is evicted only if
+/// it overran, and only once the budget is used up.
 #[test]
 fn attack_16_the_peer_ignores_its_window() {
     let budget = 1 << 20;
@@ -46,7 +46,7 @@ fn attack_16_the_peer_ignores_its_window() {
     assert_serves(&mut harness, honest);
 }
 
-/// The peer that keeps to 262144 bytes on each of too many streams does no wrong: reading pauses.
+/// Sending 262144 bytes on each of too many streams breaks no rule: reading pauses.
 #[test]
 fn attack_16_many_streams_fill_the_budget_within_their_windows() {
     let mut harness = server(config(Version::V2).max_receive_buffer(1 << 20));
@@ -78,7 +78,7 @@ fn attack_16_many_streams_fill_the_budget_within_their_windows() {
 }
 
 #[test]
-fn attack_17_a_stream_that_nobody_reads_is_flooded_in_version_1() {
+fn attack_17_an_unread_stream_is_flooded_in_version_1() {
     let limits = config(Version::V1)
         .max_receive_buffer(100_000)
         .max_stream_buffer(100_000);
@@ -99,7 +99,7 @@ fn attack_17_a_stream_that_nobody_reads_is_flooded_in_version_1() {
 }
 
 #[test]
-fn attack_18_data_comes_in_frames_of_one_byte() {
+fn attack_18_data_arrives_in_frames_of_one_byte() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(config(version));
         let bytes = wire(
@@ -148,7 +148,7 @@ fn attack_19_data_frames_without_data() {
 }
 
 #[test]
-fn attack_20_data_for_streams_that_are_not_there() {
+fn attack_20_data_for_missing_streams() {
     for version in BOTH {
         let (mut harness, gone) = server_with_stream(config(version).max_receive_buffer(100_000));
         let id = accept(&mut harness, 5);
@@ -215,7 +215,7 @@ fn attack_22_the_peer_ends_its_data_while_we_write() {
     }
 }
 
-/// A way in which received bytes come to nothing.
+/// A way in which received bytes are discarded.
 type Discard = (&'static str, fn(&mut Harness, StreamId));
 
 const DISCARDS: [Discard; 11] = [
@@ -275,7 +275,7 @@ const DISCARDS: [Discard; 11] = [
 ];
 
 #[test]
-fn attack_23_however_bytes_are_discarded_their_tokens_come_back() {
+fn attack_23_discarded_bytes_are_refunded() {
     for (name, discard) in DISCARDS {
         let (mut harness, id) = server_with_stream(config(Version::V2).max_receive_buffer(1 << 20));
         harness.peer_sends([psh(3, counting(10_000)), psh(3, "x")]);
@@ -296,7 +296,7 @@ fn attack_23_however_bytes_are_discarded_their_tokens_come_back() {
 }
 
 #[test]
-fn attack_24_the_largest_frame_comes_when_one_token_is_left() {
+fn attack_24_the_largest_frame_arrives_with_one_byte_of_budget_left() {
     for version in BOTH {
         let limits = config(version)
             .max_receive_buffer(1_000)

@@ -1,4 +1,4 @@
-//! Attacks 1 to 8: what is not a frame, or comes in odd pieces.
+//! Attacks 1 to 8: malformed frames, and frames in odd pieces.
 
 use std::{task::Poll, time::Duration};
 
@@ -14,7 +14,7 @@ use smux_proto::{
 
 use crate::{BOTH, MAX_FRAME, config, measure, server, server_with_stream, stats, wire};
 
-/// The session is over for everybody, for this reason, and what had arrived is still there.
+/// Every call fails with this reason, and data that had arrived is still readable.
 fn assert_ended(harness: &mut Harness, id: StreamId, arrived: &[u8], reason: &CloseReason) {
     assert_eq!(harness.session.close_reason(), Some(reason));
     assert_eq!(harness.events().last(), Some(&Event::Closed));
@@ -100,7 +100,7 @@ fn attack_02_only_the_first_frame_decides_a_detected_version() {
 }
 
 #[test]
-fn attack_03_there_is_no_such_command() {
+fn attack_03_the_command_is_unknown() {
     for version in BOTH {
         for command in 5..=255 {
             let header = [version as u8, command, 0, 0, 3, 0, 0, 0];
@@ -112,7 +112,7 @@ fn attack_03_there_is_no_such_command() {
     }
 }
 
-/// Strict for all: older releases that sent such frames lost their place in the input themselves.
+/// Strict with every peer: older Go releases that sent such frames misread them as well.
 #[test]
 fn attack_04_a_control_frame_has_a_payload() {
     for version in BOTH {
@@ -162,7 +162,7 @@ fn attack_05_a_window_update_in_version_1_or_of_another_length() {
 }
 
 #[test]
-fn attack_06_a_large_frame_is_announced_and_does_not_come() {
+fn attack_06_an_announced_large_frame_never_arrives() {
     let announced = psh(3, counting(MAX_FRAME)).encode(Version::V1);
     let config = Config::builder().keep_alive_required(true);
     let mut harness = Harness::server(config.build().expect("valid"));
@@ -179,9 +179,9 @@ fn attack_06_a_large_frame_is_announced_and_does_not_come() {
     assert_eq!(harness.read(id), counting(100));
 }
 
-/// The comparison itself is the fuzzers' as well: here every single cut of one conversation.
+/// Tries every single cut of one conversation; the fuzzers compare random ones.
 #[test]
-fn attack_07_the_bytes_come_in_any_pieces() {
+fn attack_07_the_bytes_arrive_in_any_pieces() {
     for version in BOTH {
         let mut frames = vec![
             syn(3),
@@ -218,7 +218,7 @@ fn attack_07_the_bytes_come_in_any_pieces() {
 
 /// Nothing is parsed or copied twice: byte by byte costs the same allocations as in one piece.
 #[test]
-fn attack_08_the_bytes_come_one_at_a_time() {
+fn attack_08_the_bytes_arrive_one_at_a_time() {
     for version in BOTH {
         let frames = (0..200).flat_map(|_| [nop(), psh(3, counting(100))]);
         let bytes = wire(version, frames);

@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[test]
-fn attack_09_many_streams_are_opened_and_nobody_accepts() {
+fn attack_09_streams_are_opened_and_never_accepted() {
     const BACKLOG: usize = 4_096;
     for version in BOTH {
         let mut harness = server(config(version).max_receive_buffer(64 << 20));
@@ -39,10 +39,9 @@ fn attack_09_many_streams_are_opened_and_nobody_accepts() {
     }
 }
 
-/// Opened and ended at once: until the application takes them, they fill the backlog and nothing
-/// else.
+/// Streams that end as soon as they are opened fill only the backlog until they are accepted.
 #[test]
-fn attack_10_streams_are_opened_and_ended_in_a_hurry() {
+fn attack_10_streams_are_opened_and_ended_at_once() {
     for version in BOTH {
         let limits = config(version).accept_backlog(100);
         let mut harness = server(limits.max_owed_refusals(10_000));
@@ -114,7 +113,7 @@ fn attack_12_a_live_stream_is_opened_again() {
     }
 }
 
-/// An id of our parity could collide with a stream of ours, now or later: it is never the peer's.
+/// An id of our parity could collide with a stream of ours, so the peer may never use one.
 #[test]
 fn attack_13_the_peer_uses_ids_that_are_ours() {
     for version in BOTH {
@@ -145,7 +144,7 @@ fn attack_13_the_peer_uses_ids_that_are_ours() {
 }
 
 #[test]
-fn attack_14_more_streams_than_allowed() {
+fn attack_14_more_streams_are_opened_than_allowed() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(config(version).max_inbound_streams(1));
         let data = wire(version, [psh(5, counting(MAX_FRAME)), fin(5)]);
@@ -169,7 +168,7 @@ fn attack_14_more_streams_than_allowed() {
     }
 }
 
-/// All 2^31 ids cannot be used up here; what leads there is that none is ever used twice.
+/// Using up all 2^31 ids would take too long; this shows that none is used twice.
 #[test]
 fn attack_15_ids_are_not_used_again() {
     let mut harness = client(config(Version::V1));
@@ -182,7 +181,7 @@ fn attack_15_ids_are_not_used_again() {
     assert_eq!(harness.session.stream_count(), 0);
 }
 
-/// The order in which a session's table has its streams, which is what its hash makes of their ids.
+/// The order of the streams in a session's table, which follows from the hash of their ids.
 fn order(ids: &[u32], seed: u64) -> String {
     let config = Config::builder()
         .accept_backlog(1 << 16)
@@ -257,7 +256,7 @@ fn attack_49_ids_with_a_pattern_cost_no_more_than_others() {
     assert!(costs.iter().all(|&cost| cost == costs[0]), "{costs:?}");
 }
 
-/// What is refused is answered, but never with data or a SYN of ours.
+/// A refusal is answered with FINs only, never with data or a SYN.
 #[test]
 fn attack_11_refusals_are_fins_and_nothing_else() {
     let mut harness = server(config(Version::V2).max_inbound_streams(0));

@@ -17,7 +17,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn attack_36_keep_alives_without_end() {
+fn attack_36_endless_keep_alives() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(keeping_alive(version));
         let nops = nop().encode(version).repeat(1_000);
@@ -32,7 +32,7 @@ fn attack_36_keep_alives_without_end() {
     }
 }
 
-/// A full receive buffer makes us deaf; that the peer is gone shows in what we cannot send.
+/// With a full receive buffer nothing is read, so only a stuck write shows that the peer is gone.
 #[test]
 fn attack_37_the_peer_vanishes_while_our_buffer_is_full() {
     for version in BOTH {
@@ -76,7 +76,7 @@ fn attack_38_our_application_is_slow() {
     }
 }
 
-/// By default only a peer that has sent keep-alives is missed.
+/// By default silence counts only against a peer that has sent keep-alives.
 #[test]
 fn attack_39_the_peer_is_idle_and_sends_no_keep_alives() {
     for version in BOTH {
@@ -119,8 +119,8 @@ fn attack_40_durations_are_huge_and_clocks_jump() {
     }
 }
 
-/// A clock that goes back stands still; one that jumps ahead, as after a suspend, leaves the peer a
-/// moment to be heard.
+/// A clock that goes back counts as standing still. After a jump ahead, as by a suspend, the peer
+/// has a grace period in which to be heard.
 #[test]
 fn attack_40_the_clock_steps() {
     let (mut harness, id) = server_with_stream(keeping_alive(Version::V1));
@@ -151,7 +151,7 @@ fn attack_40_the_clock_steps() {
     assert_eq!(harness.read_end(id), Poll::Ready(Err(closed)));
 }
 
-/// Doing what is due when it is due always makes progress, whatever the settings.
+/// Calling `handle_timeout` when it is due always makes progress, whatever the settings.
 #[test]
 fn attack_40_no_setting_makes_timers_spin() {
     let nano = Duration::from_nanos(1);

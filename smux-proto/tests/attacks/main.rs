@@ -6,7 +6,7 @@
 //!
 //! | file | attacks |
 //! |---|---|
-//! | `framing` | 1–8: what is not a frame, or comes in odd pieces |
+//! | `framing` | 1–8: malformed frames, and frames in odd pieces |
 //! | `life` | 9–15, 49: opening, ending, stream ids |
 //! | `flow` | 16–24: data, windows, the receive budget |
 //! | `updates` | 25–31: window updates |
@@ -32,7 +32,7 @@ use smux_conformance::{
 use smux_proto::{Config, ConfigBuilder, SessionStats, StreamId, Version};
 
 const BOTH: [Version; 2] = [Version::V1, Version::V2];
-/// What a sender takes for the window before the first update.
+/// A sender's window before the first update.
 const INITIAL_WINDOW: usize = 262_144;
 /// Largest payload of a frame.
 const MAX_FRAME: usize = 65_535;

@@ -10,7 +10,7 @@ use smux_proto::{CloseReason, Event, OpenError, StreamError, StreamId, Transport
 
 use crate::{BOTH, config, ids, measure, server, server_with_stream, stats, wire};
 
-/// The reference throws unread data away when the second of both FINs passes.
+/// Go to 1.5.57 discards unread data once both FINs have passed.
 #[test]
 fn attack_44_both_sides_finish_while_data_is_unread() {
     for version in BOTH {
@@ -52,7 +52,7 @@ fn ends() -> [End; 2] {
     ]
 }
 
-/// A stream ends well if its FIN was seen; otherwise it says that it was cut.
+/// A stream ends cleanly if its FIN arrived; otherwise reading returns the reason as an error.
 #[test]
 fn attack_45_the_transport_ends_behind_data() {
     for version in BOTH {
@@ -98,9 +98,10 @@ fn attack_46_a_session_is_dropped_anywhere() {
     );
 }
 
-/// Everything that waits is told once, by one event, and then gets the reason, each time it asks.
+/// One event announces the end. Every call that waited then returns the reason, however often it
+/// is repeated.
 #[test]
-fn attack_47_the_session_ends_under_everybody_who_waits() {
+fn attack_47_the_session_ends_while_calls_wait() {
     for version in BOTH {
         let limits = config(version)
             .max_outbound_streams(1)

@@ -43,9 +43,9 @@ fn attack_25_more_is_acknowledged_than_was_sent() {
     }
 }
 
-/// What waits in our queue has not left, so the peer cannot have read it.
+/// Queued data has not left, so the peer cannot have read it.
 #[test]
-fn attack_25_what_is_queued_is_acknowledged() {
+fn attack_25_queued_data_is_acknowledged_before_it_is_sent() {
     let (mut harness, id, _) = sent(0);
     harness.write(id, b"123");
     harness.peer_sends([upd(3, 3, 5_000)]);
@@ -99,7 +99,7 @@ fn attack_27_acknowledgements_go_backwards() {
     assert_eq!(error, Some(ProtocolError::TooManyGlitches));
 }
 
-/// Small windows make small frames, one for each update of the peer's: as the reference.
+/// Each small update allows one small frame, as in Go.
 #[test]
 fn attack_28_the_window_stays_at_0_or_1() {
     let (mut harness, id, other) = sent(0);
@@ -118,13 +118,13 @@ fn attack_28_the_window_stays_at_0_or_1() {
     assert!(memory.bytes_max <= 4_096, "nothing piles up: {memory:?}");
     assert_eq!(stats(&harness).frames_sent.psh, 1_001);
     assert_serves(&mut harness, other);
-    // A waiting task can give up: the stream ends at once, and nothing is left of it.
+    // A waiting task can give up: the stream ends at once and leaves the table.
     harness.close(id);
     harness.expect_only([fin(3), fin(3)]);
 }
 
 #[test]
-fn attack_29_updates_without_end() {
+fn attack_29_endless_updates() {
     let (mut harness, id, other) = sent(10);
     harness.peer_sends([upd(3, 0, 10)]);
     assert_eq!(harness.try_write(id, b"x"), Poll::Pending);
@@ -142,7 +142,7 @@ fn attack_29_updates_without_end() {
 }
 
 #[test]
-fn attack_30_updates_for_streams_that_are_not_there() {
+fn attack_30_updates_for_missing_streams() {
     let (mut harness, id, other) = sent(10);
     harness.close(id);
     harness.discard_output();
@@ -169,7 +169,7 @@ fn attack_30_updates_for_streams_that_are_not_there() {
     );
 }
 
-/// Counters on the wire begin again at 2^32, here in both directions at once.
+/// Counters on the wire wrap at 2^32, here in both directions at once.
 #[test]
 fn attack_31_more_than_four_gigabytes_on_a_stream() {
     const PIECE: usize = WINDOW as usize;

@@ -14,8 +14,7 @@ use smux_proto::{
 
 use crate::{BOTH, accept, config, ids, measure, server, server_with_stream, stats, wire};
 
-/// What we owe is a fact about a stream, not an entry in a queue: it does not grow while nothing
-/// leaves.
+/// An owed answer is a flag of its stream, so answers do not pile up while nothing leaves.
 #[test]
 fn attack_32_the_peer_reads_nothing_and_makes_us_owe_answers() {
     let mut harness = server(config(Version::V2).max_receive_buffer(16 << 20));
@@ -48,7 +47,7 @@ fn attack_32_the_peer_reads_nothing_and_makes_us_owe_answers() {
 }
 
 #[test]
-fn attack_32_refusals_that_do_not_leave_end_the_session() {
+fn attack_32_unsent_refusals_end_the_session() {
     let mut harness = server(
         config(Version::V2)
             .max_inbound_streams(0)
@@ -97,9 +96,9 @@ fn attack_33_the_session_ends_under_a_writer() {
     assert_eq!(stats(&harness).send_queued, 0);
 }
 
-/// 0 bytes taken changes nothing, more than there were counts as all of them.
+/// Reporting 0 bytes changes nothing; reporting more than there were counts as all of them.
 #[test]
-fn attack_34_the_transport_says_that_it_wrote_nothing_or_too_much() {
+fn attack_34_the_transport_reports_writing_nothing_or_too_much() {
     let mut session = Session::client(Config::default(), 1, Duration::ZERO);
     let Poll::Ready(Ok(id)) = session.open() else {
         panic!("open")
@@ -121,7 +120,7 @@ fn attack_34_the_transport_says_that_it_wrote_nothing_or_too_much() {
     assert_eq!(decode_all(&write(b"two")), [psh(3, "two")]);
 }
 
-/// A transport that takes nothing is dead once nothing arrives either.
+/// A transport that takes nothing is considered dead once nothing arrives either.
 #[test]
 fn attack_34_the_transport_takes_nothing_for_ever() {
     let (mut harness, id) = server_with_stream(Config::builder());
@@ -135,8 +134,7 @@ fn attack_34_the_transport_takes_nothing_for_ever() {
     assert_eq!(harness.reason(), CloseReason::WriteTimeout);
 }
 
-/// Both write as fast as they can into a connection that holds next to nothing, and read only in
-/// turns.
+/// Both sides write at full speed into a connection that holds almost nothing, and read in turns.
 #[test]
 fn attack_35_both_sides_write_and_read_in_turns() {
     for version in BOTH {

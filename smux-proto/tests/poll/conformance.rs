@@ -1,5 +1,4 @@
-//! The conformance suite on the poll layer, in virtual time: a wake-up that is forgotten makes a
-//! scenario fail at once.
+//! The conformance suite on the poll layer, in virtual time: a missed wake-up fails at once.
 
 mod host;
 

@@ -23,7 +23,7 @@ fn an_idle_driver_is_woken_once_for_many_writes() {
     }
     assert_eq!(wakes.take(), 1);
     assert!(run(&mut driver, &waker).is_pending());
-    assert_eq!(wakes.take(), 0, "all of it left in that round");
+    assert_eq!(wakes.take(), 0, "that round sent everything");
     assert_eq!(wire.ends(|ends| ends.output.len()), 8 + 8 + 500);
 }
 
@@ -56,7 +56,7 @@ fn until_it_rests(driver: &mut Driver<Wire>, wakes: &Count, waker: &Waker) {
 }
 
 #[test]
-fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
+fn reading_pauses_at_a_full_buffer_and_resumes_with_room() {
     let config = Config::builder()
         .max_receive_buffer(100_000)
         .max_stream_buffer(65_536)
@@ -86,7 +86,7 @@ fn reading_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_driver_that_is_never_done_lets_others_run() {
+fn a_busy_driver_lets_other_tasks_run() {
     let (_session, mut driver, wire) = server(Config::default());
     let nop = Header {
         version: Version::V1,
@@ -100,9 +100,9 @@ fn a_driver_that_is_never_done_lets_others_run() {
     assert_eq!(wakes.take(), 1);
 }
 
-/// The receive buffer is full, so that the peer's silence says nothing.
+/// The receive buffer is full, so the peer's silence does not count.
 #[test]
-fn a_transport_that_never_flushes_is_given_up() {
+fn a_transport_that_never_flushes_ends_the_session() {
     let config = Config::builder()
         .max_receive_buffer(1000)
         .max_stream_buffer(1000)

@@ -1,4 +1,4 @@
-//! When a flush is done.
+//! When a flush completes.
 
 use std::{
     io::ErrorKind,
@@ -34,10 +34,10 @@ fn written(wire: &Wire, stream: u32) -> Vec<Command> {
     commands
 }
 
-/// The stream's frames stand behind updates of thousands of others when the session closes: they
-/// leave all the same, and the flush says so once the transport is flushed, not before.
+/// When the session closes, updates of thousands of streams precede this stream's frames. The
+/// frames still leave, and the flush completes once the transport is flushed, not before.
 #[test]
-fn a_flush_behind_many_updates_outlasts_a_close() {
+fn a_flush_behind_many_updates_completes_despite_a_close() {
     let (session, mut driver, wire) = server(Config::v2());
     for id in (3..).step_by(2).take(UPDATES as usize) {
         wire.receive(Command::Syn, id, b"");
@@ -66,13 +66,17 @@ fn a_flush_behind_many_updates_outlasts_a_close() {
     assert!(flush(&ours, &waker).is_pending());
 
     session.start_close();
-    assert_eq!(flushed.take(), 1, "the session's end is told");
+    assert_eq!(flushed.take(), 1, "the session's end is reported");
     assert!(flush(&ours, &waker).is_pending());
     wire.ends(|ends| ends.takes_output = true);
     for _ in 0..10 {
         assert!(run(&mut driver, Waker::noop()).is_pending());
     }
-    assert_eq!(flushed.take(), 1, "all has been handed to the transport");
+    assert_eq!(
+        flushed.take(),
+        1,
+        "everything has been handed to the transport"
+    );
     assert!(
         flush(&ours, &waker).is_pending(),
         "which has not sent it yet"
@@ -93,9 +97,9 @@ fn a_flush_behind_many_updates_outlasts_a_close() {
     }
 }
 
-/// A finish that comes too late for its FIN must not look done.
+/// A finish too late for its FIN to leave must not succeed.
 #[test]
-fn a_flush_after_a_close_tells_whether_the_end_left() {
+fn a_flush_after_a_close_tells_whether_the_fin_left() {
     for finishes_in_time in [true, false] {
         let (session, mut driver, wire) = server(Config::v2());
         wire.ends(|ends| ends.takes_output = false);
@@ -149,7 +153,7 @@ fn a_flush_does_not_wait_for_writes_of_other_streams() {
 
 /// A transport that takes little at a time is not flushed after each piece.
 #[test]
-fn a_flush_that_lets_no_stream_go_on_is_not_made() {
+fn the_transport_is_flushed_only_when_a_stream_gains_by_it() {
     let (_session, mut driver, wire, [_ours, other]) = blocked_behind_a_stream();
     let mut cx = Context::from_waker(Waker::noop());
     assert!(other.poll_flush(&mut cx).is_pending());
@@ -164,10 +168,10 @@ fn a_flush_that_lets_no_stream_go_on_is_not_made() {
     assert_eq!(other.poll_flush(&mut cx), Poll::Ready(Ok(())));
 }
 
-/// The session ends while a flush of the transport hangs; then that fails, or the pump is dropped.
-/// The reader never returns, so the session's last pump never ends.
+/// The session ends while a flush of the transport hangs. Then the flush fails, or the write pump
+/// is dropped. The read pump never returns, so the last pump never ends.
 #[test]
-fn a_flush_fails_when_nothing_is_flushed_any_more() {
+fn a_flush_fails_once_the_transport_cannot_be_flushed() {
     for fails in [true, false] {
         let (
             session,

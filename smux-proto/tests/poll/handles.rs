@@ -1,4 +1,4 @@
-//! What keeps a session, and what only watches it.
+//! Which handles keep a session open, and which only watch it.
 
 use std::{
     collections::HashSet,
@@ -11,7 +11,7 @@ use smux_proto::{CloseReason, Command, Config, StreamError, poll::SessionHandle}
 use crate::wire::{Count, now, run, server};
 
 #[test]
-fn watching_does_not_keep_a_session() {
+fn watching_does_not_keep_a_session_open() {
     let (session, mut driver, wire) = server(Config::default());
     let (weak, mut closed) = (session.downgrade(), pin!(session.on_closed()));
     let (woken, waker) = Count::waker();
@@ -27,7 +27,7 @@ fn watching_does_not_keep_a_session() {
 }
 
 #[test]
-fn a_weak_handle_is_upgraded_while_a_handle_or_a_stream_is_left() {
+fn a_weak_handle_upgrades_while_a_handle_or_stream_exists() {
     let (session, _driver, _wire) = server(Config::default());
     let weak = session.downgrade();
     let upgraded = weak.upgrade().expect("there is a handle");
@@ -57,7 +57,7 @@ fn handles_on_the_same_session_are_equal() {
 }
 
 #[test]
-fn a_wait_for_the_peers_stop_does_not_keep_the_stream() {
+fn watching_for_the_peers_stop_does_not_keep_the_stream_open() {
     let (session, mut driver, wire) = server(Config::default());
     let stream = now(session.open()).expect("open");
     let mut stopped = pin!(stream.stopped());
@@ -81,9 +81,9 @@ fn a_wait_for_the_peers_stop_does_not_keep_the_stream() {
     assert_eq!(stopped.poll(&mut cx), Poll::Ready(Ok(())));
 }
 
-/// In version 1 what is not accepted holds up everything once the receive buffer is full.
+/// In version 1 an unaccepted stream stalls the whole session once the receive buffer is full.
 #[test]
-fn a_side_that_accepts_nothing_is_not_held_up() {
+fn refused_streams_do_not_hold_up_our_own() {
     let config = Config::builder()
         .max_receive_buffer(1000)
         .max_stream_buffer(1000);
@@ -102,7 +102,7 @@ fn a_side_that_accepts_nothing_is_not_held_up() {
 }
 
 #[test]
-fn an_attempt_to_open_neither_waits_nor_passes_those_who_do() {
+fn try_open_neither_waits_nor_overtakes_waiting_tasks() {
     let config = Config::builder().max_outbound_streams(1).build();
     let (mut session, mut driver, _wire) = server(config.expect("valid"));
     let only = session.try_open().expect("the session goes on");
@@ -121,7 +121,7 @@ fn an_attempt_to_open_neither_waits_nor_passes_those_who_do() {
 }
 
 #[test]
-fn a_handle_that_is_dropped_gives_up_its_places() {
+fn a_dropped_handle_gives_up_its_places_in_line() {
     let (session, mut driver, wire) = server(Config::default());
     let mut impatient = session.clone();
     let (woken, waker) = Count::waker();

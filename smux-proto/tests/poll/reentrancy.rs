@@ -1,7 +1,7 @@
-//! Code of others never runs under the session's lock: each kind of it uses the session here.
+//! Foreign code never runs under the session's lock: here each kind of it uses the session.
 //!
-//! A deadlock fails after a while. The user's clock is in `waits`, the subscriber of `tracing` in
-//! `tests/tracing.rs`.
+//! A deadlock fails by timeout. `waits` tests the user's clock, `tests/tracing.rs` the subscriber
+//! of `tracing`.
 
 use std::{
     error::Error,
@@ -29,7 +29,7 @@ fn must_end(what: &str, scenario: impl FnOnce() + Send + 'static) {
     assert_eq!(end, Ok(()), "{what} runs under the lock");
 }
 
-/// Takes the lock, as any use of a session does.
+/// Takes the lock, as every call on a session does.
 fn touch(session: &SessionHandle) {
     session.stream_count();
 }
@@ -72,11 +72,11 @@ impl fmt::Display for Foreign {
 
 impl Error for Foreign {}
 
-/// A payload that is copied at once, one that is copied into a batch, one that is not copied.
+/// Payloads that are copied when written, copied into a batch, and not copied.
 const SIZES: [usize; 3] = [100, 1000, 20_000];
 
 #[test]
-fn formatters_run_without_the_lock() {
+fn formatters_run_outside_the_lock() {
     must_end("a formatter", || {
         let (session, driver, _wire) = server(Config::v2());
         let (read, write) = now(session.open()).expect("open").into_split();
@@ -102,7 +102,7 @@ fn queue_foreign(session: &SessionHandle, of: &smux_proto::poll::StreamHandle) {
 }
 
 #[test]
-fn owners_of_bytes_that_were_sent_are_dropped_without_the_lock() {
+fn owners_of_sent_bytes_are_dropped_outside_the_lock() {
     must_end("the owner of sent bytes", || {
         let (session, mut driver, wire) = server(Config::default());
         let stream = now(session.open()).expect("open");
@@ -114,7 +114,7 @@ fn owners_of_bytes_that_were_sent_are_dropped_without_the_lock() {
 }
 
 #[test]
-fn owners_of_discarded_bytes_are_dropped_without_the_lock() {
+fn owners_of_discarded_bytes_are_dropped_outside_the_lock() {
     type End = fn(&SessionHandle, &Wire);
     let ends: [(&str, End); 3] = [
         ("an abort", |session, _| session.abort()),
@@ -149,7 +149,7 @@ fn owners_of_discarded_bytes_are_dropped_without_the_lock() {
 }
 
 #[test]
-fn owners_of_bytes_are_dropped_without_the_lock_when_the_driver_is() {
+fn dropping_the_driver_drops_owners_of_bytes_outside_the_lock() {
     must_end("the owner of discarded bytes", || {
         let (session, driver, _wire) = server(Config::default());
         let stream = now(session.open()).expect("open");
@@ -160,7 +160,7 @@ fn owners_of_bytes_are_dropped_without_the_lock_when_the_driver_is() {
 }
 
 #[test]
-fn errors_of_the_transport_are_formatted_and_dropped_without_the_lock() {
+fn transport_errors_are_formatted_and_dropped_outside_the_lock() {
     for ended_before in [false, true] {
         for fails_reading in [false, true] {
             must_end("an error of the transport", move || {
@@ -181,7 +181,7 @@ fn errors_of_the_transport_are_formatted_and_dropped_without_the_lock() {
                 let reason = session.close_reason().expect("it has ended");
                 let failed = matches!(reason, CloseReason::Transport(_));
                 assert_eq!(failed, !ended_before, "{reason}");
-                // A reason that the session keeps for others than the transport.
+                // The session keeps this reason for later calls too.
                 let _ = TransportError::new("text");
             });
         }
@@ -191,7 +191,7 @@ fn errors_of_the_transport_are_formatted_and_dropped_without_the_lock() {
 /// A buffer that uses the session in every method.
 struct Buffer(SessionHandle, Vec<u8>);
 
-/// As of a vector.
+/// As a vector reports it.
 #[allow(unsafe_code, reason = "the trait is unsafe to implement")]
 unsafe impl BufMut for Buffer {
     fn remaining_mut(&self) -> usize {
@@ -211,7 +211,7 @@ unsafe impl BufMut for Buffer {
 }
 
 #[test]
-fn buffers_are_filled_without_the_lock() {
+fn buffers_are_filled_outside_the_lock() {
     for len in [1, 1000, 60_000] {
         must_end("a buffer", move || {
             let (session, mut driver, wire) = server(Config::default());
@@ -267,7 +267,7 @@ fn waker(session: &SessionHandle) -> Waker {
 }
 
 #[test]
-fn wakers_are_cloned_woken_and_dropped_without_the_lock() {
+fn wakers_are_cloned_woken_and_dropped_outside_the_lock() {
     must_end("a waker", || {
         let config = Config::builder().max_outbound_streams(2).build();
         let (session, mut driver, wire) = server(config.expect("valid"));

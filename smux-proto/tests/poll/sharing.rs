@@ -1,5 +1,5 @@
-//! Buffers that the sessions of a thread share: none of them owns one while it idles, and no bytes
-//! get across.
+//! Buffers that the sessions of a thread share: an idle session owns none, and no bytes leak from
+//! one session to another.
 
 use std::task::{Context, Poll, Waker};
 
@@ -11,7 +11,7 @@ use smux_proto::{
 
 use crate::wire::{Wire, now, run, server};
 
-/// A session with a stream of the peer's.
+/// A session with a stream that the peer opened.
 struct Served {
     _session: SessionHandle,
     driver: Driver<Wire>,
@@ -48,14 +48,14 @@ impl Served {
 }
 
 #[test]
-fn a_transport_that_overstates_its_reads_delivers_nothing_of_other_sessions() {
+fn overstated_reads_deliver_no_bytes_of_other_sessions() {
     let mut one = Served::new();
     let mut other = Served::new();
     for size in [100, 20_000, 60_000] {
         one.wire.receive(Command::Psh, 3, &vec![b'!'; size]);
         one.run();
         assert_eq!(one.read().len(), size);
-        // The frame's header and a byte; the rest of it is made up.
+        // The frame's header and one byte; the transport claims the rest.
         other.wire.receive(Command::Psh, 3, &vec![b'x'; 50_000]);
         other.wire.ends(|ends| {
             ends.input.truncate(9);
@@ -68,7 +68,7 @@ fn a_transport_that_overstates_its_reads_delivers_nothing_of_other_sessions() {
     }
 }
 
-/// A session at rest, whatever it did before. The thread's buffers are there already.
+/// An idle session, whatever it did before. The thread's buffers exist already.
 #[test]
 fn an_idle_session_owns_no_buffers() {
     let traffic = || {

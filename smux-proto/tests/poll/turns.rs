@@ -112,7 +112,7 @@ fn waiting_tasks_are_served_in_order_with_one_wake_up_each() {
             .collect();
         for turn in 0..waiting.len() {
             source.give(kind);
-            // From the last to the first: the order of polls does not matter.
+            // Polled from the last to the first: the order of polls does not matter.
             for (place, task) in waiting.iter_mut().enumerate().rev() {
                 let stream = task.go_on();
                 assert_eq!(stream.is_some(), place == turn, "{kind:?}: turn {turn}");
@@ -126,7 +126,7 @@ fn waiting_tasks_are_served_in_order_with_one_wake_up_each() {
 }
 
 #[test]
-fn a_newcomer_does_not_pass_those_who_wait() {
+fn a_newcomer_does_not_overtake_waiting_tasks() {
     for kind in KINDS {
         let mut source = Source::new(kind);
         let mut first = Waiting::start(kind, &source.session);
@@ -140,7 +140,7 @@ fn a_newcomer_does_not_pass_those_who_wait() {
     }
 }
 
-/// Before and after it is called, and from every place of the queue.
+/// Before and after its turn comes, and at every place in the queue.
 #[test]
 fn a_cancelled_waiter_passes_its_turn_on() {
     for kind in KINDS {
@@ -169,7 +169,7 @@ fn a_cancelled_waiter_passes_its_turn_on() {
 }
 
 #[test]
-fn the_end_reaches_all_who_wait_and_who_come_later() {
+fn the_end_reaches_waiting_and_later_tasks() {
     for kind in KINDS {
         let source = Source::new(kind);
         let mut parked = Waiting::start(kind, &source.session);
@@ -192,7 +192,7 @@ fn the_end_reaches_all_who_wait_and_who_come_later() {
 
 /// Draining ends opening one task after the other.
 #[test]
-fn a_drain_reaches_all_who_wait_to_open() {
+fn a_drain_reaches_all_tasks_that_wait_to_open() {
     let source = Source::new(Kind::Open);
     let mut waiting: Vec<_> = (0..10)
         .map(|_| Waiting::start(Kind::Open, &source.session))

@@ -1,4 +1,4 @@
-//! How long things wait, when nothing else tells the session the time.
+//! Waiting times while no I/O tells the session the time.
 
 use std::{
     sync::{
@@ -20,9 +20,9 @@ use crate::wire::{Count, Wire, now, run, server};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Neither a write that begins to wait nor a look at the counters waits for the driver.
+/// The start of a wait and the counters are exact even if the driver does not run.
 #[test]
-fn waits_are_timed_while_nothing_moves() {
+fn waits_are_timed_while_the_driver_is_idle() {
     let seconds = Arc::new(AtomicU64::new(0));
     let clock = Clock::new({
         let seconds = Arc::clone(&seconds);
@@ -41,9 +41,9 @@ fn waits_are_timed_while_nothing_moves() {
     assert_eq!(stream.stats().write_stall, Some(StallCause::StreamQueue));
 }
 
-/// A pause of reading ends when there is room, not when the peer sends again.
+/// A read pause ends when there is room, not when the peer sends again.
 #[test]
-fn a_pause_of_reading_does_not_count_how_long_the_peer_is_idle() {
+fn the_peers_idle_time_does_not_count_as_a_read_pause() {
     const BUDGET: usize = 10_000;
     let config = Config::builder()
         .max_receive_buffer(BUDGET)
@@ -67,7 +67,7 @@ fn a_pause_of_reading_does_not_count_how_long_the_peer_is_idle() {
 /// A clock is the embedder's: it may have locks of its own, and use the session.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a deadlock must fail, not hang")]
-fn the_clock_is_read_without_the_lock() {
+fn the_clock_is_read_outside_the_lock() {
     let used = Arc::new(Mutex::new(None::<SessionHandle>));
     let clock = Clock::new({
         let used = Arc::clone(&used);

@@ -34,7 +34,7 @@ fn a_dropped_waiter_is_forgotten() {
 }
 
 #[test]
-fn the_two_directions_of_a_stream_have_wakers_of_their_own() {
+fn each_direction_of_a_stream_has_its_own_waker() {
     let (session, mut driver, wire) = server(Config::default());
     wire.ends(|ends| ends.takes_output = false);
     wire.receive(Command::Syn, 3, b"");
@@ -65,7 +65,7 @@ fn the_two_directions_of_a_stream_have_wakers_of_their_own() {
 }
 
 #[test]
-fn the_end_wakes_everyone() {
+fn the_end_wakes_all_waiting_tasks() {
     let (session, mut driver, wire) = server(Config::default());
     wire.receive(Command::Syn, 3, b"");
     assert!(run(&mut driver, Waker::noop()).is_pending());
@@ -94,7 +94,7 @@ fn the_end_wakes_everyone() {
     );
 }
 
-/// A waker that uses the session when it is woken or dropped, as a runtime's may that drops a task.
+/// A waker that uses the session when it is woken or dropped, as a runtime may by dropping a task.
 struct Reentrant {
     session: SessionHandle,
 }
@@ -113,7 +113,7 @@ impl Drop for Reentrant {
 
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a deadlock must fail, not hang")]
-fn wakers_are_woken_and_dropped_without_the_lock() {
+fn wakers_are_woken_and_dropped_outside_the_lock() {
     let (done, finished) = mpsc::channel();
     std::thread::spawn(move || {
         let (session, mut driver, wire) = server(Config::default());
@@ -146,14 +146,14 @@ fn wakers_are_woken_and_dropped_without_the_lock() {
         drop(waker);
         wire.receive(Command::Syn, 3, b"");
         drop(driver);
-        done.send(session.close_reason()).expect("somebody waits");
+        done.send(session.close_reason()).expect("the test waits");
     });
     let reason = finished.recv_timeout(Duration::from_secs(60));
     assert_eq!(reason, Ok(Some(CloseReason::Aborted)));
 }
 
 #[test]
-fn who_waits_for_the_peer_to_stop_and_who_writes_are_both_woken() {
+fn the_peers_stop_wakes_its_watcher_and_the_writer() {
     for stopped_first in [true, false] {
         let (session, mut driver, wire) = server(Config::default());
         wire.ends(|ends| ends.takes_output = false);
@@ -186,7 +186,7 @@ fn who_waits_for_the_peer_to_stop_and_who_writes_are_both_woken() {
 }
 
 #[test]
-fn who_waits_for_the_peer_to_stop_is_not_woken_for_room() {
+fn room_to_write_does_not_wake_a_watcher_of_the_peers_stop() {
     let (session, mut driver, wire) = server(Config::default());
     wire.ends(|ends| ends.takes_output = false);
     let stream = now(session.open()).expect("open");

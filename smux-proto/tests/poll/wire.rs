@@ -44,7 +44,7 @@ pub(crate) struct Ends {
     pub(crate) input: VecDeque<u8>,
     pub(crate) output: Vec<u8>,
     pub(crate) reads: usize,
-    /// A read reports so many bytes more than it has read.
+    /// By how many bytes a read overstates what it read.
     pub(crate) overstates: usize,
     pub(crate) takes_output: bool,
     pub(crate) endless_input: Option<[u8; 8]>,
@@ -56,7 +56,7 @@ pub(crate) struct Ends {
     pub(crate) flushes: usize,
     /// Bytes that writes take before they block, if there is a limit.
     pub(crate) room: Option<usize>,
-    /// Of what the peer sends.
+    /// The version of the peer's frames.
     version: Option<Version>,
     /// The time.
     pub(crate) now: Duration,

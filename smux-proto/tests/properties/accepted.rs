@@ -1,4 +1,4 @@
-//! What `write` has accepted leaves before a FIN, whatever ends the stream.
+//! Data that `write` accepted leaves before a FIN, whatever ends the stream.
 
 use std::{collections::BTreeMap, task::Poll, time::Duration};
 
@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the test knows of a stream.
+/// The test's record of a stream.
 #[derive(Default)]
 struct Known {
     accepted: usize,
@@ -98,9 +98,9 @@ fn perform_on_stream(harness: &mut Harness, id: StreamId, step: Step, known: &mu
 proptest! {
     #![proptest_config(cases(60))]
 
-    /// A FIN says that all came before it, unless the peer had said that it reads no more.
+    /// A FIN follows all accepted data, unless the peer has stopped reading.
     #[test]
-    fn a_fin_stands_behind_all_that_was_accepted(
+    fn a_fin_follows_all_accepted_data(
         version in version(),
         half_close in any::<bool>(),
         steps in vec((0..2_usize, step()), 1..200),

@@ -9,7 +9,7 @@ use smux_proto::{Session, StreamId, Transmit, TransportError, Version};
 
 use crate::{any_frame, cases, id, small, version};
 
-/// Largest payload of a frame: by less than this the receive budget may be exceeded.
+/// Largest payload of a frame. The receive budget is exceeded by less than this.
 const MAX_FRAME: usize = 65_535;
 
 /// One call of a session's API.
@@ -85,7 +85,7 @@ fn call(version: Version) -> impl Strategy<Value = Call> {
     ]
 }
 
-/// The beginning of a frame: the next frame is taken for the rest of it.
+/// The beginning of a frame: the next frame is read as the rest of it.
 fn part(frame: &Frame, version: Version, len: usize) -> Call {
     Call::Input(frame.encode(version).into_iter().take(len).collect())
 }
@@ -146,7 +146,7 @@ impl User {
         }
     }
 
-    /// Doing what is due at the time at which it is due must make progress.
+    /// Calling `handle_timeout` at the time it is due must make progress.
     fn timeout(&mut self) {
         let Some(due) = self.session.poll_timeout() else {
             return;
@@ -225,7 +225,7 @@ proptest! {
     }
 }
 
-/// On whatever path a session came to its end: nothing is held any more.
+/// However the session ended, it holds nothing any more.
 fn close_everything(user: &mut User) {
     user.session.abort();
     while user.accept() {}

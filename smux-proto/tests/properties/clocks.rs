@@ -1,4 +1,4 @@
-//! When a peer is given up, whatever the clock does.
+//! When a peer is declared dead, whatever the clock does.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::cases;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How late a look at a deadline must be to grant a grace.
+/// How late the driver must look at a deadline for the peer to get a grace period.
 const LATE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
     /// How far the clock moves: not at all, a little, over a deadline, or over a suspend.
     millis: u64,
-    /// It jumps back by as much instead.
+    /// Whether it jumps back instead.
     back: bool,
     /// A frame of the peer is read before the driver looks at its deadline.
     heard: bool,
@@ -46,10 +46,10 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(cases(500))]
 
-    /// A silent peer is given up at the first look after its time, or after one grace if that look
-    /// is late; and never before.
+    /// A silent peer is declared dead at the first look after its deadline, never before. If that
+    /// look is late, the peer gets one grace period first.
     #[test]
-    fn one_grace_per_silence(steps in vec(step(), 1..60), stuck in any::<bool>()) {
+    fn each_silence_gets_at_most_one_grace(steps in vec(step(), 1..60), stuck in any::<bool>()) {
         let mut harness = Harness::client(Config::default());
         harness.peer_sends([nop()]);
         if stuck {

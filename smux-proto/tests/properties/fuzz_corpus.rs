@@ -1,8 +1,8 @@
 //! The fuzz targets' bodies over their corpus, without a fuzzer.
 //!
-//! The corpus has the seeds that are made from the recordings, and whatever once failed. After a
-//! change of the seeds, `SMUX_WRITE_SEEDS=1 cargo test -p smux-proto --test properties fuzz_corpus`
-//! writes them.
+//! The corpus holds the seeds, made from the recordings, and every input that once failed. After
+//! changing the seeds, write them with `SMUX_WRITE_SEEDS=1 cargo test -p smux-proto --test
+//! properties fuzz_corpus`.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_corpus_runs_through() {
+fn the_corpus_passes() {
     for (target, body) in TARGETS {
         let inputs = corpus(target);
         assert!(inputs.len() >= 20, "{target}");

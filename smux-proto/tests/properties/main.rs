@@ -1,4 +1,4 @@
-//! What holds whatever happens: random frames, cuts, calls and connections.
+//! Properties that hold for any frames, cuts, calls and connections.
 
 mod accepted;
 mod calls;
@@ -24,7 +24,7 @@ fn version() -> impl Strategy<Value = Version> {
     select(vec![Version::V1, Version::V2])
 }
 
-/// Few ids, so that frames meet.
+/// Few ids, so that frames hit the same streams.
 fn id() -> impl Strategy<Value = u32> {
     select(vec![2, 3, 4, 5, 7, 9])
 }

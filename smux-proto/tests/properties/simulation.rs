@@ -26,7 +26,7 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn whatever_happens_streams_carry_what_was_written() {
+fn streams_carry_what_was_written_over_bad_connections() {
     let (first, count) = (number("SMUX_FIRST_SEED", 0), number("SMUX_SEEDS", FEW));
     let next = AtomicU64::new(first);
     let work = || {

@@ -29,7 +29,7 @@ proptest! {
             .version(version)
             .max_receive_buffer(budget)
             .max_stream_buffer(budget.min(65_536))
-            // So many streams fit that none is refused.
+            // Limits high enough that no stream is refused.
             .window_floor(1)
             .max_frame_size(1_000)
             .max_stream_send_queue(if tight { 500 } else { 5_000 })
@@ -44,7 +44,7 @@ proptest! {
         for (side, operation) in operations {
             world.perform(side, operation);
             world.check();
-            prop_assert!(world.is_open(), "nobody ends the sessions");
+            prop_assert!(world.is_open(), "neither application ends its session");
         }
         world.finish();
     }

@@ -40,7 +40,7 @@ fn payload(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_batch_goes_to_the_transport_of_its_session_only() {
-    // The same seed and the same frames: nothing but identity tells the two apart.
+    // The same seed and the same frames: only their identity distinguishes the two sessions.
     let ((mut first, id), (mut second, _)) = (client(7), client(7));
     write(&mut first, id, &counting(400_000));
     let mut batch = Transmit::new();
@@ -69,7 +69,7 @@ fn an_empty_batch_serves_any_session() {
 }
 
 #[test]
-fn a_batch_of_a_session_that_is_gone_is_no_other_sessions() {
+fn a_batch_of_a_dropped_session_serves_no_other() {
     let (first, _) = client(7);
     let mut first = Box::new(first);
     let mut batch = Transmit::new();
@@ -103,7 +103,7 @@ fn a_second_batch_is_filled_while_the_first_is_being_written() {
     let mut sent = Vec::new();
     while session.poll_transmit(NOW, &mut first) {
         assert!(session.poll_transmit(NOW, &mut second) || session.bytes_emitted() > 300_000);
-        // More would leave before what the second holds.
+        // Anything more in the first batch would overtake the second.
         let left = first.remaining();
         sent.extend(take(&mut first, left / 2));
         assert!(session.poll_transmit(NOW, &mut first));
@@ -120,7 +120,7 @@ fn a_second_batch_is_filled_while_the_first_is_being_written() {
 }
 
 #[test]
-fn the_transport_is_shut_when_the_last_batch_has_left() {
+fn the_transport_is_shut_after_the_last_batch() {
     let (mut session, id) = client(7);
     write(&mut session, id, &counting(100_000));
     let (mut first, mut second) = (Transmit::new(), Transmit::new());
@@ -139,10 +139,10 @@ fn the_transport_is_shut_when_the_last_batch_has_left() {
     assert!(session.wants_shutdown());
 }
 
-/// A batch that is dropped with bytes in it ends the transport; one that was written tells by the
-/// next.
+/// Dropping a batch with bytes in it ends the transport. A batch that was written is reported by
+/// the next call.
 #[test]
-fn progress_is_told_by_any_later_batch() {
+fn any_later_batch_reports_progress() {
     let mut session = client(7).0;
     let seconds = Duration::from_secs;
     let sent = |session: &mut Session, now, batch: &mut Transmit| -> Vec<Frame> {

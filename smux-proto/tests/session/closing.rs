@@ -31,7 +31,7 @@ fn failure() -> TransportError {
     TransportError::new("the cable is out")
 }
 
-/// Every call that can tell why the session ended tells the same.
+/// Every call that reports why the session ended returns this reason.
 fn assert_ended(harness: &mut Harness, id: StreamId, reason: &CloseReason) {
     let closed = StreamError::Closed(reason.clone());
     assert!(harness.session.is_closed());
@@ -70,7 +70,7 @@ fn a_close_sends_what_is_queued_and_no_fin() {
     assert!(harness.session.wants_shutdown());
     assert!(
         !harness.session.is_terminated(),
-        "the peer's last frames are still to be taken"
+        "the peer's last frames are still to be read"
     );
     assert_eq!(harness.events(), [Event::Closed]);
 }
@@ -107,7 +107,7 @@ fn a_closed_session_reads_even_if_its_buffer_was_full() {
 }
 
 #[test]
-fn after_a_close_every_call_says_so_and_data_that_had_arrived_is_there() {
+fn after_close_calls_fail_and_arrived_data_stays_readable() {
     let (mut harness, id) = server();
     harness.close_session();
     assert_eq!(harness.read(id), b"unread");
@@ -115,7 +115,7 @@ fn after_a_close_every_call_says_so_and_data_that_had_arrived_is_there() {
 }
 
 #[test]
-fn a_close_is_over_at_its_limit() {
+fn a_close_ends_at_its_time_limit() {
     let (mut harness, id) = server();
     harness.advance(Duration::from_secs(1));
     harness.set_transport_room(0);
@@ -131,7 +131,7 @@ fn a_close_is_over_at_its_limit() {
 }
 
 #[test]
-fn a_peer_that_goes_on_talking_does_not_stop_the_limit() {
+fn a_talking_peer_does_not_extend_the_close_limit() {
     let (mut harness, _) = server();
     harness.close_session();
     for _ in 0..49 {
@@ -157,9 +157,9 @@ fn a_second_close_changes_nothing() {
     assert_eq!(harness.events(), [Event::Closed]);
 }
 
-/// The FIN of a stream that was closed before leaves with the rest.
+/// The FIN of a stream that was closed before the session leaves with the queued data.
 #[test]
-fn fins_that_were_owed_are_sent() {
+fn a_close_sends_owed_fins() {
     let (mut harness, id) = server();
     harness.write(id, b"last");
     harness.close(id);
@@ -168,9 +168,9 @@ fn fins_that_were_owed_are_sent() {
     assert!(harness.session.wants_shutdown());
 }
 
-/// Also if the application finishes again, as it does who waits for the flush of a finish.
+/// Also if the application calls `finish` again, as waiting for its flush does.
 #[test]
-fn a_fin_that_is_owed_counts_as_sent_once_it_has_left() {
+fn an_owed_fin_counts_as_sent_once_it_has_left() {
     let (mut harness, id) = server();
     harness.write(id, b"last");
     harness.finish(id);
@@ -184,7 +184,7 @@ fn a_fin_that_is_owed_counts_as_sent_once_it_has_left() {
 }
 
 #[test]
-fn streams_that_nobody_accepted_are_there_before_the_reason() {
+fn unaccepted_streams_come_before_the_close_reason() {
     let mut harness = Harness::server(config());
     harness.peer_sends([syn(3), psh(3, "hello"), syn(5)]);
     harness.peer_ends();
@@ -200,7 +200,7 @@ fn streams_that_nobody_accepted_are_there_before_the_reason() {
 // ------------------------------------------------------------------ abort
 
 #[test]
-fn an_abort_is_over_at_once() {
+fn an_abort_ends_at_once() {
     let (mut harness, id) = server();
     harness.write(id, b"never sent");
     harness.session.abort();
@@ -228,7 +228,7 @@ fn an_abort_cuts_a_close_short() {
 // ------------------------------------------------------------------ the transport ends
 
 #[test]
-fn the_end_between_frames_is_the_peers_close() {
+fn an_end_between_frames_is_the_peers_close() {
     let (mut harness, id) = server();
     harness.peer_ends();
     assert_eq!(harness.read(id), b"unread");
@@ -238,7 +238,7 @@ fn the_end_between_frames_is_the_peers_close() {
 }
 
 #[test]
-fn the_end_inside_a_frame_is_truncation_wherever_it_is() {
+fn an_end_inside_a_frame_is_truncation() {
     let frame = psh(3, "four").encode(Version::V1);
     for cut in 1..frame.len() {
         let (mut harness, id) = server();
@@ -251,7 +251,7 @@ fn the_end_inside_a_frame_is_truncation_wherever_it_is() {
 }
 
 #[test]
-fn a_stream_whose_fin_was_seen_ends_well_all_the_same() {
+fn a_stream_whose_fin_arrived_still_ends_cleanly() {
     let (mut harness, id) = server();
     harness.peer_sends([fin(3)]);
     harness.peer_ends();
@@ -285,7 +285,7 @@ fn a_protocol_error_is_the_reason() {
 }
 
 #[test]
-fn a_session_is_over_some_time_after_a_protocol_error() {
+fn a_session_terminates_within_its_close_limit_after_a_protocol_error() {
     let (mut harness, _) = server();
     assert!(harness.peer_sends_bytes(&[77; 8]).is_err());
     harness.advance(Duration::from_secs(5));
@@ -293,7 +293,7 @@ fn a_session_is_over_some_time_after_a_protocol_error() {
 }
 
 #[test]
-fn what_was_received_is_given_back_when_it_is_read_or_closed_after_the_end() {
+fn reading_or_closing_after_the_end_refunds_the_budget() {
     let (mut harness, id) = server();
     harness.peer_ends();
     assert_eq!(harness.session.stats().receive_buffered, 6);
@@ -327,7 +327,7 @@ fn a_flush_waits_for_the_bytes_to_be_handed_out() {
 }
 
 #[test]
-fn a_flush_that_cannot_come_true_says_why() {
+fn a_flush_cut_short_returns_the_reason() {
     let (mut harness, id) = server();
     harness.write(id, b"12345");
     harness.session.abort();

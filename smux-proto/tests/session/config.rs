@@ -39,7 +39,7 @@ fn the_limits_have_defaults() {
 }
 
 #[test]
-fn a_builder_starts_from_the_defaults_and_goes_back_to_itself() {
+fn a_builder_starts_from_the_defaults_and_round_trips() {
     assert_eq!(Config::builder().build(), Ok(Config::default()));
     for config in [Config::default(), Config::v2()] {
         assert_eq!(config.to_builder().build(), Ok(config));
@@ -70,7 +70,7 @@ fn the_presets_largest_window_follows_its_receive_buffer() {
 }
 
 #[test]
-fn settings_arrive_where_they_belong() {
+fn every_setting_reaches_the_configuration() {
     let config = Config::builder()
         .version(Version::V2)
         .detect_version(true)
@@ -131,7 +131,7 @@ fn settings_arrive_where_they_belong() {
 }
 
 #[test]
-fn keep_alive() {
+fn keep_alive_is_checked() {
     let second = Duration::from_secs(1);
     let set =
         |interval, timeout| error(|c| c.keep_alive_interval(interval).keep_alive_timeout(timeout));
@@ -155,7 +155,7 @@ fn keep_alive() {
 }
 
 #[test]
-fn frame_size() {
+fn frame_size_is_checked() {
     for (size, expected) in [
         (0, Some(ConfigError::FrameSize)),
         (1, None),
@@ -167,7 +167,7 @@ fn frame_size() {
 }
 
 #[test]
-fn receive_buffer() {
+fn receive_buffer_is_checked() {
     for (size, expected) in [
         (0, Some(ConfigError::ReceiveBuffer)),
         (1, None),
@@ -183,7 +183,7 @@ fn receive_buffer() {
 }
 
 #[test]
-fn stream_buffer() {
+fn stream_buffer_is_checked() {
     let set = |stream, session| error(|c| c.max_stream_buffer(stream).max_receive_buffer(session));
     assert_eq!(set(0, 10), Some(ConfigError::StreamBuffer));
     assert_eq!(set(1, 10), None);
@@ -200,7 +200,7 @@ fn stream_buffer() {
 }
 
 #[test]
-fn initial_send_window() {
+fn initial_send_window_is_checked() {
     for (size, expected) in [
         (0, Some(ConfigError::InitialSendWindow)),
         (1, None),
@@ -211,9 +211,9 @@ fn initial_send_window() {
     }
 }
 
-/// What was set stays set, and what was not follows the other settings.
+/// Values that were set stay; the others still follow from them.
 #[test]
-fn a_builder_of_a_configuration_goes_on_where_that_was_left() {
+fn a_builder_from_a_configuration_keeps_what_was_set() {
     let set = Config::builder()
         .window_floor(1_000)
         .max_stream_send_queue(5_000)
@@ -232,7 +232,7 @@ fn a_builder_of_a_configuration_goes_on_where_that_was_left() {
 }
 
 #[test]
-fn window_floor() {
+fn window_floor_is_checked() {
     let set = |floor| error(|c| c.max_stream_buffer(100).window_floor(floor));
     assert_eq!(set(0), Some(ConfigError::WindowFloor));
     assert_eq!(set(1), None);
@@ -241,12 +241,12 @@ fn window_floor() {
     assert_eq!(
         error(|c| c.max_stream_buffer(1)),
         None,
-        "a floor that nobody set gives way"
+        "a floor that was not set gives way"
     );
 }
 
 #[test]
-fn stream_limits() {
+fn stream_limits_are_checked() {
     assert_eq!(error(|c| c.max_inbound_streams(0)), None);
     assert_eq!(
         error(|c| c.max_inbound_streams(1 << 30).max_outbound_streams(1 << 30)),
@@ -268,7 +268,7 @@ fn stream_limits() {
 }
 
 #[test]
-fn send_queues() {
+fn send_queues_are_checked() {
     let set = |stream, session| {
         error(|c| {
             c.max_stream_send_queue(stream)
@@ -283,7 +283,7 @@ fn send_queues() {
 }
 
 #[test]
-fn the_order_of_settings_does_not_matter_and_the_first_broken_rule_is_named() {
+fn the_first_broken_rule_is_named_in_any_order_of_settings() {
     let all_wrong = |c: ConfigBuilder| {
         c.max_stream_buffer(0)
             .max_frame_size(0)
@@ -301,7 +301,7 @@ fn the_order_of_settings_does_not_matter_and_the_first_broken_rule_is_named() {
 }
 
 #[test]
-fn an_error_says_which_setting_and_what_it_may_be() {
+fn an_error_names_the_setting_and_its_range() {
     let message =
         |change: fn(ConfigBuilder) -> ConfigBuilder| error(change).expect("an error").to_string();
     let frame_size = message(|c| c.max_frame_size(0));

@@ -1,4 +1,4 @@
-//! When a session says that it is alive, and when it takes its peer for dead.
+//! When a session sends a keep-alive, and when it considers its peer dead.
 
 use std::{task::Poll, time::Duration};
 
@@ -23,10 +23,10 @@ fn seconds(seconds: u64) -> Duration {
 
 const MILLI: Duration = Duration::from_millis(1);
 
-// ------------------------------------------------------------------ telling the peer
+// ------------------------------------------------------------------ our keep-alives
 
 #[test]
-fn an_idle_session_says_so_every_interval() {
+fn an_idle_session_sends_a_keep_alive_every_interval() {
     for version in [Version::V1, Version::V2] {
         let config = config().version(version).keep_alive_timeout(seconds(1_000));
         let mut harness = Harness::client(build(config));
@@ -56,7 +56,7 @@ fn the_interval_begins_when_the_last_byte_has_left() {
 }
 
 #[test]
-fn what_the_peer_sends_does_not_speak_for_us() {
+fn the_peers_frames_do_not_replace_our_keep_alives() {
     let mut harness = Harness::client(build(config()));
     harness.advance(seconds(9));
     harness.peer_sends([nop()]);
@@ -83,10 +83,10 @@ fn keep_alives_do_not_pile_up_behind_a_blocked_transport() {
     harness.expect_only([nop()]);
 }
 
-// ------------------------------------------------------------------ missing the peer
+// ------------------------------------------------------------------ a silent peer
 
 #[test]
-fn a_silent_peer_is_given_up() {
+fn a_silent_peer_is_declared_dead() {
     let mut harness = Harness::client(build(config()));
     harness.advance(seconds(30) - MILLI);
     assert!(!harness.session.is_closed());
@@ -121,7 +121,7 @@ fn our_own_frames_are_no_sign_of_the_peers_life() {
 }
 
 #[test]
-fn every_call_gives_the_reason() {
+fn every_call_returns_the_close_reason() {
     let mut harness = Harness::client(build(config()));
     let id = harness.open();
     harness.peer_sends([psh(3, "unread")]);
@@ -156,7 +156,7 @@ fn stalled() -> Harness {
 }
 
 #[test]
-fn while_we_do_not_read_silence_says_nothing() {
+fn silence_does_not_count_while_reading_is_paused() {
     let mut harness = stalled();
     harness.accept();
     harness.advance(seconds(3_600));
@@ -164,7 +164,7 @@ fn while_we_do_not_read_silence_says_nothing() {
 }
 
 #[test]
-fn when_we_read_again_the_peer_has_the_whole_time_again() {
+fn the_whole_timeout_runs_again_after_a_pause() {
     let mut harness = stalled();
     let id = harness.accept();
     harness.advance(seconds(3_600));
@@ -178,10 +178,10 @@ fn when_we_read_again_the_peer_has_the_whole_time_again() {
 
 // ------------------------------------------------------------------ a transport that takes nothing
 
-/// A peer that does not read for a while, as in version 1 with a stream that its application leaves
-/// unread, is alive as long as it is heard of.
+/// A peer that does not read for a while is alive as long as it sends. In version 1 it stops
+/// reading when its application leaves a stream unread.
 #[test]
-fn a_write_may_wait_for_a_peer_that_is_heard_of() {
+fn a_write_may_wait_while_the_peer_sends() {
     let mut harness = Harness::client(build(config()));
     harness.set_transport_room(0);
     let id = harness.open();
@@ -197,7 +197,7 @@ fn a_write_may_wait_for_a_peer_that_is_heard_of() {
 }
 
 #[test]
-fn one_byte_is_progress() {
+fn one_written_byte_is_progress() {
     let mut harness = stalled();
     let id = harness.accept();
     harness.take_bytes();
@@ -213,7 +213,7 @@ fn one_byte_is_progress() {
     assert_eq!(harness.reason(), CloseReason::WriteTimeout);
 }
 
-/// A peer that vanishes while we do not read either is missed by what we cannot send.
+/// While reading is paused, only a write without progress shows that the peer has vanished.
 #[test]
 fn a_stuck_write_is_noticed_with_a_full_receive_buffer() {
     let mut harness = stalled();
@@ -252,7 +252,7 @@ fn a_stuck_flush_is_noticed_with_a_full_receive_buffer() {
 }
 
 #[test]
-fn a_flush_that_ends_is_forgotten() {
+fn a_finished_flush_is_not_stuck() {
     let mut harness = stalled();
     harness.session.handle_flush_begin(harness.now());
     harness.advance(seconds(29));
@@ -262,7 +262,7 @@ fn a_flush_that_ends_is_forgotten() {
 }
 
 #[test]
-fn a_flush_may_wait_for_a_peer_that_is_heard_of() {
+fn a_flush_may_wait_while_the_peer_sends() {
     let mut harness = Harness::client(build(config()));
     harness.session.handle_flush_begin(harness.now());
     for _ in 0..10 {
@@ -272,9 +272,9 @@ fn a_flush_may_wait_for_a_peer_that_is_heard_of() {
     assert!(!harness.session.is_closed());
 }
 
-/// Between two flushes that are slow the transport takes bytes, so a write under way is not stuck.
+/// The transport takes bytes between two slow flushes, so a write under way is not stuck.
 #[test]
-fn flushes_that_end_are_progress_of_a_write() {
+fn a_finished_flush_is_progress_of_a_write() {
     let mut harness = stalled();
     let id = harness.accept();
     harness.advance(seconds(100));
@@ -296,7 +296,7 @@ fn flushes_that_end_are_progress_of_a_write() {
 // ------------------------------------------------------------------ switched off, and odd clocks
 
 #[test]
-fn switched_off_nothing_is_sent_and_nobody_given_up() {
+fn without_keep_alive_nothing_is_sent_and_no_peer_times_out() {
     let mut harness = Harness::client(build(config().keep_alive_disabled()));
     assert_eq!(harness.session.poll_timeout(), None);
     harness.set_transport_room(0);
@@ -308,7 +308,7 @@ fn switched_off_nothing_is_sent_and_nobody_given_up() {
 }
 
 #[test]
-fn the_longest_times_there_are_do_not_overflow() {
+fn the_longest_durations_do_not_overflow() {
     let config = config()
         .keep_alive_interval(Duration::MAX)
         .keep_alive_timeout(Duration::MAX);
@@ -341,9 +341,9 @@ fn a_clock_that_goes_back_stands_still() {
     assert!(!harness.session.is_closed());
 }
 
-/// Whatever the caller takes for the time.
+/// The caller may pass any time, even the largest.
 #[test]
-fn the_end_of_time_ends_a_session_in_order() {
+fn the_latest_possible_time_ends_a_session_by_timeout() {
     let mut harness = Harness::client(build(config()));
     for _ in 0..3 {
         harness.session.handle_timeout(Duration::MAX);
@@ -364,7 +364,7 @@ fn silence_counts_against_a_peer_that_has_sent_keep_alives() {
 }
 
 #[test]
-fn a_peer_without_keep_alives_is_given_up_when_it_takes_nothing() {
+fn a_peer_without_keep_alives_is_declared_dead_when_it_takes_nothing() {
     let mut harness = Harness::client(Config::default());
     harness.advance(seconds(3_600));
     harness.take_bytes();
@@ -393,7 +393,7 @@ fn tick_until_closed(harness: &mut Harness, tick: Duration) -> Duration {
 }
 
 #[test]
-fn a_silent_peer_is_given_up_by_a_coarse_clock() {
+fn a_coarse_clock_still_declares_a_silent_peer_dead() {
     for tick in [seconds(1), seconds(4), seconds(7), seconds(25)] {
         let mut harness = Harness::client(Config::default());
         harness.peer_sends([nop()]);
@@ -407,7 +407,7 @@ fn a_silent_peer_is_given_up_by_a_coarse_clock() {
 }
 
 #[test]
-fn a_stuck_write_is_given_up_by_a_coarse_clock() {
+fn a_coarse_clock_still_notices_a_stuck_write() {
     let mut harness = Harness::client(Config::default());
     harness.set_transport_room(0);
     harness.open();

@@ -1,4 +1,5 @@
-//! Two sessions and a connection between them: nothing is lost, nothing hangs, wherever it breaks.
+//! Two sessions and a connection between them: wherever it breaks, no data is lost and no call
+//! hangs.
 
 use std::{task::Poll, time::Duration};
 
@@ -26,7 +27,7 @@ fn configs() -> [Config; 3] {
     [Config::default(), v2, Config::v2()]
 }
 
-/// A narrow, slow connection that cuts everything.
+/// A narrow, slow connection that splits every read and write.
 fn narrow() -> Link {
     Link {
         capacity: 4_096,
@@ -57,7 +58,7 @@ fn drain(end: &mut End, id: StreamId, into: &mut Vec<u8>) -> bool {
 }
 
 #[test]
-fn a_request_and_its_answer_over_half_closed_streams() {
+fn requests_and_answers_pass_over_half_closed_streams() {
     for config in configs() {
         for side in SIDES {
             let mut pair = Pair::with(config.clone(), config.clone(), narrow(), narrow(), 7);
@@ -153,7 +154,7 @@ fn sides_that_write_before_they_read_do_not_deadlock() {
 }
 
 #[test]
-fn many_short_streams_leave_nothing_behind() {
+fn many_short_streams_leave_no_state() {
     for config in configs() {
         let mut pair = Pair::new(config, 11);
         for _ in 0..300 {
@@ -207,9 +208,9 @@ fn idle_sessions_keep_each_other_alive() {
     }
 }
 
-/// A closing side waits for the other's end, so nothing that it sent is lost.
+/// A closing side waits for the peer's end, so none of its data is lost.
 #[test]
-fn what_was_written_before_a_close_arrives() {
+fn data_written_before_close_arrives() {
     for config in configs() {
         for side in SIDES {
             let mut pair = Pair::with(config.clone(), config.clone(), narrow(), narrow(), 9);
@@ -251,9 +252,9 @@ fn read(
     result
 }
 
-/// The connection dies at each byte of a conversation in turn.
+/// The connection dies at each byte of a conversation in turn; no data is invented.
 #[test]
-fn wherever_the_connection_dies_both_sides_end_and_nothing_is_made_up() {
+fn both_sides_end_wherever_the_connection_dies() {
     let script_len = 8 + 8 + 40 + 8;
     for death in [Death::Eof, Death::Reset] {
         for at in 0..=script_len {
@@ -313,7 +314,7 @@ fn dies(side: Side, at: u64, death: Death) {
             end.session.accept().map(|result| result.err()),
             Poll::Ready(reason.clone())
         );
-        // Where only writing failed, the end of the input is told apart.
+        // Where only writing failed, the end of the input has a reason of its own.
         let told = end.events.iter().filter(|event| **event == Event::Closed);
         let write_failed = matches!(reason, Some(CloseReason::Transport(_)));
         assert!((1..=1 + usize::from(write_failed)).contains(&told.count()));

@@ -1,5 +1,4 @@
-//! Faults that hostile tests, the simulation and the fuzzers have found: one test each, as small as
-//! it goes.
+//! Faults that the attack tests, the simulation and the fuzzers found: one minimal test for each.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -31,7 +30,7 @@ fn open_and_close(harness: &mut Harness, id: u32) {
     harness.discard_output();
 }
 
-/// The window that the session announces for a stream, in what it has to send.
+/// The window that the session's pending output announces for a stream.
 fn told_window(harness: &mut Harness, id: u32) -> Option<u32> {
     let frames = harness.take_frames();
     let told = frames.iter().find(|frame| frame.id == id)?;
@@ -41,7 +40,7 @@ fn told_window(harness: &mut Harness, id: u32) -> Option<u32> {
 /// The update came while another stream filled the session's send queue. The queue drained later,
 /// but the wait of this writer was forgotten.
 #[test]
-fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
+fn an_update_during_a_full_session_queue_still_wakes_the_writer() {
     let queues = config(Version::V2).max_stream_send_queue(100);
     let mut harness = server(queues.max_session_send_queue(100));
     harness.peer_sends([syn(3), syn(5), upd(3, 0, 10)]);
@@ -56,7 +55,7 @@ fn a_writer_wakes_whose_update_came_while_the_session_queue_was_full() {
     assert!(harness.events().contains(&Event::Writable(waits)));
 }
 
-/// A SYN leaves by the control lane, where waiting tasks were not looked for.
+/// A SYN leaves by the control lane, which did not look for waiting tasks.
 #[test]
 fn a_flush_wakes_when_the_syn_of_an_unwritten_stream_has_left() {
     let mut harness = Harness::client(config(Version::V1).build().expect("valid"));
@@ -69,8 +68,8 @@ fn a_flush_wakes_when_the_syn_of_an_unwritten_stream_has_left() {
     assert_eq!(harness.events(), [Event::Writable(id)]);
 }
 
-/// Streams that had gone were counted as if their windows had been looked at, so a new stream
-/// found none to shrink and got a window of 0: its peer could never send, and so never got another.
+/// Streams that were gone counted as already searched. So a new stream found no window to shrink
+/// and got a window of 0, which its peer could never leave.
 #[test]
 fn a_new_stream_gets_at_least_the_floor_after_many_have_gone() {
     let mut harness = server(config(Version::V2));
@@ -95,7 +94,7 @@ fn a_new_stream_gets_at_least_the_floor_after_many_have_gone() {
 
 /// A FIN gave the stream's window to others although its data still filled the receive buffer.
 #[test]
-fn a_finished_stream_that_nobody_reads_keeps_its_share_of_the_budget() {
+fn an_unread_finished_stream_keeps_its_share_of_the_budget() {
     let mut harness = server(config(Version::V2));
     let mut window = 262_144;
     for id in (3..).step_by(2).take(30) {
@@ -112,10 +111,10 @@ fn a_finished_stream_that_nobody_reads_keeps_its_share_of_the_budget() {
     assert_eq!(harness.session.stats().receive_stalls, 0);
 }
 
-/// Queues of streams kept an entry for each life of an id that is used again and again, if sweeps
-/// came while it was alive. The peer chooses both.
+/// Queues kept an entry for each life of a reused id if they were swept while it was alive. The
+/// peer controls both.
 #[test]
-fn an_id_that_is_used_again_leaves_nothing_behind() {
+fn a_reused_id_leaves_no_queue_entries() {
     let mut harness = server(config(Version::V2));
     harness.peer_sends([syn(5)]);
     let mut live = harness.accept();
@@ -148,10 +147,9 @@ fn an_id_that_is_used_again_leaves_nothing_behind() {
     );
 }
 
-/// The entry that a stream's last life left in the round robin became a second one of its next
-/// life.
+/// The entry that the id's previous stream left in the round became a second entry of the new one.
 #[test]
-fn an_id_that_is_used_again_gets_one_turn_in_a_round() {
+fn a_reused_id_gets_one_turn_in_a_round() {
     let mut harness = server(config(Version::V1).max_frame_size(1_000));
     harness.peer_sends([syn(5), syn(3)]);
     let [other, first] = [(); 2].map(|()| harness.accept());
@@ -175,9 +173,9 @@ fn an_id_that_is_used_again_gets_one_turn_in_a_round() {
     assert_eq!(own, 10, "{turns:?}");
 }
 
-/// With a handle in each of two hands, one may finish the stream while the other waits to write.
+/// Two tasks share the stream: one may finish it while the other waits to write.
 #[test]
-fn a_writer_that_waits_is_woken_when_its_stream_is_finished() {
+fn finishing_a_stream_wakes_its_waiting_writer() {
     let mut harness = server(config(Version::V2));
     harness.peer_sends([syn(3), upd(3, 0, 0)]);
     let id = harness.accept();
@@ -191,10 +189,10 @@ fn a_writer_that_waits_is_woken_when_its_stream_is_finished() {
     );
 }
 
-/// The session's end had been told before the flush began, and what the flush waited for was then
-/// dropped.
+/// The session's end was reported before the flush began. Then the data that the flush waited for
+/// was dropped.
 #[test]
-fn a_flush_of_a_closing_session_wakes_when_what_is_left_is_dropped() {
+fn dropping_queued_data_of_a_closing_session_wakes_its_flush() {
     let mut harness = server(config(Version::V1));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -217,8 +215,8 @@ fn data(id: u32, length: usize) -> Vec<Frame> {
     data.chunks(50_000).map(|piece| psh(id, piece)).collect()
 }
 
-/// What an evicted stream had received was dropped, and then its peer's FIN made that look like its
-/// end.
+/// The received data of an evicted stream was dropped. The peer's FIN then made the stream look
+/// complete.
 #[test]
 fn an_evicted_stream_does_not_end_cleanly() {
     let mut harness = server(config(Version::V2).max_receive_buffer(300_000));
@@ -231,7 +229,7 @@ fn an_evicted_stream_does_not_end_cleanly() {
     assert_eq!(end, Poll::Ready(Err(StreamError::Evicted)));
 }
 
-/// A stream that had overrun its window and was read was never looked at again.
+/// A stream that was read after overrunning its window was never checked again.
 #[test]
 fn a_stream_that_overruns_a_second_time_is_evicted() {
     let mut harness = server(config(Version::V2).max_receive_buffer(600_000));
@@ -250,7 +248,7 @@ fn a_stream_that_overruns_a_second_time_is_evicted() {
 
 /// Windows were cut below what was unread, as if that memory were free.
 #[test]
-fn unread_data_is_not_given_to_new_streams() {
+fn memory_of_unread_data_is_not_granted_to_new_streams() {
     let config = Config::v2()
         .to_builder()
         .max_receive_buffer(64 * 262_144)
@@ -270,9 +268,9 @@ fn unread_data_is_not_given_to_new_streams() {
     assert!(window > Some(0), "there is room now");
 }
 
-/// Nothing would be sent any more, yet finishing and flushing said that all was well.
+/// Nothing could be sent any more, yet finishing and flushing succeeded.
 #[test]
-fn finishing_after_the_end_is_no_success() {
+fn finishing_after_the_session_ended_fails() {
     let mut harness = server(config(Version::V1));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -285,8 +283,8 @@ fn finishing_after_the_end_is_no_success() {
     );
 }
 
-/// Of streams that together fill the session's send queue, those whose turn had just made room took
-/// it before those that waited, and a stream with little to send never got any.
+/// When several streams fill the session's send queue, a stream that had just sent took the freed
+/// room before the waiting ones. A stream with little to send never got any.
 #[test]
 fn a_full_session_queue_is_shared() {
     const BULK: usize = 70;
@@ -331,10 +329,9 @@ fn a_full_session_queue_is_shared() {
     );
 }
 
-/// A loop that asks whether there is something to send before it polls never reported that a batch
-/// had left.
+/// A loop that polls only if there is something to send never reported that a batch had left.
 #[test]
-fn a_batch_that_has_left_is_something_to_report() {
+fn a_written_batch_counts_as_output_until_it_is_reported() {
     let mut session = Session::client(Config::default(), 1, Duration::ZERO);
     assert!(session.open().is_ready());
     let mut batch = Transmit::new();

@@ -1,4 +1,4 @@
-//! Writing fails, reading does not: what the peer sent is not lost with it.
+//! A write error does not stop reading: data that the peer sent is not lost.
 
 use std::{task::Poll, time::Duration};
 
@@ -42,7 +42,7 @@ fn broken(limits: ConfigBuilder) -> (Harness, StreamId) {
 }
 
 #[test]
-fn writers_hear_of_it_and_readers_read_on() {
+fn writers_fail_and_readers_read_on() {
     for version in BOTH {
         let (mut harness, id) = broken(config(version));
         assert_eq!(harness.reason(), reason());
@@ -61,7 +61,7 @@ fn writers_hear_of_it_and_readers_read_on() {
 }
 
 #[test]
-fn streams_that_arrive_are_accepted() {
+fn new_streams_are_still_accepted() {
     for version in BOTH {
         let (mut harness, _) = broken(config(version));
         assert_eq!(harness.session.accept(), Poll::Pending);
@@ -78,7 +78,7 @@ fn streams_that_arrive_are_accepted() {
 }
 
 #[test]
-fn who_waits_for_input_hears_of_its_end() {
+fn waiting_readers_and_acceptors_see_the_end_of_input() {
     type End = fn(&mut Harness);
     let ends: [End; 4] = [
         |harness| harness.peer_ends(),
@@ -118,7 +118,7 @@ fn who_waits_for_input_hears_of_its_end() {
 }
 
 #[test]
-fn a_full_receive_buffer_waits_for_the_application_up_to_the_limit() {
+fn a_full_receive_buffer_waits_for_readers_until_the_time_limit() {
     for version in BOTH {
         let limits = config(version)
             .max_receive_buffer(1_000)
@@ -145,7 +145,7 @@ fn a_flush_fails_with_the_reason() {
 }
 
 #[test]
-fn nothing_is_owed_to_anybody_any_more() {
+fn no_frame_is_owed_after_a_write_error() {
     let limits = config(Version::V2).accept_backlog(1).max_owed_refusals(3);
     let (mut harness, id) = broken(limits);
     harness.peer_sends([psh(3, counting(10_000))]);
@@ -162,9 +162,9 @@ fn nothing_is_owed_to_anybody_any_more() {
     assert_eq!(harness.session.stats().windows_granted, 0);
 }
 
-/// A stream that is given up while nothing can be sent leaves no FIN behind that would keep it.
+/// An evicted stream owes no FIN while nothing can be sent, so the table does not keep it.
 #[test]
-fn a_stream_given_up_for_an_overrun_goes() {
+fn a_closed_evicted_stream_leaves_the_table() {
     let limits = config(Version::V2)
         .max_receive_buffer(300_000)
         .max_stream_buffer(1_000);
@@ -194,7 +194,7 @@ fn a_second_write_error_and_a_drain_change_nothing() {
 }
 
 #[test]
-fn a_close_after_it_is_over_at_once() {
+fn a_close_after_a_write_error_ends_at_once() {
     let (mut harness, id) = broken(config(Version::V1));
     harness.peer_sends([psh(3, "arrived")]);
     harness.close_session();
@@ -204,7 +204,7 @@ fn a_close_after_it_is_over_at_once() {
 }
 
 #[test]
-fn a_session_that_closes_is_over_at_once() {
+fn a_write_error_ends_a_closing_session_at_once() {
     for sent in [false, true] {
         let mut harness = Harness::server(config(Version::V1).build().expect("valid"));
         harness.peer_sends([syn(3)]);
@@ -222,7 +222,7 @@ fn a_session_that_closes_is_over_at_once() {
 }
 
 #[test]
-fn a_session_that_drains_goes_on_refusing() {
+fn a_draining_session_keeps_refusing_streams() {
     let mut harness = Harness::server(config(Version::V1).build().expect("valid"));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -237,7 +237,7 @@ fn a_session_that_drains_goes_on_refusing() {
 }
 
 #[test]
-fn after_the_end_it_changes_nothing() {
+fn a_write_error_after_the_end_changes_nothing() {
     let mut harness = Harness::server(config(Version::V1).build().expect("valid"));
     harness.peer_ends();
     harness.session.handle_write_error(harness.now(), failure());
@@ -245,9 +245,9 @@ fn after_the_end_it_changes_nothing() {
     assert_eq!(harness.events(), [Event::Closed]);
 }
 
-/// The update that says what was read is of no use any more, and the session's accounts stay right.
+/// Window updates can no longer be sent, but the windows stay accounted for.
 #[test]
-fn windows_are_kept_in_order() {
+fn window_accounting_stays_right() {
     let mut harness = Harness::server(config(Version::V2).build().expect("valid"));
     harness.peer_sends([syn(3), psh(3, "first")]);
     let id = harness.accept();

@@ -1,4 +1,4 @@
-//! Which frame leaves next: control first, then bytes in fair shares; and that both scale.
+//! Which frame leaves next: control frames first, then data in fair shares, with many streams too.
 
 use std::{collections::BTreeMap, task::Poll};
 
@@ -22,7 +22,7 @@ fn client(config: ConfigBuilder, streams: usize) -> (Harness, Vec<StreamId>) {
 }
 
 /// Keeps the writers of `streams` busy, each with pieces of its size, until `total` bytes have
-/// left. Tells which stream sent how much.
+/// left. Returns how much each stream sent.
 fn compete(
     harness: &mut Harness,
     streams: &[(StreamId, usize)],
@@ -56,8 +56,8 @@ fn streams_take_turns() {
     assert_eq!(turns, [3, 5, 7].repeat(5));
 }
 
-/// Fills the streams' queues; with each call, one batch leaves and the writers that have room fill
-/// theirs again.
+/// Keeps the streams' queues full: with each call one batch leaves, and writers with room refill
+/// their queues.
 struct Bulk {
     piece: Vec<u8>,
     batch: Transmit,
@@ -81,7 +81,7 @@ impl Bulk {
         while harness.try_write(id, &self.piece).is_ready() {}
     }
 
-    /// Tells how many bytes left.
+    /// Returns how many bytes left.
     fn round(&mut self, harness: &mut Harness, small: Option<StreamId>) -> usize {
         assert!(
             harness
@@ -110,8 +110,8 @@ fn fairness(shares: impl Iterator<Item = f64> + Clone) -> f64 {
     sum * sum / (count * shares.map(|share| share * share).sum::<f64>())
 }
 
-/// Whatever others have to send, a message of a stream that had nothing to send waits for the batch
-/// that is under way, and for a frame.
+/// A message on an idle stream waits only for the batch under way and one frame, however much
+/// others have to send.
 #[test]
 fn a_small_message_does_not_wait_for_bulk_data() {
     for bulk in [1, 10, 100, 1_000] {
@@ -141,7 +141,7 @@ fn bulk_streams_have_equal_shares() {
     for (bulk, piece) in [(10, 65_536), (100, 65_536), (1_000, 65_536), (100, 512)] {
         let (mut harness, streams) = client(config(), bulk);
         let mut writers = Bulk::new(&mut harness, &streams, piece);
-        // The first to write have filled their queues as if they were alone.
+        // The first writers have filled their queues as if they were alone.
         for _ in 0..2 {
             writers.sent.clear();
             let mut sent = 0;
@@ -160,7 +160,7 @@ fn bulk_streams_have_equal_shares() {
     }
 }
 
-/// Streams that are opened for one frame each go first, but others still have their turns.
+/// Streams opened for one frame each go first, but others still get their turns.
 #[test]
 fn newcomers_do_not_starve_the_others() {
     let (mut harness, ids) = client(config().max_outbound_streams(1_000_000), 1);
@@ -222,8 +222,7 @@ fn a_higher_level_goes_first() {
     assert_eq!(order, [[7; 4], [5; 4], [3; 4]].concat());
 }
 
-/// However often a stream changes its level while it has data queued, it has one place and loses
-/// nothing.
+/// However often a stream with queued data changes its level, it keeps one place and all data.
 #[test]
 fn a_stream_keeps_its_data_when_its_priority_changes() {
     let (mut harness, ids) = client(config().max_frame_size(1_000), 4);
@@ -279,7 +278,7 @@ fn control_frames_do_not_wait_for_data() {
 }
 
 #[test]
-fn any_amount_of_control_leaves_data_its_turn() {
+fn any_number_of_control_frames_leaves_data_its_turn() {
     let config = config().version(Version::V2).max_frame_size(1_000);
     let mut harness = Harness::server(config.build().expect("valid"));
     let count = 10_000_u32;
@@ -317,7 +316,7 @@ fn wire_len(frame: &Frame) -> usize {
 }
 
 #[test]
-fn a_syn_its_data_and_those_of_others_leave_in_one_write() {
+fn syns_and_data_of_several_streams_leave_in_one_write() {
     let mut harness = Harness::client(config().build().expect("valid"));
     for _ in 0..5 {
         let id = harness.open();
@@ -330,7 +329,7 @@ fn a_syn_its_data_and_those_of_others_leave_in_one_write() {
 }
 
 #[test]
-fn a_syn_is_before_its_data_even_when_control_is_long() {
+fn a_syn_precedes_its_data_behind_many_control_frames() {
     let (mut harness, _) = client(config(), 0);
     for _ in 0..10_000 {
         let id = harness.open();
@@ -366,7 +365,7 @@ fn no_fin_is_lost_when_all_streams_are_closed_at_once() {
 }
 
 #[test]
-fn a_busy_stream_among_idle_ones_has_all_of_the_transport() {
+fn a_busy_stream_among_idle_ones_gets_the_whole_transport() {
     let (mut harness, ids) = client(config(), 10_000);
     let busy = ids[5_000];
     let shares = compete(&mut harness, &[(busy, 65_536)], 4 << 20);
@@ -395,7 +394,7 @@ fn reading_goes_on_while_nothing_can_be_sent() {
     assert_eq!(updates, [(10_000_000, 65_536)], "one update for all of it");
 }
 
-/// A batch takes what it must to make progress in both lanes, however small it is.
+/// However small a batch is, both lanes make progress in it.
 #[test]
 fn control_frames_do_not_starve_data_in_the_smallest_batches() {
     let config = config().accept_backlog(1);

@@ -9,8 +9,8 @@ use smux_proto::Version;
 use crate::Expected;
 
 pub(crate) const SECOND_FIN: &str =
-    "a close before the peer's FIN tells with a second FIN that nobody reads";
-const NO_LATE_UPDATE: &str = "after the peer's FIN a window update would tell nobody anything";
+    "a close before the peer's FIN adds a second FIN: reading has stopped";
+const NO_LATE_UPDATE: &str = "after the peer's FIN a window update is of no use";
 const FIN_WAS_NOT_A_STOP: &str =
     "1.5.28 to 1.5.53 stop writing at the peer's FIN; it ends the other direction only";
 const NOTHING_AFTER_FIN: &str =
@@ -36,7 +36,7 @@ pub(crate) fn decided(trace: &Trace) -> Option<(&'static str, Vec<Expected<'_>>)
             peer_then(trace, [psh(3, "response"), fin(3)]),
         ),
         ("upd_first_read_and_thresholds", _) => {
-            // How many frames of 10 000 bytes were read, and what the peer is told then.
+            // How many frames of 10 000 bytes were read, and the update that follows.
             let halves = [(1, 10_000), (5, 42_768), (8, 75_536), (11, 108_304)];
             (WHOLE_HALVES, with_updates(trace, &halves, 65_536))
         }

@@ -1,8 +1,8 @@
-//! Packet traces of Go sessions, taken again with ours: the bytes must be the same.
+//! Packet traces of Go sessions, replayed with ours: the bytes must be the same.
 //!
-//! Each scenario does to our session what was done to the Go session. Where we differ, we do so by
-//! decision; [`decided::decided`] has the list, each entry with its reason and with the frames that
-//! are expected instead. An entry that no longer makes a difference fails.
+//! Each scenario repeats on our session what was done to the Go session. [`decided::decided`] lists
+//! the deliberate differences, with the reason and the frames expected instead. An entry that makes
+//! no difference any more fails.
 
 mod decided;
 mod scenarios;
@@ -40,7 +40,7 @@ fn our_bytes_are_those_of_the_reference_or_the_difference_is_decided() {
     }
 }
 
-/// The commonest difference can be configured away, and then nothing of it is left.
+/// The most frequent difference disappears with `half_close(false)`.
 #[test]
 fn without_half_close_a_close_is_one_fin_as_in_the_reference() {
     let with_second_fin = |trace: &Trace| decided(trace).is_some_and(|(why, _)| why == SECOND_FIN);

@@ -1,4 +1,4 @@
-//! What was done to the Go sessions, done to ours.
+//! The steps of the Go recordings, repeated on our sessions.
 
 use std::{task::Poll, time::Duration};
 
@@ -31,7 +31,7 @@ pub(crate) fn perform(replay: &mut Replay<'_>) {
         "upd_small_reads" => updates_of_small_reads(replay),
         "v2_err_consumed" => acknowledged_too_much(replay),
         "v2_initial_window_and_updates" => window_play(replay),
-        other => panic!("nobody knows how to do {other}"),
+        other => panic!("there is no replay of scenario {other}"),
     }
 }
 
@@ -79,7 +79,7 @@ fn finish_then_reply(replay: &mut Replay<'_>) {
     replay.harness.close(id);
 }
 
-/// The five bytes, which the reader loses in releases up to 1.5.57, are there.
+/// The five bytes arrive, which readers of releases up to 1.5.57 lose.
 fn finish_then_reply_and_fin(replay: &mut Replay<'_>) {
     let id = replay.harness.open();
     replay.harness.finish(id);

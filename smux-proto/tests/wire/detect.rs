@@ -28,7 +28,7 @@ fn the_first_frame_decides() {
 }
 
 #[test]
-fn everything_sent_has_the_version_that_was_found() {
+fn all_output_has_the_detected_version() {
     for version in [Version::V1, Version::V2] {
         let mut harness = Harness::server(detecting()).speaking(version);
         harness.peer_sends([syn(3)]);
@@ -60,7 +60,7 @@ fn opening_waits_for_the_version() {
 }
 
 #[test]
-fn a_version_that_does_not_exist_is_named() {
+fn an_unknown_version_is_reported() {
     let mut harness = Harness::server(detecting());
     let error = ProtocolError::Version {
         expected: None,
@@ -75,7 +75,7 @@ fn a_version_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_change_later_is_an_error_that_names_both() {
+fn a_later_change_of_version_is_an_error() {
     let mut harness = Harness::server(detecting()).speaking(Version::V2);
     harness.peer_sends([nop(), syn(3)]);
     let error = harness
@@ -91,7 +91,7 @@ fn a_change_later_is_an_error_that_names_both() {
 }
 
 #[test]
-fn a_client_speaks_first_and_so_has_its_version() {
+fn a_client_has_its_version_from_the_start() {
     let mut harness = Harness::client(detecting());
     assert_eq!(harness.session.version(), Some(Version::V1));
     assert_eq!(harness.open().get(), 3);
@@ -99,7 +99,7 @@ fn a_client_speaks_first_and_so_has_its_version() {
 }
 
 #[test]
-fn a_peer_that_never_says_anything_is_given_up() {
+fn a_peer_that_never_sends_is_declared_dead() {
     let config = detecting().to_builder().keep_alive_required(true);
     let mut harness = Harness::server(config.build().expect("valid"));
     harness.advance(Duration::from_secs(30));

@@ -1,4 +1,4 @@
-//! Frames byte by byte: what is sent, what is taken, in whatever pieces it comes.
+//! Frames byte by byte: the bytes that are sent, and the bytes that are accepted in any pieces.
 
 use std::task::Poll;
 
@@ -40,7 +40,7 @@ fn a_window_update_is_two_little_endian_numbers() {
 }
 
 #[test]
-fn every_version_and_command_byte_is_known_or_refused() {
+fn unknown_version_and_command_bytes_are_errors() {
     for byte in 0..=255 {
         let version = Header::decode([byte, 3, 0, 0, 0, 0, 0, 0]);
         let unknown = ProtocolError::Version {
@@ -67,7 +67,7 @@ fn syn_nop_and_upd_are_control_psh_and_fin_are_data() {
 }
 
 #[test]
-fn input_may_come_byte_by_byte() {
+fn input_may_arrive_byte_by_byte() {
     for version in [Version::V1, Version::V2] {
         let mut harness = Harness::server(config(version));
         let mut frames = vec![
@@ -92,7 +92,7 @@ fn input_may_come_byte_by_byte() {
 }
 
 #[test]
-fn bytes_of_an_unfinished_frame_can_be_read() {
+fn bytes_of_an_incomplete_frame_can_be_read() {
     let mut harness = Harness::server(config(Version::V1));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -103,9 +103,9 @@ fn bytes_of_an_unfinished_frame_can_be_read() {
     assert_eq!(harness.read(id), b"lo");
 }
 
-/// A sender counts a frame as sent when all of it is: an earlier acknowledgement is an error to Go.
+/// Go counts a frame as sent once all of it is: an earlier acknowledgement is an error there.
 #[test]
-fn bytes_of_an_unfinished_frame_are_not_acknowledged() {
+fn bytes_of_an_incomplete_frame_are_not_acknowledged() {
     let mut harness = Harness::server(config(Version::V2));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -119,7 +119,7 @@ fn bytes_of_an_unfinished_frame_are_not_acknowledged() {
 }
 
 #[test]
-fn the_largest_frame_is_taken_whatever_we_send_ourselves() {
+fn the_largest_frame_is_accepted_whatever_our_frame_size() {
     let config = Config::builder().max_frame_size(1).build().expect("valid");
     let mut harness = Harness::server(config);
     harness.peer_sends([syn(3), psh(3, counting(65_535))]);
@@ -163,7 +163,7 @@ fn data_is_cut_into_frames_of_the_configured_size() {
 }
 
 #[test]
-fn writes_that_wait_share_a_frame() {
+fn queued_writes_share_a_frame() {
     let mut harness = Harness::client(config(Version::V1));
     let id = harness.open();
     for word in ["a", "bc", "", "def"] {
@@ -173,7 +173,7 @@ fn writes_that_wait_share_a_frame() {
 }
 
 #[test]
-fn empty_data_frames_are_counted_and_nothing_else() {
+fn empty_data_frames_are_only_counted() {
     let mut harness = Harness::server(config(Version::V1));
     harness.peer_sends([syn(3)]);
     let id = harness.accept();
@@ -205,7 +205,7 @@ fn any_input_after_an_error_is_discarded() {
 }
 
 #[test]
-fn the_first_thing_wrong_with_a_frame_is_named() {
+fn the_first_fault_of_a_frame_is_reported() {
     let fresh = |version| Harness::server(config(version));
     for (version, bytes, expected) in [
         (

@@ -1,7 +1,7 @@
-//! Malformed and unusual input, with what became of it in Go sessions and what becomes of it here.
+//! Malformed and unusual input: its effect on Go sessions, and on ours.
 //!
-//! Go keeps a session whose input was broken: `open` and `write` succeed for ever after. Ours ends,
-//! and every call says why. That aside, [`ROWS`] names for each input the Go releases that agree.
+//! Go keeps a session after broken input: `open` and `write` go on succeeding. Ours ends, and every
+//! call returns the reason. Apart from that, [`ROWS`] names the Go releases that agree with us.
 
 use std::{collections::BTreeMap, task::Poll};
 

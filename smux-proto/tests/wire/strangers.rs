@@ -15,9 +15,9 @@ fn servers() -> [Harness; 3] {
     .map(|config| Harness::server(config.build().expect("valid")))
 }
 
-/// The session is told of as little as one byte, and of all that one read gives.
+/// The session gets a single byte, or everything that one read returns.
 #[test]
-fn another_protocol_is_named_from_the_first_byte_on() {
+fn another_protocol_is_recognized_by_its_first_byte() {
     let strangers: [(&[u8], OtherProtocol, &str); 8] = [
         (b"GET / HTTP/1.1\r\n", OtherProtocol::Http, "HTTP"),
         (b"POST /x HTTP/1.1\r\n", OtherProtocol::Http, "HTTP"),
@@ -48,7 +48,7 @@ fn another_protocol_is_named_from_the_first_byte_on() {
 }
 
 #[test]
-fn any_other_first_byte_is_wrong_at_once() {
+fn any_other_first_byte_is_an_error_at_once() {
     for mut harness in servers() {
         let expected = harness.session.version();
         let error = harness.peer_sends_bytes(&[0xff]).expect_err("not smux");
@@ -64,7 +64,7 @@ fn any_other_first_byte_is_wrong_at_once() {
 }
 
 #[test]
-fn the_other_version_is_wrong_at_its_first_byte() {
+fn the_other_version_is_an_error_at_its_first_byte() {
     for (ours, theirs) in [(Version::V1, Version::V2), (Version::V2, Version::V1)] {
         let config = Config::builder().version(ours).build().expect("valid");
         let mut harness = Harness::server(config);
@@ -79,9 +79,9 @@ fn the_other_version_is_wrong_at_its_first_byte() {
     }
 }
 
-/// Later, the same bytes are no greeting: the peer has lost its place, or the connection its bytes.
+/// Later, the same bytes are no greeting: the peer or the connection has lost some bytes.
 #[test]
-fn what_follows_a_frame_is_no_other_protocol() {
+fn bytes_after_a_frame_are_not_taken_for_another_protocol() {
     let mut harness = Harness::server(Config::default());
     harness.peer_sends([nop(), syn(3)]);
     let error = harness.peer_sends_bytes(b"G").expect_err("no frame");
@@ -96,7 +96,7 @@ fn what_follows_a_frame_is_no_other_protocol() {
 }
 
 #[test]
-fn a_peer_that_closes_before_it_sent_anything_has_its_own_reason() {
+fn closing_before_the_first_byte_has_its_own_reason() {
     let mut silent = Harness::server(Config::default());
     silent.peer_ends();
     assert_eq!(silent.reason(), CloseReason::PeerNeverSpoke);

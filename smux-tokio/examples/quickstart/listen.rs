@@ -52,7 +52,7 @@ pub(crate) async fn run(listener: TcpListener, once: bool) -> Result<()> {
 async fn serve_connection(mut tcp: TcpStream) -> Result<Carries> {
     tcp.set_nodelay(true)?;
     let carries = timeout(HEAD, Carries::read(&mut tcp)).await;
-    let carries = carries.context("it does not say what it carries")??;
+    let carries = carries.context("no header in time: not a quickstart client?")??;
     match carries {
         Carries::OneStream => serve_stream(&mut tcp, None, &Progress::hidden()).await?,
         Carries::Smux(version) => {
@@ -99,7 +99,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let request = timeout(HEAD, Request::read(stream)).await;
-    let request = request.context("it does not say what it asks for")??;
+    let request = request.context("no request in time")??;
     match (request, session) {
         (Request::Take, _) => work::take(stream, progress).await,
         (Request::Give { bytes }, _) => work::give(stream, bytes).await,

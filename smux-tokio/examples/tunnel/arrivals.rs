@@ -45,7 +45,7 @@ impl Arrivals {
                 tracing::warn!(
                     most = MOST,
                     more,
-                    "a client was dropped: too many have sent no frame"
+                    "the oldest silent client was dropped: too many have sent no frame"
                 );
             }
         }
@@ -54,7 +54,7 @@ impl Arrivals {
             let peer = arrival.peer;
             let greeted = tokio::time::timeout(limit, arrival.greet()).await;
             let greeted = greeted
-                .context("no frame in time")
+                .context("no frame in time (--first-frame-timeout)")
                 .and_then(|greeted| greeted);
             greeted.with_context(|| format!("client {peer}"))
         }));
@@ -67,7 +67,11 @@ impl Arrivals {
                 Ok(Ok(visitor)) => return visitor,
                 Ok(Err(error)) => {
                     if let Some(more) = self.failed.pass() {
-                        tracing::warn!(error = format_args!("{error:#}"), more, "no session");
+                        tracing::warn!(
+                            error = format_args!("{error:#}"),
+                            more,
+                            "client got no session"
+                        );
                     }
                 }
                 // Dropped as above.

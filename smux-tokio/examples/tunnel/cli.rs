@@ -141,7 +141,7 @@ pub(crate) struct ClientArgs {
     pub link: LinkArgs,
 }
 
-/// What both ends have to say about a session.
+/// The settings of a session, at either end.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LinkArgs {
     /// What the sessions run over; both ends must agree
@@ -319,7 +319,9 @@ impl LinkArgs {
                 .keep_alive_timeout(timeout)
                 .keep_alive_required(true)
         };
-        builder.build().context("the arguments do not fit")
+        builder
+            .build()
+            .context("the arguments contradict each other")
     }
 }
 

@@ -86,7 +86,7 @@ impl Client {
         if tokio::time::timeout(self.drain, ended).await.is_err() {
             tracing::warn!(
                 connections = connections.len(),
-                "time is up: cutting what is open"
+                "the time of --drain is over: cutting open connections"
             );
         }
         self.pool.close().await;
@@ -94,7 +94,7 @@ impl Client {
         if tokio::time::timeout(DELIVERY, delivered).await.is_err() {
             tracing::warn!(
                 connections = connections.len(),
-                "cutting those that do not read"
+                "cutting connections that do not read"
             );
             connections.shutdown().await;
         }

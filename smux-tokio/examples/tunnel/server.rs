@@ -102,7 +102,7 @@ impl Server {
                             drop(permit);
                         });
                     } else if let Some(more) = self.service.turned_away.pass() {
-                        tracing::warn!(more, "a client was turned away: too many sessions");
+                        tracing::warn!(more, "a client was turned away: too many sessions (--max-sessions)");
                     }
                 }
                 Some(_) = sessions.join_next() => {}
@@ -118,7 +118,10 @@ impl Server {
             .await
             .is_err()
         {
-            tracing::warn!(sessions = sessions.len(), "cutting those that do not read");
+            tracing::warn!(
+                sessions = sessions.len(),
+                "cutting sessions with targets that do not read"
+            );
             sessions.shutdown().await;
         }
         Ok(())
@@ -129,7 +132,7 @@ impl Service {
     async fn serve(self: Arc<Self>, visitor: Visitor) {
         let session = match visitor.start(self.config.clone()) {
             Ok(session) => session,
-            Err(error) => return tracing::debug!(%error, "a client left at once"),
+            Err(error) => return tracing::debug!(%error, "a client left before its session began"),
         };
         let _counted = self.statistics.count(&session);
         let peer = session.peer_addr().map(tracing::field::display);
@@ -187,7 +190,7 @@ impl Service {
                 refused,
                 limit,
                 more,
-                "connections refused: too many at once"
+                "connections refused: more at once than --max-connections"
             );
         }
     }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn on_signals(shutdown: &CancellationToken) -> Result<()> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     signals.next().await;
-    tracing::info!("stopping: open connections may end, again to cut them");
+    tracing::info!("stopping: waiting for open connections; interrupt again to cut them");
     shutdown.cancel();
     signals.next().await;
     Ok(())

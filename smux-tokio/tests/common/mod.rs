@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers that the tests of this crate share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{
@@ -15,15 +15,15 @@ use std::{
 use smux_tokio::{Config, Session, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Fails instead of hanging. Generous, since machines can be slow; nothing waits for it.
+/// Fails instead of hanging. The limit is generous, since machines can be slow.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future)
         .await
         .expect("it hangs")
 }
 
-/// As [`within`], for tests in paused time: that jumps to the next timer, so a day passes at once
-/// if nothing else does.
+/// As [`within`], for tests in paused time, which jumps to the next timer: a day passes at once if
+/// nothing else happens.
 pub(crate) async fn within_a_day<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(24 * 3600), future)
         .await
@@ -53,7 +53,7 @@ pub(crate) struct Probe {
     /// What was written when it was last flushed.
     pub(crate) flushed: Arc<AtomicUsize>,
     pub(crate) dropped: Arc<AtomicBool>,
-    /// What a write reports instead of the truth.
+    /// Falsifies the count that a write reports.
     pub(crate) lie: Option<fn(usize) -> usize>,
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn tls(tokio: &Tokio, client: Config, server: Config) -> Pair {
     )
 }
 
-/// KCP over UDP. It does not tell the peer that it ends.
+/// KCP over UDP, which does not signal its end to the peer.
 pub(crate) fn kcp(tokio: &Tokio, client: Config, server: Config) -> Pair {
     let kcp = KcpConfig {
         nodelay: KcpNoDelayConfig::fastest(),
@@ -45,7 +45,7 @@ pub(crate) fn kcp(tokio: &Tokio, client: Config, server: Config) -> Pair {
         let mut listener = listener.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let mut near = KcpStream::connect(&kcp, address).await.expect("a socket");
-        // A listener hears of a connection with its first data: a keep-alive of the session.
+        // A listener learns of a connection from its first data: the session's keep-alive.
         near.write_all(&[client.version() as u8, 3, 0, 0, 0, 0, 0, 0])
             .await
             .expect("sent");

@@ -15,8 +15,8 @@ use crate::{echo, listen};
 
 const CHILD: &str = "SMUX_FEW_DESCRIPTORS";
 
-/// Whether this is the process with few descriptors. The other one runs that and expects its
-/// success.
+/// Whether this is the process with few descriptors. Otherwise runs that process and expects it to
+/// succeed.
 fn has_few_descriptors(test: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
@@ -33,12 +33,12 @@ fn has_few_descriptors(test: &str) -> bool {
     let output = String::from_utf8_lossy(&run.stdout) + String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{output}");
     assert!(output.contains("1 passed"), "{output}");
-    // It was refused a descriptor, and said so.
+    // It ran out of descriptors and logged that.
     assert!(output.contains("cannot accept"), "{output}");
     false
 }
 
-/// Has a server on this thread accept while there are no descriptors, for longer than it pauses.
+/// Lets a server on this thread accept without descriptors for longer than its pause.
 async fn exhaust(server: SocketAddr) {
     let waiting = std::net::TcpStream::connect(server).expect("it listens");
     let mut files = Vec::new();
@@ -50,8 +50,8 @@ async fn exhaust(server: SocketAddr) {
 }
 
 #[tokio::test]
-async fn the_quickstart_survives_the_lack_of_descriptors() {
-    if !has_few_descriptors("descriptors::the_quickstart_survives_the_lack_of_descriptors") {
+async fn the_quickstart_survives_running_out_of_descriptors() {
+    if !has_few_descriptors("descriptors::the_quickstart_survives_running_out_of_descriptors") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -74,8 +74,8 @@ async fn the_quickstart_survives_the_lack_of_descriptors() {
 }
 
 #[tokio::test]
-async fn the_echo_survives_the_lack_of_descriptors() {
-    if !has_few_descriptors("descriptors::the_echo_survives_the_lack_of_descriptors") {
+async fn the_echo_survives_running_out_of_descriptors() {
+    if !has_few_descriptors("descriptors::the_echo_survives_running_out_of_descriptors") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

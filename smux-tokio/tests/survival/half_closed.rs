@@ -11,7 +11,7 @@ use crate::target::{check_echo, echo};
 use crate::transports::{Transport, with};
 use crate::usage::{alone, leaves_nothing};
 
-/// All that the target gets, which it does not look at; it keeps them until it is dropped.
+/// Returns the target's connections, which it neither reads nor ends until they are dropped.
 async fn users_that_are_gone(client: &End, target: &TcpListener, count: usize) -> Vec<TcpStream> {
     let mut far = Vec::new();
     for _ in 0..count {
@@ -58,7 +58,7 @@ async fn half_closed_connections_without_a_user_end() {
     }
 }
 
-/// The limits concern those that are silent: a user that reads and writes on, does.
+/// The limits apply to silent connections only: users that read and write are not disturbed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_beside_half_closed_connections_are_served() {
     let _alone = alone().await;

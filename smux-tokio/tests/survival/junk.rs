@@ -26,7 +26,7 @@ fn push(data: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// One after the other: what does not speak smux, what may begin to, a whole frame, no KCP at all.
+/// In turn: bytes that are not smux, the start of a frame, a whole frame, and no KCP at all.
 fn junk(n: usize) -> Vec<u8> {
     match n % 8 {
         0..4 => push(&[fastrand::u8(..)]),
@@ -104,7 +104,7 @@ async fn junk_datagrams_do_not_lock_clients_out() {
             flood(server.address, time + Duration::from_millis(500)),
             paying
         );
-        // KCP cannot say that it ends, and the late client is gone.
+        // KCP cannot signal its end, and the late client is gone.
         within(async {
             while server.statistics.totals().sessions > 1 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

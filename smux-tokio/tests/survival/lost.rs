@@ -40,9 +40,9 @@ async fn counts(server: &End, sessions: usize) {
     .await;
 }
 
-/// Neither the users nor the targets do anything: the ends must find out by themselves.
+/// Neither the users nor the targets do anything: the ends must detect the loss themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cut_link_ends_all_that_it_carried() {
+async fn a_cut_link_ends_all_connections_over_it() {
     let _alone = alone().await;
     for transport in Transport::all() {
         let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -63,7 +63,7 @@ async fn a_cut_link_ends_all_that_it_carried() {
             link.cut();
             counts(&server, 0).await;
             within(async {
-                // Its own, beside the one that it accepts with.
+                // Its own handle, beside the listener's.
                 while client.statistics.totals().open_streams > 0 {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
@@ -72,7 +72,7 @@ async fn a_cut_link_ends_all_that_it_carried() {
             link.heal();
             // The only place is free again.
             counts(&server, 1).await;
-            // Only now: until here they were held by nothing but the tunnel.
+            // Dropped only now, so that until here only the tunnel could end the connections.
             drop(pairs);
             client.logs("session lost").await;
         })

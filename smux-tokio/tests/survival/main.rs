@@ -1,4 +1,5 @@
-//! What the `tunnel` example survives. Afterwards its descriptors, tasks and memory are as before.
+//! Failures that the `tunnel` example survives. Afterwards its descriptors, tasks and memory are as
+//! before.
 //!
 //! These are counted for the whole process, so the tests wait for each other. They are short and
 //! use few descriptors. `SMUX_CONFORMANCE_FULL=1` gives them their full size: 10 000 descriptors,

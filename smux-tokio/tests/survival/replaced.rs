@@ -7,9 +7,10 @@ use crate::usage::{alone, leaves_nothing};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-/// A session whose ids are used up opens no more. 2^31 take days, so it is told a smaller number.
+/// A session whose ids are used up opens no more streams. Using up 2^31 ids would take days, so
+/// the limit is lowered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_opens_no_more_is_replaced_and_what_it_carries_goes_on() {
+async fn a_session_out_of_ids_is_replaced_and_its_connections_go_on() {
     let _alone = alone().await;
     let echoes = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = echoes.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! What the process holds.
+//! Resources that the process holds.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ends::End;
 
-/// What the allocator may keep for later: a small part of what passes through it.
+/// Memory that the allocator may keep: a small part of what passes through it.
 fn slack() -> u64 {
     crate::size(12, 48) << 20
 }
@@ -52,8 +52,8 @@ fn resident() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// Runs the same thing three times. The first leaves what the process needs for it; the others must
-/// leave no more.
+/// Runs the same round three times. The first may leave resources in use; the others must add
+/// none.
 pub(crate) async fn leaves_nothing(ends: &[&End], round: impl AsyncFn()) {
     let idle = Usage::of(ends);
     round().await;
@@ -78,7 +78,7 @@ pub(crate) async fn leaves_nothing(ends: &[&End], round: impl AsyncFn()) {
     }
 }
 
-/// Waits until no more is held than `before`. Without a figure for memory there, that is not asked.
+/// Waits until no more is held than `before`. Memory is compared only where `before` has a figure.
 async fn settled(ends: &[&End], before: &Usage) -> Usage {
     let settled = tokio::time::timeout(LIMIT, async {
         loop {

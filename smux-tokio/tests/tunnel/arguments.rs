@@ -80,7 +80,7 @@ async fn connections_beyond_the_limit_are_turned_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_takes_no_streams() {
+async fn a_client_refuses_streams() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let _client = End::client(address, &[]).await;

@@ -1,4 +1,4 @@
-//! How connections, sessions and the ends themselves end.
+//! How connections, sessions and the tunnel's two ends close.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -59,8 +59,8 @@ async fn a_reset_passes_through() {
     assert_reset(&mut near).await;
 }
 
-/// The tunnel does not read a connection as long as the target takes nothing. Once it does, it
-/// learns what has happened.
+/// The tunnel does not read a connection while the target takes nothing, so it learns of the reset
+/// only once the target reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_passes_through_when_the_target_reads_again() {
     let tunnel = Tunnel::start(&[], &[]).await;
@@ -94,7 +94,7 @@ async fn without_a_server_connections_are_reset_in_time() {
 
 const QUICK: [&str; 4] = ["--keep-alive", "0.1", "--keep-alive-timeout", "0.5"];
 
-/// A lost session is no end of data; the next connection has a new one.
+/// A lost session must not look like the end of data; the next connection gets a new session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_resets_its_connections_and_is_found_again() {
     for transport in ["tcp", "kcp"] {
@@ -125,7 +125,7 @@ async fn a_killed_server_resets_its_connections_and_is_found_again() {
     }
 }
 
-/// Over KCP there is nothing but its silence.
+/// Over KCP only silence shows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_client_frees_its_session_and_connections() {
     for transport in ["tcp", "kcp"] {
@@ -191,7 +191,7 @@ async fn a_shutdown_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
+async fn a_shutdown_stops_accepting_and_cuts_long_connections() {
     let tunnel = Tunnel::start(&["--drain", "0.3"], &["--drain", "0.3"]).await;
     let (mut near, mut far) = tunnel.connect().await;
     let Tunnel { client, server, .. } = tunnel;
@@ -209,10 +209,9 @@ async fn a_shutdown_accepts_no_more_and_cuts_what_lasts_too_long() {
     server.ended().await;
 }
 
-/// A user or a target that has ended its own direction and does not read is not waited for for
-/// ever.
+/// A user or target that has ended its direction and does not read cannot hold up a shutdown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_cuts_those_that_do_not_read() {
+async fn a_shutdown_cuts_connections_that_do_not_read() {
     let tunnel = Tunnel::start(&["--drain", "0.1"], &["--drain", "0.1"]).await;
     let (mut near, mut far) = tunnel.connect().await;
     let (mut silent_near, mut silent_far) = tunnel.connect().await;

@@ -1,4 +1,4 @@
-//! The two ends of a tunnel, as a test starts and ends them.
+//! The two ends of a tunnel, which a test starts and ends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ impl io::Write for Log {
     }
 }
 
-/// Has all threads of a runtime log there.
+/// Makes all threads of a runtime log there.
 fn log_to(log: &Log, level: LevelFilter) -> impl Fn() + Send + Sync + 'static {
     let log = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -190,7 +190,7 @@ impl End {
         ended.expect("no panic").expect("an orderly end");
     }
 
-    /// As if the process was killed: nothing is closed in order.
+    /// As if the process was killed: nothing is closed properly.
     pub(crate) async fn kill(mut self) {
         self.stop();
         let killed = within(&mut self.task).await;

@@ -1,4 +1,4 @@
-//! Users and targets that are gone, and how that is found out.
+//! Users and targets that are gone, and how the tunnel notices.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::closing::{assert_reset, assert_turned_away};
 use crate::common::within;
 use crate::ends::{End, Tunnel};
 
-/// After its end of data nothing is read from a connection, which could tell of its reset.
+/// After the end of its data a connection is not read, so reading cannot show its reset.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_after_the_end_of_data_passes_through() {
     let tunnel = Tunnel::start(&[], &[]).await;
@@ -23,7 +23,7 @@ async fn a_reset_after_the_end_of_data_passes_through() {
         within(other.read_to_end(&mut rest)).await.expect("its end");
         gone.set_zero_linger().expect("connected");
         drop(gone);
-        // The other one does nothing, and is not needed for it.
+        // The other end does nothing, and the reset does not need it.
         within(async {
             let ends = [&tunnel.client, &tunnel.server];
             while ends
@@ -38,7 +38,7 @@ async fn a_reset_after_the_end_of_data_passes_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_half_closed_connection_in_which_nothing_moves_is_reset() {
+async fn an_idle_half_closed_connection_is_reset() {
     let limit = ["--half-close-timeout", "0.3"];
     let tunnel = Tunnel::start(&limit, &limit).await;
     let (mut near, mut far) = tunnel.connect().await;
@@ -57,7 +57,7 @@ async fn a_half_closed_connection_in_which_nothing_moves_is_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_half_closed_connection_in_which_something_moves_goes_on() {
+async fn a_busy_half_closed_connection_goes_on() {
     let limit = ["--half-close-timeout", "0.3"];
     let tunnel = Tunnel::start(&limit, &limit).await;
     let (mut near, mut far) = tunnel.connect().await;
@@ -75,7 +75,7 @@ async fn a_half_closed_connection_in_which_something_moves_goes_on() {
     assert!(received == sent);
 }
 
-/// The system probes whether the other end lives: what does not tell by itself is found out.
+/// The system probes whether the other end is alive, which finds ends that vanish silently.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_to_users_and_targets_have_tcp_keep_alive() {
@@ -112,7 +112,7 @@ fn timer(local: SocketAddr, peer: SocketAddr) -> Option<u8> {
     row.flatten()?.split(':').next()?.parse().ok()
 }
 
-/// The places of connections and sessions, all of them taken by what is gone.
+/// Connections and sessions of a vanished client take all places, until they are freed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_client_frees_its_places_though_its_targets_do_nothing() {
     let limits = ["--max-sessions", "1", "--max-connections", "2"];
@@ -144,7 +144,7 @@ async fn a_killed_client_frees_its_places_though_its_targets_do_nothing() {
 async fn data_that_arrived_before_the_session_was_lost_is_delivered() {
     let tunnel = Tunnel::start(&[], &[]).await;
     let (mut near, mut far) = tunnel.connect().await;
-    // It fits into what the system holds for a target that does not read: a reset drops the rest.
+    // It fits the system's buffers for a target that does not read: a reset drops the rest.
     let size = 30_000;
     near.write_all(&vec![7; size]).await.expect("connected");
     within(async {
@@ -162,7 +162,7 @@ async fn data_that_arrived_before_the_session_was_lost_is_delivered() {
     assert_reset(&mut far).await;
 }
 
-/// It answers, which shows that it lives, and ends at once.
+/// A server that answers, and so seems alive, but ends each session at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn short_sessions_do_not_shorten_the_pauses() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

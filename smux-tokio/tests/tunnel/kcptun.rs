@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::ends::End;
 use crate::target::{check_echo, echo};
 
-/// What our end must be told to match kcptun's.
+/// Options with which our end matches kcptun.
 const OURS: [&str; 5] = [
     "--transport",
     "kcp",
@@ -89,8 +89,8 @@ fn number(variable: &str, default: u64) -> u64 {
     })
 }
 
-/// For a program that cannot pick a port itself. Not an ephemeral port: the system might give it to
-/// the very socket that wants to reach the program, which would then talk to itself.
+/// For a program that cannot pick a port itself. Not an ephemeral port: the system might assign
+/// that to the socket that connects to the program, which would then talk to itself.
 fn free_address() -> SocketAddr {
     static NEXT: LazyLock<AtomicU16> =
         LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..20_000)));
@@ -112,7 +112,7 @@ async fn start_echo() -> SocketAddr {
 async fn our_client_at_its_server(version: &str) {
     let target = start_echo().await.to_string();
     let address = free_address();
-    // It need not be ready: KCP sends again.
+    // The server need not be ready: KCP retransmits.
     let listen = address.to_string();
     let server = Kcptun::start("kcptun-server", version, ["-l", &listen, "-t", &target]);
     let Some(_server) = server else { return };
@@ -144,21 +144,21 @@ async fn its_client_at_our_server(version: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_client_at_its_server_v1() {
+async fn our_client_at_kcptun_server_v1() {
     our_client_at_its_server("1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_client_at_its_server_v2() {
+async fn our_client_at_kcptun_server_v2() {
     our_client_at_its_server("2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_client_at_our_server_v1() {
+async fn kcptun_client_at_our_server_v1() {
     its_client_at_our_server("1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_client_at_our_server_v2() {
+async fn kcptun_client_at_our_server_v2() {
     its_client_at_our_server("2").await;
 }

@@ -1,4 +1,4 @@
-//! `--no-half-close`: every end of a stream is that of both directions.
+//! `--no-half-close`: the end of one direction ends both.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::ends::{End, Tunnel};
 
 const OPTION: [&str; 1] = ["--no-half-close"];
 
-/// Answers each byte, until the user ends its direction, which it must be told.
+/// Answers each byte, until it sees that the user has ended its direction.
 async fn answer(listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
@@ -26,9 +26,9 @@ async fn answer(listener: TcpListener) {
     }
 }
 
-/// More of them than places, so that they work only if those who have left give theirs back.
+/// More users than places: they are all served only if those who have left free theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_who_leave_after_their_answer_give_their_places_back() {
+async fn users_who_leave_after_their_answer_free_their_places() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = listener.local_addr().expect("bound");
     tokio::spawn(answer(listener));
@@ -69,7 +69,7 @@ async fn a_half_closed_user_gets_an_answer_that_begins_late() {
     within(far.read_exact(&mut [0; 8]))
         .await
         .expect("the question");
-    // Longer than a pause in an answer may be that had begun before.
+    // Longer than an answer that has begun may pause.
     tokio::time::sleep(Duration::from_secs(1)).await;
     far.write_all(b"answer").await.expect("connected");
     drop(far);

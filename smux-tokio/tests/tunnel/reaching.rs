@@ -1,4 +1,4 @@
-//! How a client reaches its server, and what it says if it does not.
+//! How a client reaches its server, and what it logs if it cannot.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,7 +58,7 @@ async fn a_name_with_two_addresses_works_over_every_transport() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kcp_server_with_other_settings_is_named_as_such_at_both_ends() {
+async fn both_ends_of_kcp_log_that_their_settings_differ() {
     for (ours, theirs) in [("null", "none"), ("none", "null")] {
         let server = [KCP.as_slice(), &["--kcp-crypt", ours]].concat();
         let server = End::server("127.0.0.1:0", start_echo().await, &server).await;
@@ -76,9 +76,9 @@ async fn a_kcp_server_with_other_settings_is_named_as_such_at_both_ends() {
     }
 }
 
-/// The system says so at once.
+/// The system reports it at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_kcp_a_server_that_is_not_there_is_noticed_at_once() {
+async fn over_kcp_a_missing_server_is_noticed_at_once() {
     let nothing = {
         let closed = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         closed.local_addr().expect("bound")

@@ -1,4 +1,4 @@
-//! What is logged of connections that are no clients, and of those beyond the limits.
+//! The log lines about connections that are not clients, and about those beyond the limits.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -14,7 +14,7 @@ async fn nowhere() -> std::net::SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_named() {
+async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_logged() {
     for (bytes, what) in [
         (b"GET / HTTP/1.1".as_slice(), "HTTP"),
         (b"SSH-2.0-x", "SSH"),
@@ -36,7 +36,7 @@ async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_named() {
     }
 }
 
-/// They may hold what users have sent, as those of kcptun's error correction do.
+/// They may hold users' data, as datagrams of kcptun's error correction do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_datagrams_are_logged_once_and_without_their_content() {
     const SECRET: &str = "a user's password";
@@ -67,7 +67,7 @@ async fn bad_datagrams_are_logged_once_and_without_their_content() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_connections_and_sessions_are_logged_once_for_many() {
+async fn many_refused_connections_and_sessions_are_logged_once() {
     let limits = ["--max-connections", "1", "--max-sessions", "1"];
     let tunnel = Tunnel::start(&[], &limits).await;
     let (mut near, mut far) = tunnel.connect().await;

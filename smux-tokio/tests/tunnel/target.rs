@@ -1,4 +1,4 @@
-//! A target that sends back what it gets, and users that check every byte.
+//! An echoing target, and users that check every byte.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,16 +10,16 @@ use tokio::task::JoinSet;
 
 const BLOCK: usize = 64 * 1024;
 
-/// Serves for as long as it is polled: 8 bytes of length, then so many bytes to send back. It ends
-/// the connection then, without waiting for the end of the user's data, which not every tunnel can
-/// tell.
+/// Serves for as long as it is polled: reads 8 bytes of length, then sends back that many bytes.
+/// Then it ends the connection, without waiting for the end of the user's data, which not every
+/// tunnel can signal.
 pub(crate) async fn echo(listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (mut tcp, _) = accepted.expect("it listens");
-                // What goes wrong here, the user sees.
+                // The user notices failures here.
                 connections.spawn(async move { drop(echo_one(&mut tcp).await) });
             }
             Some(_) = connections.join_next() => {}
@@ -35,8 +35,8 @@ async fn echo_one(tcp: &mut TcpStream) -> io::Result<()> {
     write.shutdown().await
 }
 
-/// Sends `length` bytes of the pattern `seed` to the echo behind `address`, checks what comes back,
-/// and that nothing comes after it.
+/// Sends `length` bytes of the pattern `seed` to the echo behind `address`, and checks that exactly
+/// these come back.
 pub(crate) async fn check_echo(address: SocketAddr, seed: u32, length: u64) -> io::Result<()> {
     let mut tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;

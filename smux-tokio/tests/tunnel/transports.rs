@@ -1,4 +1,4 @@
-//! What every transport must do.
+//! The behaviour that every transport must have.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,7 +57,7 @@ async fn tls_carries_half_close() {
     let client = ["--transport", "tls", "--tls-ca", &cert];
     let tunnel = Tunnel::start(&client, &server).await;
     carries_and_half_closes(&tunnel).await;
-    // Once there, the certificate stays.
+    // An existing certificate is kept.
     let made = std::fs::read(&cert).expect("it was written");
     let tunnel = Tunnel::start(&client, &server).await;
     carries_and_half_closes(&tunnel).await;

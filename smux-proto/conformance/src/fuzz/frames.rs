@@ -1,4 +1,4 @@
-//! A peer that speaks the protocol with any values, against any calls of the application.
+//! A peer that sends well-formed frames with any values, against any calls of the application.
 
 use std::{task::Poll, time::Duration};
 
@@ -11,7 +11,7 @@ use smux_proto::{
 use super::output::Output;
 use crate::frame::{Frame, Kind, counting, fin, nop, psh, syn, upd};
 
-/// Largest payload of a frame: by so much the receive budget may be exceeded.
+/// Largest payload of a frame, by which the receive budget may be exceeded.
 const MAX_FRAME: usize = 65_535;
 
 /// Input of [`frames`].
@@ -68,7 +68,7 @@ enum Step {
     StopAccepting,
     /// A flush of the transport begins, or ends.
     Flush(bool),
-    /// The transport takes nothing more.
+    /// Writing to the transport fails.
     WriteError,
 }
 
@@ -198,8 +198,7 @@ impl Peer {
         }
     }
 
-    /// The peer sends a frame. It waits as long as the session does not want it: it is not sent
-    /// then.
+    /// The peer sends a frame, unless the session wants no input.
     fn send(&mut self, frame: &Frame) {
         if !self.session.wants_input() {
             return;

@@ -1,4 +1,4 @@
-//! What a session under attack sends: whether it is in order, as its peer sees it.
+//! Checks the output of a session under attack, as its peer sees it.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use crate::frame::{self, Frame, Kind};
 /// Bytes that a sender may have in flight before the first update.
 const INITIAL_WINDOW: u64 = 262_144;
 
-/// What the peer knows of a stream that the session under test opened. It has but one life.
+/// The peer's record of a stream that the session under test opened. Its id is used once.
 #[derive(Debug)]
 struct Seen {
-    /// Data that came, and FINs.
+    /// Bytes of data received, and FINs.
     bytes: u64,
     fins: u8,
-    /// How far the peer ever allowed it to send.
+    /// The largest offset up to which the peer ever allowed it to send.
     edge: u64,
-    /// What the peer sent in complete frames, and what of it was acknowledged.
+    /// Bytes that the peer sent in complete frames, and how many were acknowledged.
     sent: u64,
     acknowledged: u64,
 }
@@ -64,7 +64,7 @@ impl Output {
         }
     }
 
-    /// The peer allows this, if the session believes it.
+    /// The peer sends this update, if the session may accept it.
     pub(super) fn peer_allows(&mut self, id: u32, consumed: u32, window: u32) {
         if let Some(seen) = self.opened.get_mut(&id) {
             let window = window.min(i32::MAX as u32);
@@ -72,16 +72,16 @@ impl Output {
         }
     }
 
-    /// Data that came on a stream so far.
+    /// Bytes of data received on a stream so far.
     pub(super) fn came(&self, id: u32) -> u64 {
         self.opened.get(&id).map_or(0, |seen| seen.bytes)
     }
 
-    /// The session sends this.
+    /// Checks bytes that the session sent.
     ///
     /// # Panics
     ///
-    /// If it is not in order.
+    /// If they break a rule.
     pub(super) fn look(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
         let all = std::mem::take(&mut self.bytes);
@@ -120,7 +120,7 @@ impl Output {
             return;
         }
         let seen = self.opened.get_mut(&frame.id);
-        let seen = seen.unwrap_or_else(|| panic!("{frame:?}, but that was not opened"));
+        let seen = seen.unwrap_or_else(|| panic!("{frame:?} for a stream that was not opened"));
         match frame.kind {
             Kind::Psh => {
                 assert_eq!(seen.fins, 0, "data behind FIN: {frame:?}");

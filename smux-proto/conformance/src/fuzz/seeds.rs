@@ -1,4 +1,4 @@
-//! What fuzzers begin with.
+//! Seed inputs for fuzzers.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,8 @@ use crate::{
 /// Inputs above this size teach a fuzzer little, slowly.
 const LARGEST: usize = 4_096;
 
-/// For each target, its seed inputs by name: for raw bytes what the Go sessions of the recordings
-/// received, and the odd inputs; for the others, whose inputs mean nothing before they are decoded,
-/// random bytes.
+/// Seed inputs by target and name. For raw bytes they are the input of the recorded Go sessions and
+/// the input vectors. Other targets decode their input, so their seeds are random.
 pub fn seeds() -> BTreeMap<&'static str, BTreeMap<String, Vec<u8>>> {
     BTreeMap::from([
         ("raw_bytes", recorded()),
@@ -52,7 +51,7 @@ fn recorded() -> BTreeMap<String, Vec<u8>> {
     dedup(seeds)
 }
 
-/// Several releases were sent the same.
+/// Several releases received the same input.
 fn dedup(seeds: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let unique: BTreeMap<Vec<u8>, String> = seeds
         .into_iter()
@@ -64,14 +63,13 @@ fn dedup(seeds: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The first bytes of a raw input: to whom, with which limits, and how it is cut.
+/// The first bytes of a raw input, which choose the session, its limits and the cuts.
 fn header(version: Version, server: bool) -> Vec<u8> {
     let role = u8::from(version == Version::V2) | u8::from(server) << 1;
     vec![role, 0, 0, 6]
 }
 
-/// What went in this direction. Of a long payload only the digest was recorded: it was the pattern
-/// of its length.
+/// The bytes of one direction. Long payloads were recorded as digests and are known patterns.
 fn bytes(trace: &Trace, direction: Direction) -> Vec<u8> {
     let frames = trace
         .frames

@@ -35,8 +35,7 @@ pub(super) fn available() -> bool {
         }
         let required = env::var_os(REQUIRE_GO).is_some_and(|value| value == OsStr::new("1"));
         assert!(!required, "{REQUIRE_GO}=1, but no go toolchain was found");
-        // Not eprintln!, whose output the test harness hides. That it cannot be written is no
-        // failure.
+        // Not eprintln!, whose output the test harness hides. A failed write does not matter.
         let _ = writeln!(
             io::stderr(),
             "skipped: live Go interop (no go toolchain found)"
@@ -69,7 +68,7 @@ fn build(release: Release) -> Result<PathBuf, GoError> {
     }
     command.arg("-o").arg(&unfinished).arg(".");
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("go"));
-    // Neither a workspace file further up nor a C compiler may have a say.
+    // Neither a workspace file further up nor a C compiler may affect the build.
     command.env("GOWORK", "off").env("CGO_ENABLED", "0");
     Process::spawn(what.clone(), &mut command)?.wait(BUILD_LIMIT)?;
 

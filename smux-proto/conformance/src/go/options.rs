@@ -99,9 +99,9 @@ pub enum Tcp {
 /// The Go peer's side of the session; it need not be that of the TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Its streams have odd ids.
+    /// The client, whose streams have odd ids.
     Client,
-    /// Its streams have even ids.
+    /// The server, whose streams have even ids.
     Server,
 }
 
@@ -120,8 +120,8 @@ pub enum KeepAlive {
     },
 }
 
-/// Everything else that can be said to a Go peer. The defaults are those of the Go module, with the
-/// Go peer as a server that listens for one connection.
+/// All other options of a Go peer. The defaults are those of the Go module, with the Go peer as a
+/// server that listens for one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Its side of the TCP connection.

@@ -7,7 +7,7 @@ use super::{
     process::{GoError, Process},
 };
 
-/// A peer only has to bind a port before it says where it listens.
+/// Generous: a peer only binds a port before it reports its address.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A process with one release of the Go implementation. It is killed when this is dropped.
@@ -18,7 +18,7 @@ pub struct GoPeer {
     release: Release,
 }
 
-/// What a Go peer that was content has counted.
+/// The counts that a Go peer reports when it has found no fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Streams that it opened or accepted.
@@ -28,8 +28,8 @@ pub struct Outcome {
 }
 
 impl GoPeer {
-    /// Whether there is a Go toolchain. If not, says so once per process, on standard error: a test
-    /// then returns.
+    /// Whether there is a Go toolchain. If not, prints that once per process to standard error, and
+    /// the test returns.
     ///
     /// # Panics
     ///
@@ -56,7 +56,7 @@ impl GoPeer {
                 let address = line
                     .strip_prefix("LISTENING ")
                     .and_then(|address| address.parse().ok());
-                address.ok_or_else(|| process.fail("did not say where it listens"))?
+                address.ok_or_else(|| process.fail("did not print its address"))?
             }
         };
         Ok(Self {
@@ -89,7 +89,7 @@ impl GoPeer {
         let stdout = self.process.wait(limit)?;
         read_outcome(&stdout, self.release).ok_or_else(|| {
             GoError::new(format_args!(
-                "Go peer {}: not an outcome of it:\n{stdout}",
+                "Go peer {}: its output is no outcome:\n{stdout}",
                 self.release
             ))
         })

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What went wrong with a Go peer or its build, with all that the process has written. Both forms
-/// of output are for reading, so that a failed `unwrap` shows it as it is.
+/// An error of a Go peer or its build, with the process's output. `Debug` prints the same text as
+/// `Display`, so that a failed `unwrap` is readable.
 #[derive(Clone)]
 pub struct GoError(String);
 
@@ -69,7 +69,7 @@ impl Process {
         let stderr = child.stderr.take().map(|mut stderr| {
             thread::spawn(move || {
                 let mut bytes = Vec::new();
-                // Whatever could be read is better than nothing in an error message.
+                // An error message may hold part of the output.
                 let _ = stderr.read_to_end(&mut bytes);
                 String::from_utf8_lossy(&bytes).into_owned()
             })
@@ -97,7 +97,9 @@ impl Process {
             Err(RecvTimeoutError::Timeout) => {
                 Err(self.fail(format_args!("wrote nothing within {limit:?}")))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(self.fail("ended too early")),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(self.fail("ended before its next line of output"))
+            }
         }
     }
 
@@ -112,7 +114,7 @@ impl Process {
             {
                 Ok(line) => self.keep(&line),
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.fail(format_args!("still runs after {limit:?}")));
+                    return Err(self.fail(format_args!("was still running after {limit:?}")));
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -1,14 +1,14 @@
-//! What an opener asks of an acceptor at the head of each stream, and what it gets for it. The Go
-//! peer has the same, in `request.go`.
+//! The request that an opener sends at the head of each stream, and the acceptor's receipt. The Go
+//! peer's counterpart is `request.go`.
 
 use std::{error::Error, fmt};
 
 use crate::pattern::Pattern;
 
-/// An acceptor that speaks first says the beginning of this pattern.
+/// The pattern whose beginning an acceptor sends if it speaks first.
 pub const GREETING: Pattern = Pattern { seed: 0 };
 
-/// How many bytes of [`GREETING`] it says.
+/// How many bytes of [`GREETING`] it sends.
 pub const GREETING_LEN: usize = 64;
 
 /// What the acceptor of a stream does with it. `length` and `seed` are those of the [`Request`];
@@ -85,7 +85,7 @@ pub struct Request {
     pub op: Op,
     /// How much of it, in bytes (milliseconds for [`Op::Idle`]).
     pub length: u64,
-    /// With which pattern; also the name under which streams of one session refer to each other.
+    /// The seed of the pattern; also the name by which streams of one session refer to each other.
     pub seed: u32,
 }
 
@@ -196,7 +196,7 @@ mod tests {
     // The Go side has the same two golden values.
 
     #[test]
-    fn a_request_is_encoded_as_by_the_go_side() {
+    fn a_request_is_encoded_as_in_go() {
         let request = Request {
             op: Op::Drain,
             length: 0x0102_0304_0506_0708,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_encoded_as_by_the_go_side() {
+    fn a_receipt_is_encoded_as_in_go() {
         let receipt = Receipt::of(Pattern { seed: 7 }, 100_001);
         assert_eq!(
             receipt,
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_op_is_known_and_nothing_else() {
+    fn only_known_ops_are_decoded() {
         for number in 0..=u8::MAX {
             let mut raw = [0; Request::LEN];
             raw[0] = number;

@@ -51,7 +51,7 @@ fn every_release_talks_to_every_other() {
 
 /// The newest release is the acceptor, as only it can play every part of one.
 #[test]
-fn every_mode_works_with_the_releases_that_can_do_it() {
+fn every_mode_works_with_the_releases_that_support_it() {
     if !GoPeer::available() {
         return;
     }
@@ -89,7 +89,7 @@ fn every_mode_works_with_the_releases_that_can_do_it() {
 }
 
 #[test]
-fn an_opener_that_waits_in_vain_fails_and_says_why() {
+fn an_opener_without_an_answer_fails_with_a_reason() {
     if !GoPeer::available() {
         return;
     }
@@ -107,7 +107,7 @@ fn an_opener_that_waits_in_vain_fails_and_says_why() {
 }
 
 #[test]
-fn a_peer_that_does_not_end_is_ended() {
+fn a_peer_past_its_time_limit_is_killed() {
     if !GoPeer::available() {
         return;
     }
@@ -117,13 +117,13 @@ fn a_peer_that_does_not_end_is_ended() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("still runs after 10ms") && error.contains("LISTENING"),
+        error.contains("was still running after 10ms") && error.contains("LISTENING"),
         "{error}"
     );
 }
 
 #[test]
-fn a_peer_that_refuses_its_options_says_why() {
+fn refused_options_are_reported_with_a_reason() {
     if !GoPeer::available() {
         return;
     }

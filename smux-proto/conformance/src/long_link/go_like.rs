@@ -1,4 +1,4 @@
-//! A sender that does as Go's: several writers of a stream may each use the same credit.
+//! A sender like Go's: several writers of a stream may each use the same credit.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,9 +12,9 @@ const INITIAL: u64 = 262_144;
 
 /// Version 2 of the reference, as far as sending goes.
 ///
-/// A write takes the credit that it sees when it starts or is woken and sends as much, frame by
-/// frame; what other writers of the stream have taken and not sent yet it does not see. An update
-/// wakes one writer.
+/// A write takes the credit that it finds when it starts or is woken, and sends as much, frame by
+/// frame. It does not see credit that other writers of the stream have taken but not used. An
+/// update wakes one writer.
 #[derive(Debug)]
 pub struct GoLike {
     streams: Vec<Stream>,
@@ -30,9 +30,9 @@ struct Stream {
     written: u64,
     consumed: u64,
     window: u64,
-    /// Bytes that each writer may still send before it looks again, and those left of its write.
+    /// Bytes that each writer may send before it checks the credit again, and those left to write.
     writers: Vec<Writer>,
-    /// Writers that wait for an update, and whether one came while none did.
+    /// Writers that wait for an update, and whether one arrived while none waited.
     waiting: VecDeque<usize>,
     notified: bool,
 }

@@ -1,4 +1,4 @@
-//! What a scenario is given, and what many scenarios do.
+//! The context of a scenario, and steps that many scenarios share.
 
 use std::{
     any::Any,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::pattern::Pattern;
 
-/// A scenario that takes longer hangs.
+/// A scenario that takes longer counts as hanging.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How large full-size transfers are compared with those of an ordinary run: see [`Case::scaled`].
@@ -64,7 +64,7 @@ pub fn run<H: Host>(host: fn() -> H, version: Version, scenario: fn(&Case<H>)) {
                 panic::resume_unwind(payload);
             }
             Err(RecvTimeoutError::Timeout) => panic!("hangs with ours as the {side:?}"),
-            Err(RecvTimeoutError::Disconnected) => unreachable!("the result is sent in any case"),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the result is always sent"),
         }
     }
 }
@@ -88,7 +88,7 @@ impl<H: Host> Case<H> {
         if full_size() { full } else { small }
     }
 
-    /// The preset of the version, without keep-alive: no timer ends a wait that is in vain.
+    /// The preset of the version, without keep-alive: no timer may end a wait that should not.
     pub fn config(&self) -> ConfigBuilder {
         let preset = match self.version {
             Version::V1 => Config::default(),
@@ -107,7 +107,7 @@ impl<H: Host> Case<H> {
         built(self.config())
     }
 
-    /// Ours and theirs, plainly configured.
+    /// Ours and theirs, with [`plain`](Self::plain) configurations.
     pub fn pair(&self) -> (H::Session, H::Session) {
         self.pair_with(self.plain(), self.plain())
     }
@@ -120,7 +120,7 @@ impl<H: Host> Case<H> {
         }
     }
 
-    /// Ours and theirs, over a connection that behaves as told; first what ours writes.
+    /// Ours and theirs, over a connection with these behaviours; first that of what ours writes.
     pub fn pair_over(
         &self,
         ours: Config,
@@ -231,7 +231,7 @@ pub fn write_pattern(to: &mut (impl Write + ?Sized), seed: u32, length: u64, pie
     }
 }
 
-/// Reads the bytes of a pattern from `from` to `to`, which must come, into a buffer of `piece`.
+/// Reads the bytes of a pattern from `from` to `to`, which must arrive, with a buffer of `piece`.
 pub fn read_pattern(
     stream: &mut (impl Read + ?Sized),
     seed: u32,
@@ -265,14 +265,14 @@ pub fn read_pattern_to_end(
     expect_eof(stream);
 }
 
-/// So many bytes, which must come.
+/// Reads exactly `count` bytes, which must arrive.
 pub fn read_exactly(stream: &mut (impl Read + ?Sized), count: usize) -> Vec<u8> {
     let mut buffer = vec![0; count];
     stream.read_exact(&mut buffer).expect("more data");
     buffer
 }
 
-/// Everything up to the end of the stream.
+/// Reads to the end of the stream.
 pub fn read_all(stream: &mut (impl Read + ?Sized)) -> Vec<u8> {
     let mut all = Vec::new();
     stream
@@ -281,14 +281,14 @@ pub fn read_all(stream: &mut (impl Read + ?Sized)) -> Vec<u8> {
     all
 }
 
-/// The stream is at its end, also when asked twice.
+/// The stream is at its end, and stays there.
 pub fn expect_eof(stream: &mut (impl Read + ?Sized)) {
     for _ in 0..2 {
         assert_eq!(stream.read(&mut [0; 16]).expect("the end of the stream"), 0);
     }
 }
 
-/// Sends back what comes, to the end of the stream, and ends too.
+/// Sends back all data to the end of the stream, and then finishes too.
 pub fn echo(mut stream: impl HostStream) {
     let mut buffer = vec![0; 65_536];
     loop {
@@ -343,7 +343,7 @@ pub fn reason<T>(result: io::Result<T>) -> CloseReason {
         .unwrap_or_else(|| panic!("no close reason in {error:?}"))
 }
 
-/// The error's causes begin with the reason, and end with the transport's own error if it was that.
+/// The error's causes begin with the reason. If that was a transport error, they end with it.
 fn assert_leads_to(error: &io::Error, reason: &CloseReason) {
     let cause = error.source().expect("a cause");
     assert_eq!(cause.downcast_ref(), Some(reason));

@@ -1,4 +1,5 @@
-//! What an implementation shows of itself to the scenarios: blocking calls on sessions and streams.
+//! The interface between an implementation and the scenarios: blocking calls on sessions and
+//! streams.
 //!
 //! # How to run the suite on a new adapter
 //!
@@ -6,9 +7,9 @@
 //!    session of one end of a connection. The drivers must run on threads of their own, since
 //!    scenarios block.
 //! 2. Its sessions are [`HostSession`]s and its streams [`HostStream`]s. Where the methods have the
-//!    names that all adapters of this workspace use, [`host!`](crate::host!) writes that down:
-//!    it is told how to wait for a call, how a stream is finished and how it is split. Otherwise
-//!    implement both; each method is one call.
+//!    names that all adapters of this workspace use, [`host!`](crate::host!) implements both.
+//!    Tell it how to wait for a call, how to finish a stream and how to split one. Otherwise
+//!    implement both by hand; each method is one call.
 //! 3. Keep the adapter's errors as they are: turn typed ones into [`io::Error`] with `into()`.
 //!    Scenarios look for the typed error inside.
 //! 4. Expand the suite, once per runtime or setting:
@@ -22,8 +23,8 @@
 //! smux_conformance::go_suite!(go, MyAdapter::new(), Newest);
 //! ```
 //!
-//! The adapter must not answer on its own: a read that would have to wait waits, dropping a stream
-//! closes it, dropping the last session handle refuses what the peer opens.
+//! The adapter adds no behaviour: a read without data waits, dropping a stream closes it, and
+//! dropping the last session handle refuses streams that the peer opens.
 
 use std::{
     io::{self, Read, Write},
@@ -67,8 +68,7 @@ pub trait Adapter: Send + Sync + 'static {
     }
 }
 
-/// A handle on a session. Dropping the last one is how an application that holds only streams
-/// looks.
+/// A handle on a session. An application that keeps only streams drops the last one.
 pub trait HostSession: Clone + Send + Sync + 'static {
     /// Its streams.
     type Stream: HostStream;
@@ -100,7 +100,7 @@ pub trait HostSession: Clone + Send + Sync + 'static {
     /// Streams that exist.
     fn stream_count(&self) -> usize;
 
-    /// What the session did so far.
+    /// The session's counters.
     fn stats(&self) -> SessionStats;
 }
 
@@ -118,8 +118,7 @@ pub trait HostStream: Read + Write + Send + Sized + 'static {
     fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
 }
 
-/// What scenarios run on. Every [`Adapter`] is one; others bring their own idea of time, as the
-/// bare core does.
+/// What scenarios run on. Every [`Adapter`] is a host; the bare core is one with virtual time.
 pub trait Host: Send + Sync + 'static {
     /// Its sessions.
     type Session: HostSession;
@@ -166,7 +165,7 @@ pub trait Host: Send + Sync + 'static {
         (session, self.time().wire(far))
     }
 
-    /// By how much less data is to be moved, since the connection is slow.
+    /// The factor by which a slow connection moves less data.
     fn slowness(&self) -> u64 {
         1
     }
@@ -198,7 +197,7 @@ impl<A: Adapter> Host for A {
 /// A client and a server that are connected with each other.
 type Pair<A> = (<A as Adapter>::Session, <A as Adapter>::Session);
 
-/// An adapter whose pairs are joined by what a function makes.
+/// An adapter whose pairs are connected by a function.
 #[derive(Debug)]
 pub struct Joined<A: Adapter>(pub A, pub fn(&A, Config, Config) -> Pair<A>);
 

@@ -20,8 +20,8 @@ pub fn into_io<R, E: Into<io::Error>>(result: Result<R, E>) -> io::Result<R> {
     result.map_err(E::into)
 }
 
-/// Defines `Hosted`, which makes an adapter's sessions, streams and halves those of a
-/// [host](crate::suite::host): each holds what it needs to wait for a call, and `wait` does it.
+/// Defines `Hosted`, which turns an adapter's sessions, streams and halves into those of a
+/// [host](crate::suite::host). Each holds the value that `wait` needs to wait for a call.
 ///
 /// ```text
 /// smux_conformance::host! {

@@ -1,4 +1,4 @@
-//! A connection in memory that behaves as badly as it is told.
+//! A connection in memory, as bad as its configured behaviour.
 
 mod io_traits;
 
@@ -18,7 +18,7 @@ pub struct Behaviour {
     pub capacity: usize,
     /// Each write and each read moves from 1 to this many bytes, at random.
     pub max_piece: usize,
-    /// Every call is pending once before it does something, and wakes its task at once.
+    /// Every call is pending once before it succeeds, and wakes its task at once.
     pub hesitant: bool,
     /// What was written reaches the reader only when it is flushed.
     pub held_until_flush: bool,
@@ -38,7 +38,7 @@ impl Behaviour {
         max_piece: 7,
         ..Self::FAST
     };
-    /// A kilobyte at a time, and each call waits.
+    /// Moves a kilobyte at a time, and each call is pending first.
     pub const SLOW: Self = Self {
         capacity: 1000,
         hesitant: true,
@@ -123,7 +123,7 @@ impl Memory {
         self.outgoing.lock().write(cx, data)
     }
 
-    /// Lets the reader have what is held back.
+    /// Passes held-back data to the reader.
     pub fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.outgoing.lock().flush();
         Poll::Ready(Ok(()))
@@ -247,7 +247,7 @@ impl Direction {
         }
         let room = self.behaviour.capacity.saturating_sub(self.bytes.len());
         if room == 0 {
-            // A full buffer is passed on, as a buffered writer does: else no room could be made.
+            // A full buffer is passed on, as a buffered writer does: otherwise it would stay full.
             self.flush();
             self.write.waker = Some(cx.waker().clone());
             return Poll::Pending;

@@ -1,8 +1,8 @@
 //! The conformance suite: scenarios with blocking calls, written once and run by every
 //! implementation.
 //!
-//! * [`host`]: what an implementation has to show, and how to run the suite on a new one;
-//!   [`host_impl`] is most of it for an adapter whose methods have the usual names.
+//! * [`host`]: the interface that an implementation provides, and how to run the suite on a new
+//!   one; [`host_impl`] provides most of it for an adapter whose methods have the usual names.
 //! * [`scenarios`]: the scenarios, as functions of a [`Case`].
 //! * [`peer`]: a peer that speaks frames over any connection.
 //! * [`connection`] and [`memory`]: the connections, good and bad; with the feature `tls`, what TLS
@@ -68,7 +68,7 @@ macro_rules! suite {
                         acknowledged_too_much,
                         first_window_is_kept,
                         flooded_stream_is_evicted,
-                        strict_sender_gets_on,
+                        strict_sender_makes_progress,
                         unread_stream_leaves_others_alone,
                         window_boundaries,
                     ]
@@ -78,7 +78,7 @@ macro_rules! suite {
     };
 }
 
-/// As [`suite!`](crate::suite!), with those scenarios only to which the connection matters: for
+/// As [`suite!`](crate::suite!), with only the scenarios that depend on the connection: for
 /// further transports.
 #[macro_export]
 macro_rules! transport_suite {
@@ -100,8 +100,8 @@ macro_rules! transport_suite {
     };
 }
 
-/// As [`transport_suite!`](crate::transport_suite!), without what needs a connection that tells its
-/// peer that it ends.
+/// As [`transport_suite!`](crate::transport_suite!), without the scenarios in which the peer must
+/// notice the connection's end.
 #[macro_export]
 macro_rules! datagram_suite {
     ($module:ident, $host:expr) => {
@@ -205,7 +205,7 @@ macro_rules! every_scenario {
             [
                 // data
                 acceptor_speaks_first,
-                copied_to_a_writer,
+                stream_is_copied_to_a_writer,
                 detected_version,
                 empty_reads_and_writes,
                 frames_of_every_size,
@@ -213,7 +213,7 @@ macro_rules! every_scenario {
                 several_accept_at_once,
                 tiny_read_buffer,
                 // half_close
-                end_stands_behind_data,
+                end_follows_data,
                 dropped_reading_half_costs_nothing,
                 dropped_streams_free_the_buffer,
                 ended_streams_are_forgotten,
@@ -229,7 +229,7 @@ macro_rules! every_scenario {
                 without_half_close,
                 // closing
                 calls_after_close,
-                close_does_not_wait_for_ever,
+                close_ends_at_its_limit,
                 close_twice,
                 connection_ends,
                 connection_ends_inside_a_frame,
@@ -259,12 +259,12 @@ macro_rules! every_scenario {
                 outbound_limit_waits,
                 owed_refusals_are_bounded,
                 // keep_alive
-                any_frame_is_life,
-                idle_sessions_live,
-                silent_peer_is_given_up,
+                any_frame_is_a_sign_of_life,
+                idle_sessions_stay_alive,
+                silent_peer_is_declared_dead,
                 slow_reader_is_not_killed,
-                stuck_connection_is_given_up,
-                switched_off,
+                stuck_connection_is_declared_dead,
+                keep_alive_switched_off,
                 // hostile
                 data_behind_fin,
                 duplicate_syn,

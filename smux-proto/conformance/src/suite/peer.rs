@@ -1,4 +1,4 @@
-//! A peer that says what the scenario writes down, frame by frame, over any connection.
+//! A scripted peer over any connection: it sends the frames that the scenario names.
 
 use std::{
     collections::HashMap,
@@ -20,8 +20,8 @@ const MARK: &[u8] = b"mark";
 
 /// The scripted end of a connection.
 ///
-/// Window updates and keep-alives come when the session thinks fit, so [`expect`](Self::expect)
-/// does not see them: they are kept aside, for [`window`](Self::window) and [`nops`](Self::nops).
+/// The session decides when to send window updates and keep-alives, so [`expect`](Self::expect)
+/// skips them: they are recorded for [`window`](Self::window) and [`nops`](Self::nops).
 pub struct Peer {
     wire: Box<dyn Wire>,
     version: Version,
@@ -48,7 +48,7 @@ impl Peer {
         }
     }
 
-    /// Speaks another version from now on.
+    /// Changes the version of later frames.
     pub fn set_version(&mut self, version: Version) {
         self.version = version;
     }
@@ -76,7 +76,7 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// If the session has let go of the connection.
+    /// If the session has dropped the connection.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wire.write_all(bytes)
     }
@@ -115,7 +115,7 @@ impl Peer {
                 Ok(count) => self.received.extend(&buffer[..count]),
                 // A socket that is closed with unread input is reset.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("nothing comes from the session: {error}"),
+                Err(error) => panic!("no frame from the session: {error}"),
             }
         }
     }
@@ -128,7 +128,7 @@ impl Peer {
         }
     }
 
-    /// The session sends exactly these bytes next on one stream, cut into frames anyhow.
+    /// The session sends exactly these bytes next on one stream, in frames of any size.
     pub fn expect_data(&mut self, id: u32, data: &[u8]) {
         let mut come = Vec::new();
         while come.len() < data.len() {
@@ -144,11 +144,10 @@ impl Peer {
         assert!(come == data, "the bytes are those that were written");
     }
 
-    /// The session has sent nothing that was not expected yet, after it has taken all that was sent
-    /// to it.
+    /// The session has taken all input and sent no unexpected frame.
     ///
-    /// It proves it by answering on a new stream, which the peer opens: what the session had to say
-    /// would stand before that.
+    /// To prove it, the peer opens a stream and the session answers on it: any unexpected frame
+    /// would precede the answer.
     pub fn expect_nothing(&mut self, session: &impl HostSession) {
         let id = self.fresh_id();
         self.send([syn(id)]);
@@ -162,7 +161,7 @@ impl Peer {
         self.expect([fin(id)]);
     }
 
-    /// The session ends the connection, and sends nothing before.
+    /// The session ends the connection without sending anything more.
     pub fn expect_end(&mut self) {
         assert_eq!(
             self.receive(),

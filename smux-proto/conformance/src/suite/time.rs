@@ -16,7 +16,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Something that a scenario does beside other things.
 pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// What time is for the scenarios of a host: [the real one](RealTime), or
+/// The time in which a host's scenarios run: [real](RealTime) or
 /// [virtual](super::virtual_time::VirtualTime).
 pub trait Time: fmt::Debug + Send + Sync {
     /// Runs all tasks at the same time, and waits for them.
@@ -48,7 +48,7 @@ impl Wire for TcpStream {
     }
 }
 
-/// The time of the world, in which threads wait for each other.
+/// Real time, in which threads wait for each other.
 #[derive(Clone, Copy, Debug)]
 pub struct RealTime;
 
@@ -83,7 +83,7 @@ impl Time for RealTime {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "that time passes is the event, and counters have no other"
+    reason = "the scenario waits for time to pass, or for counters without an event"
 )]
 fn pause(time: Duration) {
     thread::sleep(time);

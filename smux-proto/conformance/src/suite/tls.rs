@@ -1,5 +1,4 @@
-//! TLS between two ends of a test: what is written must be flushed, and the end is a message of its
-//! own.
+//! TLS between two ends of a test: writes need a flush, and the end is a message of its own.
 
 use std::sync::Arc;
 

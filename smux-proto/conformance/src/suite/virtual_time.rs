@@ -29,13 +29,13 @@ use super::{
     time::{Task, Time, Wire},
 };
 
-/// Steps without a call that came to its end, after which the parts talk for ever.
+/// Steps without a completed call after which the parts count as busy for ever.
 const MAX_STEPS: usize = 1_000_000;
 
-/// Longer than anything that a scenario waits for.
+/// No scenario waits this long.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Something that works beside the application: one end of a connection.
+/// One end of a connection, which works beside the application.
 pub trait Part: Send {
     /// Does what can be done at this time. False: nothing.
     fn step(&mut self, now: Duration) -> bool;
@@ -43,7 +43,7 @@ pub trait Part: Send {
     /// When something is due although nothing else happens.
     fn next_timer(&self) -> Option<Duration>;
 
-    /// Whether it will never do anything again.
+    /// Whether it is done for good.
     fn is_over(&self) -> bool;
 }
 
@@ -59,7 +59,7 @@ struct State {
     /// Threads in their order; one of them runs.
     threads: Vec<Thread>,
     running: usize,
-    /// Failed attempts to go on, in a row, without anything having moved.
+    /// Failed attempts to go on in a row, during which nothing moved.
     idle: usize,
     /// Since a call came to its end.
     steps: usize,
@@ -104,7 +104,7 @@ impl VirtualTime {
     ///
     /// # Panics
     ///
-    /// If it never will be: all wait, nothing moves, and nothing is due.
+    /// If it can never be ready: all threads wait, nothing moves, and nothing is due.
     pub fn block<R>(&self, mut attempt: impl FnMut() -> Poll<R>) -> R {
         loop {
             if let Poll::Ready(result) = attempt() {
@@ -163,7 +163,7 @@ impl VirtualTime {
     fn run_child(&self, task: Task<'_>, running: &Mutex<usize>) -> Option<thread::Result<()>> {
         self.await_turn();
         let result = panic::catch_unwind(AssertUnwindSafe(task));
-        // Those that end because another thread has failed say nothing new.
+        // The panics of threads that end because another failed add nothing.
         let is_first = result.is_ok() || !self.lock().failed;
         if result.is_err() {
             self.fail();
@@ -315,8 +315,7 @@ impl State {
     fn pass_time(&mut self) {
         let timers = self.parts.iter().filter_map(|part| lock(part).next_timer());
         let next = timers.chain(self.alarms.iter().map(|(at, _)| *at)).min();
-        let next =
-            next.expect("a thread can go on: else a wake-up was lost, or all wait for each other");
+        let next = next.expect("deadlock: a wake-up was lost, or all threads wait for each other");
         assert!(
             next - self.last_success < LONG,
             "all wait, and only timers go on"

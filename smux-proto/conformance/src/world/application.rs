@@ -1,5 +1,4 @@
-//! What applications do: every call of the API, and what its result must be by the
-//! [`Model`](crate::model::Model).
+//! The applications: every call of the API, checked against the [`Model`](crate::model::Model).
 
 use std::{task::Poll, time::Duration};
 
@@ -8,7 +7,7 @@ use smux_proto::{Event, Side, StreamError, StreamId, StreamMut};
 use super::{Ending, SessionWaits, World};
 use crate::model::Waits;
 
-/// A way to read: what came, as bytes.
+/// A way to read; returns the bytes.
 type Read = fn(&mut StreamMut<'_>, usize) -> Poll<Result<Vec<u8>, StreamError>>;
 
 impl World {

@@ -1,4 +1,4 @@
-//! What must hold: at any moment, when all events are taken, and at the end.
+//! The rules that hold at any moment, when all events are taken, and at the end.
 
 use std::{task::Poll, time::Duration};
 
@@ -10,16 +10,16 @@ use crate::{
     pipe::{Link, Pipe},
 };
 
-/// Moves after which the sessions are taken to talk for ever, and how many more for each byte that
-/// is on its way.
+/// Moves after which the sessions count as never coming to rest, and further ones for each byte in
+/// flight.
 const MAX_MOVES: usize = 100_000;
 const MAX_MOVES_FOR_BYTE: usize = 50;
 /// Largest payload of a frame: by so much the receive budget may be exceeded.
 const MAX_FRAME: usize = 65_535;
 
 impl World {
-    /// Errors are of the session's end, of this application's own, or because the other one closed
-    /// the stream.
+    /// An error must come from the session's end, from this application's own calls, or from the
+    /// other one closing the stream.
     pub(super) fn expect_error(
         &mut self,
         side: Side,
@@ -45,11 +45,11 @@ impl World {
                     "{side:?}: stream {id} is stopped, but the peer has it: {peer:?}"
                 );
             }
-            other => panic!("{side:?}: two honest ends come to {other:?}"),
+            other => panic!("{side:?}: {other:?} between two honest ends"),
         }
     }
 
-    /// All events are taken: a wait that is left would have to begin again.
+    /// All events are taken, so every call that still waits must be pending if it is repeated.
     pub(super) fn check_waits(&mut self, side: Side) {
         let SessionWaits { open, accept } = self.waits[side as usize];
         assert!(
@@ -133,7 +133,7 @@ impl World {
             assert_eq!(
                 (stats.window_overruns, stats.streams_evicted),
                 (0, 0),
-                "{side:?} takes the peer for a cheat"
+                "{side:?} takes an honest peer for a hostile one"
             );
             assert!(
                 !matches!(session.close_reason(), Some(CloseReason::Protocol(_))),
@@ -185,7 +185,7 @@ impl World {
             };
             self.wait(next - self.pair.now);
         }
-        panic!("the sessions talk for ever: {:?}", self.stats());
+        panic!("the sessions never come to rest: {:?}", self.stats());
     }
 
     /// Lets everything come to its end.
@@ -226,7 +226,7 @@ impl World {
             self.look(side);
             assert!(
                 self.session(side).is_terminated(),
-                "{side:?} does not come to its end"
+                "{side:?} does not terminate"
             );
             let (streams, stats) = (
                 self.session(side).stream_count(),
@@ -253,10 +253,7 @@ impl World {
                     self.model.view(other(side), id).clone(),
                 );
                 if (peer.held || peer.closed) && !view.deaf {
-                    assert_eq!(
-                        view.read, peer.written,
-                        "{side:?}: stream {id} stands still"
-                    );
+                    assert_eq!(view.read, peer.written, "{side:?}: stream {id} has stalled");
                 }
                 let ends = peer.closed || (peer.finished && half_close);
                 assert!(

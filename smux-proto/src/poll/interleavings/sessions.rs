@@ -8,7 +8,7 @@ use super::{Version, explore, given_up, pair, read_to_end, tight, write_all};
 use crate::{CloseReason, poll::SessionHandle};
 
 #[test]
-fn an_accept_that_is_given_up_takes_no_stream_with_it() {
+fn a_cancelled_accept_loses_no_stream() {
     explore(|movers| {
         block_on(async {
             let [(client, client_runs), (server, server_runs)] =
@@ -135,7 +135,7 @@ fn a_drain_ends_with_the_last_stream() {
 
 /// One gives up in the middle of each queue, whenever that is: all others are served.
 #[test]
-fn a_waiter_that_gives_up_in_the_middle_passes_its_turn_on() {
+fn a_cancelled_waiter_in_mid_queue_passes_its_turn_on() {
     explore(|movers| {
         block_on(async {
             let config = tight(Version::V1).to_builder().max_outbound_streams(1);

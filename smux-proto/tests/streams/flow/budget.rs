@@ -1,4 +1,4 @@
-//! The receive budget: when input stops, and that what it counts is what is held.
+//! The receive budget: when input stops, and that it counts exactly the bytes that are held.
 
 use std::{task::Poll, time::Duration};
 
@@ -18,9 +18,9 @@ fn v1_with_budget(bytes: usize) -> (Harness, StreamId) {
     )
 }
 
-/// The numbers were measured with the reference: a frame may begin while one token is left.
+/// The numbers were measured with Go: a frame may begin while one byte of budget is left.
 #[test]
-fn a_frame_may_begin_while_one_token_is_left() {
+fn a_frame_may_begin_while_one_byte_of_budget_is_left() {
     let (mut harness, id) = v1_with_budget(1_000);
     harness.peer_sends([psh(3, counting(999))]);
     assert!(harness.session.wants_input());
@@ -44,7 +44,7 @@ fn the_budget_is_exceeded_by_less_than_one_frame() {
 }
 
 #[test]
-fn input_stops_before_the_first_frame_that_may_not_begin() {
+fn input_stops_before_a_frame_without_budget() {
     let (mut harness, id) = v1_with_budget(10);
     let frames = [psh(3, "0123456789"), psh(3, "abc"), syn(5)];
     let bytes = frames.map(|frame| frame.encode(Version::V1)).concat();
@@ -85,9 +85,9 @@ fn pauses_are_counted_and_timed() {
     );
 }
 
-/// On whatever path received bytes go, what they took of the budget comes back.
+/// However received bytes are read or discarded, their budget is refunded.
 #[test]
-fn tokens_come_back() {
+fn every_way_of_discarding_data_refunds_the_budget() {
     type Path = (&'static str, fn(&mut Harness, StreamId));
     let paths: [Path; 6] = [
         ("read", |harness, id| drop(harness.read(id))),
@@ -133,7 +133,7 @@ fn tokens_come_back() {
 }
 
 #[test]
-fn data_that_nobody_wants_costs_nothing() {
+fn discarded_data_costs_no_budget() {
     let (mut harness, id) = v1_with_budget(1_000);
     harness.close(id);
     harness.take_frames();
@@ -146,7 +146,7 @@ fn data_that_nobody_wants_costs_nothing() {
 }
 
 #[test]
-fn closing_a_stream_in_the_middle_of_its_frame_gives_its_tokens_back() {
+fn closing_a_stream_in_mid_frame_refunds_its_budget() {
     let (mut harness, id) = v1_with_budget(1_000);
     let frame = psh(3, counting(600)).encode(Version::V1);
     let (start, rest) = frame.split_at(300);

@@ -1,4 +1,4 @@
-//! Windows follow demand: what one stream gets of a long link, alone and beside others.
+//! Windows follow demand: one stream's share of a long link, alone and beside others.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,7 +8,7 @@ use smux_proto::{Config, StreamStats, WindowLimit};
 /// Bytes a second: 1 Gbit/s.
 const RATE: f64 = 125e6;
 const SECOND: Duration = Duration::from_secs(1);
-/// Longer than any case takes.
+/// No case takes this long.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn ms(milliseconds: u64) -> Duration {
@@ -29,7 +29,7 @@ fn alone(config: &Config, round_trip: u64, bytes: u64) -> f64 {
     best / time.as_secs_f64()
 }
 
-/// What is read in half a second from now on, as a share of the link.
+/// The share of the link that is read in the next half second.
 fn share_from_now<A: End>(link: &mut LongLink<A, Node>) -> f64 {
     let before = link.receiver.total_read();
     link.advance(SECOND / 2);
@@ -71,7 +71,7 @@ fn idle_streams_cost_a_busy_one_nothing() {
     }
 }
 
-/// Its window is small, like those of all idle ones, and nothing is known of the link.
+/// Its window is as small as those of the idle ones, and the round trip is not known yet.
 #[test]
 fn a_stream_that_wakes_beside_idle_ones_gets_the_link() {
     let mut link = link(&Config::v2(), 50);
@@ -86,7 +86,7 @@ fn a_stream_that_wakes_beside_idle_ones_gets_the_link() {
     }
 }
 
-/// Streams that all send as much as goes; these many of them are no longer read after a while.
+/// All streams send at full speed; after a while this many of them are no longer read.
 fn some_stop(streams: usize, stopped: usize) -> f64 {
     let mut link = link(&Config::v2(), 50);
     let ids: Vec<_> = (0..streams).map(|_| link.sender.send(u64::MAX)).collect();
@@ -112,7 +112,7 @@ fn an_unread_stream_costs_others_no_throughput() {
 
 /// As the guide has it: each unread stream that grew halves what the next one gets.
 #[test]
-fn unread_streams_that_grew_halve_what_comes_after_them() {
+fn each_unread_stream_that_grew_halves_the_next_ones_window() {
     let mut link = link(&Config::v2(), 50);
     for least in [0.95, 0.95, 0.5, 0.2, 0.1] {
         let id = link.sender.send(u64::MAX);
@@ -127,7 +127,7 @@ fn unread_streams_that_grew_halve_what_comes_after_them() {
 }
 
 #[test]
-fn concurrent_writers_of_go_fill_a_long_link() {
+fn concurrent_go_writers_fill_a_long_link() {
     for (streams, writers) in [(1, 4), (4, 1), (4, 4)] {
         for write in [32_768, 1 << 20] {
             let sender = GoLike::new(streams, writers, write);
@@ -152,7 +152,7 @@ fn fairness(shares: &[f64]) -> f64 {
 }
 
 #[test]
-fn streams_that_start_together_share_the_link_alike() {
+fn streams_that_start_together_share_the_link_equally() {
     for streams in [10, 100] {
         let mut link = link(&Config::v2(), 50);
         for _ in 0..streams {
@@ -202,11 +202,10 @@ fn a_slow_reader_keeps_a_small_window() {
     }
 }
 
-/// The share of a link that half of the budget keeps full, however the stream begins: with its
-/// bulk, or with a small request that puts the bulk out of step with the updates; one writer or
-/// several.
+/// A link that half of the budget covers is filled, with one writer or several. The stream may
+/// begin with its bulk, or with a small request that puts the bulk out of step with the updates.
 #[test]
-fn every_link_is_filled_that_half_of_the_budget_fills() {
+fn a_link_is_filled_if_half_of_the_budget_covers_it() {
     for budget in [4 << 20, 32 << 20] {
         let config = Config::v2().to_builder().max_receive_buffer(budget);
         let config = config.build().expect("valid");
@@ -252,7 +251,7 @@ fn settled<A: End>(link: &mut LongLink<A, Node>, round_trip: u64, rate: f64) -> 
     (link.receiver.total_read() - before) as f64 / rate / time.as_secs_f64()
 }
 
-/// The only stream as its receiver sees it.
+/// The receiver's statistics of the only stream.
 fn only_stream(link: &LongLink<Node, Node>) -> StreamStats {
     let mut streams = link.receiver.session.streams();
     let (_, stats) = streams.next().expect("a stream");
@@ -261,7 +260,7 @@ fn only_stream(link: &LongLink<Node, Node>) -> StreamStats {
 }
 
 #[test]
-fn the_statistics_tell_the_round_trip_and_what_limits_a_window() {
+fn statistics_show_the_round_trip_and_what_limits_a_window() {
     let mut link = link(&Config::v2(), 50);
     link.sender.send(u64::MAX);
     assert_eq!(link.receiver.session.stats().round_trip, None);
@@ -272,7 +271,7 @@ fn the_statistics_tell_the_round_trip_and_what_limits_a_window() {
         round_trip >= ms(50) && round_trip < ms(55),
         "{round_trip:?}"
     );
-    // Twice what is under way would be 16 MiB by doubling, and one stream has less than half.
+    // Doubling would lead to 16 MiB, but one stream gets less than half of the budget.
     let stats = only_stream(&link);
     assert_eq!(stats.window_limit, WindowLimit::ReceiveBuffer, "{stats:?}");
     assert!(stats.receive_window >= 15 << 20, "{stats:?}");

@@ -1,4 +1,4 @@
-//! What one stream carries over a long link: all that its window allows.
+//! One stream over a long link carries all that its window allows.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use smux_proto::{Config, Side, StreamId, Version};
 
 /// Bytes a second.
 const RATE: u32 = 125_000_000;
-/// Windows that pass before anything is measured: the first one is not the receiver's, and does not
-/// end where later ones do.
+/// Windows that pass before the measurement: the receiver did not choose the first one, and it does
+/// not end where later ones do.
 const SETTLE: usize = 8;
 const MEASURED: usize = 16;
 /// How often the applications look, in a round trip.
@@ -77,7 +77,7 @@ impl Case {
     }
 }
 
-/// Also where reads do not end at the marks at which the peer is told of them.
+/// Also if reads do not end where an update falls due.
 #[test]
 fn a_stream_carries_its_window_in_each_round_trip() {
     let links = [

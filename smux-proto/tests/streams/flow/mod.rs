@@ -18,7 +18,7 @@ use smux_conformance::{
 };
 use smux_proto::{Config, ConfigBuilder, StreamId, Version};
 
-/// What a sender takes for the window before the first update.
+/// A sender's window before the first update.
 const INITIAL: usize = 262_144;
 /// The receive budget of the defaults.
 const BUDGET: usize = 4_194_304;

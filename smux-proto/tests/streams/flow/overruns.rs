@@ -12,7 +12,7 @@ use super::{INITIAL, buffered, build, config, data_frames, server};
 
 /// Go overruns windows when several of its goroutines write to one stream.
 #[test]
-fn an_overrun_is_charged_and_counted_and_no_error() {
+fn an_overrun_is_charged_and_counted_but_is_no_error() {
     let (mut harness, id) = server(config(Version::V2));
     harness.peer_sends(data_frames(3, 2 * INITIAL));
     assert_eq!(buffered(&harness), 2 * INITIAL);
@@ -23,7 +23,7 @@ fn an_overrun_is_charged_and_counted_and_no_error() {
 }
 
 #[test]
-fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
+fn the_worst_stream_is_evicted_only_when_the_budget_is_used_up() {
     let mut harness = Harness::server(build(config(Version::V2)));
     harness.peer_sends([syn(3), syn(5), syn(7)]);
     let [honest, worse, worst] = [(); 3].map(|()| harness.accept());
@@ -31,7 +31,10 @@ fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
     harness.peer_sends(data_frames(5, 400_000));
     let mut sent = 0;
     while harness.session.stats().streams_evicted == 0 {
-        assert!(sent <= 4_300_000, "nobody was given up after {sent} bytes");
+        assert!(
+            sent <= 4_300_000,
+            "no stream was evicted after {sent} bytes"
+        );
         harness.peer_sends([psh(7, counting(32_768))]);
         sent += 32_768;
     }
@@ -57,7 +60,7 @@ fn only_when_the_budget_is_used_up_the_worst_stream_is_given_up() {
     assert_eq!(buffered(&harness), 0);
 }
 
-/// The peer's reader would take a FIN after nothing for the end of what we sent.
+/// Without the written data, the peer's reader would take the FIN for the end of it.
 #[test]
 fn an_evicted_stream_sends_what_was_written_before_its_fin() {
     let config = config(Version::V2)
@@ -83,9 +86,9 @@ fn an_evicted_stream_sends_what_was_written_before_its_fin() {
     assert!(matches!(stream.poll_sent(), Poll::Ready(Ok(_))));
 }
 
-/// However many streams overrun, one frame looks at so many of them, and the session goes on.
+/// However many streams overrun, each frame checks a bounded number of them.
 #[test]
-fn among_thousands_of_overrunning_streams_some_are_given_up() {
+fn thousands_of_overrunning_streams_do_not_stall_the_session() {
     const STREAMS: u32 = 2_000;
     let config = config(Version::V2)
         .max_receive_buffer(4 << 20)

@@ -1,9 +1,9 @@
-//! When a session can stall: only if its streams hold more beyond their windows than is left of the
-//! receive buffer besides these. From the outside, with the updates as they were written:
+//! A session stalls only if data beyond the windows exceeds the part of the receive buffer that the
+//! windows leave free. Seen from outside, with the updates as they were written:
 //!
 //! ```text
-//! T = Σ (max(told, read) − read)               what the windows still allow or hold
-//! X = Σ max(0, received − max(told, read))     what came before peers heard, or against the rules
+//! T = Σ (max(told, read) − read)               data that windows hold or still allow
+//! X = Σ max(0, received − max(told, read))     data beyond windows: sent too early, or an overrun
 //! stalled only if X > max_receive_buffer − T
 //! ```
 
@@ -18,21 +18,21 @@ use smux_proto::{StreamId, Version};
 
 use super::{INITIAL, build, config, data_frames};
 
-/// One stream as the peer and the application see it.
+/// One stream, as seen by the peer and the application.
 #[derive(Clone, Debug, Default)]
 struct Peer {
     sent: usize,
     read: usize,
-    /// How far the last update that was written lets the peer send.
+    /// The offset up to which the last written update lets the peer send.
     told: usize,
-    /// How far it may send by what it has heard, and the updates on their way with the step at
-    /// which they are heard.
+    /// The offset up to which the peer may send by the updates it has received, and the updates in
+    /// flight with the step at which each arrives.
     heard: usize,
     on_the_way: Vec<(usize, usize)>,
     reads: bool,
 }
 
-/// A session and peers that keep to what they have heard.
+/// A session, and peers that keep to the windows they have received.
 struct World {
     harness: Harness,
     peers: BTreeMap<u32, Peer>,
@@ -109,7 +109,7 @@ impl World {
         self.harness.close(StreamId::new(id));
     }
 
-    /// A peer sends what it may, or part of it.
+    /// A peer uses all of its window, or a part.
     fn send_some(&mut self) {
         let Some(id) = self.pick() else { return };
         let peer = self.peers.get_mut(&id).expect("picked");
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// Updates leave, and those that are due are heard.
+    /// Updates leave, and those that are due arrive.
     fn exchange(&mut self) {
         self.step += 1;
         for frame in self.harness.take_frames() {
@@ -192,7 +192,7 @@ impl World {
     }
 }
 
-/// Random streams, peers that hear of windows some steps late, readers that stop and go on.
+/// Random streams, peers that receive updates some steps late, readers that pause.
 #[test]
 fn a_session_stalls_only_for_what_exceeds_its_windows() {
     let mut stalls = [0; 2];
@@ -200,7 +200,7 @@ fn a_session_stalls_only_for_what_exceeds_its_windows() {
         let mut world = World::new(seed);
         for _ in 0..1_000 {
             let stalled = !world.act();
-            // What the session takes from the transport stands still then; what it sends does not.
+            // A stalled session takes no input, but still sends.
             world.exchange();
             world.check();
             if stalled {
@@ -209,12 +209,14 @@ fn a_session_stalls_only_for_what_exceeds_its_windows() {
             }
         }
     }
-    assert_eq!(stalls[0], 0, "peers that hear at once stall no session");
-    assert!(stalls[1] > 0, "and late ones do: the formula says when");
+    assert_eq!(stalls[0], 0, "no stall if updates arrive at once");
+    assert!(
+        stalls[1] > 0,
+        "late updates cause stalls, as the formula says"
+    );
 }
 
-/// To the byte: the budget is full of what the windows allow, and one stream has sent beyond its
-/// own.
+/// Exact to the byte: the windows use up the budget, and one stream has sent beyond its own.
 #[test]
 fn one_byte_more_than_the_promise_stalls_the_session() {
     let config = config(Version::V2).max_receive_buffer(4 * INITIAL);
@@ -223,7 +225,7 @@ fn one_byte_more_than_the_promise_stalls_the_session() {
         harness.peer_sends([syn(id)]);
         harness.peer_sends(data_frames(id, INITIAL));
     }
-    // Nothing is left for the fifth, whose peer has not heard of it.
+    // The fifth gets no window, and its peer does not know that yet.
     harness.peer_sends([syn(11)]);
     let stats = harness.session.stats();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The windows that peers are told: when, and how large.
+//! The windows that peers are granted: when, and how large.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,9 +10,9 @@ use smux_proto::{StreamId, Version, WindowLimit};
 
 use super::{BUDGET, INITIAL, buffered, build, config, data_frames, server};
 
-/// The first read, then whole halves of the window, however the reads are cut.
+/// The first read, then each full half window, however the reads are cut.
 #[test]
-fn updates_tell_the_first_read_and_then_halves_of_the_window() {
+fn updates_announce_the_first_read_then_each_half_window() {
     for (window, read, announced) in [
         (65_536, 10_000, vec![10_000, 42_768, 75_536]),
         (65_536, 32_768, vec![32_768, 65_536, 98_304]),
@@ -79,9 +79,9 @@ fn after_the_peers_fin_and_after_close_no_update_is_sent() {
     harness.expect_only([fin(5), fin(5)]);
 }
 
-/// Every peer may send the initial window at once. As long as that fits, nothing needs to be said.
+/// Every peer may send the initial window at once. As long as that fits, no update is needed.
 #[test]
-fn early_updates_are_sent_only_when_the_budget_asks_for_them() {
+fn early_updates_are_sent_only_when_the_budget_requires_them() {
     let fitting = BUDGET / INITIAL;
     let mut harness = Harness::server(build(config(Version::V2)));
     let ids = || (3u32..).step_by(2);
@@ -92,7 +92,7 @@ fn early_updates_are_sent_only_when_the_budget_asks_for_them() {
     assert_eq!(harness.session.stats().windows_granted, BUDGET);
     let next = ids().nth(fitting).expect("endless");
     harness.peer_sends([syn(next)]);
-    // The windows of streams that have sent nothing make room.
+    // Streams that have sent nothing give up their windows.
     let frames = harness.take_frames();
     assert!((1..16).contains(&frames.len()), "{frames:?}");
     for frame in frames {
@@ -175,9 +175,9 @@ fn peers_that_keep_to_their_windows_cannot_stall_the_session() {
     assert_eq!(harness.session.stats().receive_stalls, 0);
 }
 
-/// A read renews a stream's window, but what it has left unread fills the budget all the same.
+/// A read renews a stream's window, but its unread data still fills the budget.
 #[test]
-fn what_is_left_unread_is_nobody_elses_window() {
+fn unread_data_is_not_granted_to_other_streams() {
     for read in [1, 1_000, 100_000] {
         let mut harness = Harness::server(build(config(Version::V2)));
         // By stream: how far its peer has sent, and how far it may.
@@ -208,9 +208,9 @@ fn what_is_left_unread_is_nobody_elses_window() {
     }
 }
 
-/// The other side of its condition: more fresh streams than the budget has initial windows for.
+/// The reverse: more new streams than the budget has initial windows for. The stall is counted.
 #[test]
-fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
+fn too_many_new_streams_at_once_can_stall_the_session() {
     let mut harness = Harness::server(build(config(Version::V2)));
     for id in (3..).step_by(2).take(BUDGET / INITIAL) {
         harness.peer_sends([syn(id)]);
@@ -228,9 +228,8 @@ fn too_many_fresh_streams_at_once_can_stall_it_and_that_is_counted() {
     harness.peer_sends([syn(999)]);
 }
 
-/// Three streams that were sent all of their windows and are not read. What is left of the budget
-/// is less than the floor, so a fourth has no window. Before its peer heard of that it sent 100
-/// bytes.
+/// Three unread streams hold all of their windows. The rest of the budget is below the floor, so a
+/// fourth has no window. Its peer sent 100 bytes before it learned of that.
 fn fourth_waits_for_others() -> (Harness, [StreamId; 4]) {
     let config = config(Version::V2)
         .max_receive_buffer(1_000_000)
@@ -253,7 +252,7 @@ fn starved(harness: &Harness) -> (usize, u64) {
 }
 
 #[test]
-fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
+fn a_stream_without_a_window_gets_one_when_another_is_read() {
     let (mut harness, [first, .., fourth]) = fourth_waits_for_others();
     assert_eq!(starved(&harness), (1, 1));
     harness.advance(Duration::from_secs(2));
@@ -268,7 +267,7 @@ fn a_stream_left_without_a_window_gets_one_when_another_is_read() {
 }
 
 #[test]
-fn what_a_stream_without_a_window_has_unread_is_not_lost_when_it_gets_one() {
+fn unread_data_of_a_stream_without_a_window_stays_accounted_for() {
     let (mut harness, [first, second, third, fourth]) = fourth_waits_for_others();
     let stats = harness.session.stats();
     assert_eq!(stats.windows_exceeded, 100);
@@ -285,9 +284,9 @@ fn what_a_stream_without_a_window_has_unread_is_not_lost_when_it_gets_one() {
     assert_eq!(harness.session.stats().windows_granted, 0);
 }
 
-/// However little it is, and whatever the stream that is read is told itself.
+/// However little it is, and whatever update the stream that is read gets itself.
 #[test]
-fn what_makes_room_for_the_floor_is_granted_as_soon_as_it_is_read() {
+fn room_for_the_window_floor_is_granted_as_soon_as_it_is_read() {
     let (mut harness, [first, .., fourth]) = fourth_waits_for_others();
     let missing = 220_000 - (1_000_000 - 3 * INITIAL - 100);
     harness.read_exact(first, missing - 1);

@@ -52,7 +52,7 @@ fn version_1_has_no_window() {
 }
 
 #[test]
-fn a_full_send_queue_makes_writers_wait_until_the_transport_takes_something() {
+fn a_full_send_queue_blocks_writers_until_the_transport_takes_bytes() {
     let config = config(Version::V1)
         .max_stream_send_queue(100)
         .max_session_send_queue(150);
@@ -72,9 +72,9 @@ fn a_full_send_queue_makes_writers_wait_until_the_transport_takes_something() {
     assert_eq!(harness.try_write(two, &counting(500)), Poll::Ready(Ok(100)));
 }
 
-/// One update each, and what a writer that had 1000 bytes in flight may write after it.
+/// For each update: how much a writer with 1000 bytes in flight may write after it.
 #[test]
-fn updates_and_what_they_allow() {
+fn an_update_sets_how_much_may_be_written() {
     let in_flight = 1_000;
     let pending = Poll::Pending;
     let ahead = Poll::Ready(Err(StreamError::AcknowledgedTooMuch));
@@ -140,8 +140,7 @@ fn updates_and_what_they_allow() {
     }
 }
 
-/// Otherwise a credit of 2^31 or more would be negative to a program that counts as the reference
-/// does.
+/// A peer that counts as Go does would see a credit of 2^31 or more as negative.
 #[test]
 fn a_window_beyond_31_bits_counts_as_the_largest() {
     for window in [0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
@@ -153,7 +152,7 @@ fn a_window_beyond_31_bits_counts_as_the_largest() {
 }
 
 #[test]
-fn an_update_that_says_too_much_is_mended_by_the_next() {
+fn an_excessive_acknowledgement_is_corrected_by_the_next_update() {
     let (mut harness, id) = server(config(Version::V2));
     harness.write(id, b"123");
     harness.peer_sends([upd(3, 3, 100)]);
@@ -194,7 +193,7 @@ fn an_update_wakes_a_writer_only_if_there_is_more_to_write() {
 }
 
 #[test]
-fn an_update_for_a_stream_that_is_gone_is_ignored_and_counted() {
+fn an_update_for_a_missing_stream_is_ignored_and_counted() {
     let (mut harness, id) = server(config(Version::V2));
     harness.peer_sends([upd(77, 0, 1), upd(77, u32::MAX, u32::MAX)]);
     assert_eq!(harness.session.stats().ignored.unknown_stream, 2);
@@ -203,7 +202,7 @@ fn an_update_for_a_stream_that_is_gone_is_ignored_and_counted() {
 }
 
 #[test]
-fn a_window_of_one_byte_at_a_time_carries_everything() {
+fn a_window_of_one_byte_carries_all_data() {
     let (mut harness, id) = server(config(Version::V2));
     let mut received = Vec::new();
     for (consumed, byte) in (0..).zip(b"slowly but surely") {

@@ -1,4 +1,4 @@
-//! Version 1: what a stream that is not read does to the others.
+//! Version 1: the effect of an unread stream on the others.
 
 use std::{task::Poll, time::Duration};
 
@@ -31,7 +31,7 @@ fn data(id: u32, from: usize, len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// A stream of the peer, and how much of its data was sent and read.
+/// A stream of the peer, with the number of bytes sent and read.
 struct Sender {
     id: StreamId,
     sent: usize,
@@ -105,7 +105,7 @@ fn all_streams_wait_for_the_slowest_reader_by_default() {
 }
 
 #[test]
-fn the_others_go_on_when_the_grace_is_over() {
+fn other_streams_go_on_after_the_grace_period() {
     let (mut harness, mut unread, mut others) = crowd(EVICT);
     harness.write(unread.id, b"accepted before");
     harness.discard_output();
@@ -118,7 +118,7 @@ fn the_others_go_on_when_the_grace_is_over() {
     assert!(!is_stalled(&mut harness, &mut others));
     assert_eq!(harness.session.stats().streams_evicted, 1);
     assert_eq!(harness.session.poll_timeout(), None);
-    // The writer hears at once, and what it had written leaves.
+    // The writer fails at once; the data it had written leaves.
     let error = Poll::Ready(Err(StreamError::Evicted));
     assert_eq!(harness.try_write(unread.id, b"x"), error);
     harness.set_transport_room(None);
@@ -126,7 +126,7 @@ fn the_others_go_on_when_the_grace_is_over() {
         harness.take_frames(),
         [psh(3, ", and this"), fin(3), fin(3)]
     );
-    // What the peer goes on sending there is skipped, however much; the others are served.
+    // Further data from the peer on that stream is skipped; the others are served.
     let late = psh(3, vec![0; 60_000]).encode(Version::V1);
     for _ in 0..100 {
         assert_eq!(harness.peer_sends_bytes(&late), Ok(late.len()));
@@ -136,7 +136,7 @@ fn the_others_go_on_when_the_grace_is_over() {
         }
     }
     assert!(others.iter().all(|other| other.read == other.sent));
-    // The reader gets what had arrived, and then hears that it is not all.
+    // The reader gets the data that had arrived, and then an error.
     assert_eq!(unread.read(&mut harness), unread.sent);
     assert_eq!(harness.read_end(unread.id), error);
     harness.close(unread.id);
@@ -144,7 +144,7 @@ fn the_others_go_on_when_the_grace_is_over() {
 }
 
 #[test]
-fn a_full_buffer_evicts_at_once_who_was_slow_before() {
+fn a_full_buffer_evicts_a_stream_that_was_slow_before_at_once() {
     let mut harness = server(EVICT);
     let mut slow = Sender::open(&mut harness, 3);
     let mut other = Sender::open(&mut harness, 5);
@@ -156,7 +156,7 @@ fn a_full_buffer_evicts_at_once_who_was_slow_before() {
         "the buffer is not full"
     );
     while other.send(&mut harness, 60_000) && other.sent < 2 * BUDGET {}
-    // With the buffer full, the rest of what the transport has is still taken.
+    // With the buffer full, the rest of the transport's input is still taken.
     let frame = psh(5, data(5, other.sent, 1_000)).encode(Version::V1);
     assert_eq!(harness.peer_sends_bytes(&frame), Ok(frame.len()));
     other.sent += 1_000;
@@ -167,7 +167,7 @@ fn a_full_buffer_evicts_at_once_who_was_slow_before() {
     assert_eq!(other.read(&mut harness), other.sent);
 }
 
-/// Reading down to the share begins the grace anew.
+/// Reading down to the share restarts the grace period.
 #[test]
 fn a_reader_that_catches_up_is_not_slow() {
     let (mut harness, mut unread, mut others) = crowd(EVICT);
@@ -199,7 +199,7 @@ fn a_stream_whose_data_is_complete_loses_nothing() {
     assert!(frames.contains(&psh(3, "thanks")), "{frames:?}");
 }
 
-/// However many streams a peer fills, what they hold is bounded.
+/// The memory of evicted streams is bounded, however many streams a peer fills.
 #[test]
 fn evicted_streams_hold_at_most_another_budget() {
     let mut harness = server(EVICT);
@@ -232,7 +232,7 @@ fn evicted_streams_hold_at_most_another_budget() {
 }
 
 #[test]
-fn windows_need_no_such_policy() {
+fn version_2_has_no_need_of_the_slow_reader_policy() {
     let config = Config::v2().to_builder().slow_readers(EVICT);
     let mut harness = Harness::server(config.build().expect("valid"));
     harness.peer_sends([syn(3)]);
@@ -242,7 +242,7 @@ fn windows_need_no_such_policy() {
 }
 
 #[test]
-fn a_share_that_cannot_be_is_refused() {
+fn an_impossible_share_is_refused() {
     for share in [0, BUDGET + 1] {
         let config =
             Config::builder()

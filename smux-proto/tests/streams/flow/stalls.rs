@@ -1,4 +1,4 @@
-//! How long things wait, by cause, in the session's own time.
+//! Waiting times by cause, in the session's own time.
 
 use std::{task::Poll, time::Duration};
 
@@ -12,8 +12,7 @@ use super::{build, config, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A client of version 2 with streams whose windows of 10 bytes are written full, and a write waits
-/// on each.
+/// A client of version 2. Its streams have used up windows of 10 bytes, and a write waits on each.
 fn without_window<const N: usize>() -> (Harness, [StreamId; N]) {
     let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
     let ids = [(); N].map(|()| harness.open());
@@ -56,9 +55,9 @@ fn a_wait_for_the_peers_window_is_timed() {
     assert_eq!(stats.session_queue_stall_time, Duration::ZERO);
 }
 
-/// Times of several streams do not add up to more than has passed.
+/// The waits of several streams add up to no more than the time that has passed.
 #[test]
-fn streams_that_wait_at_the_same_time_are_timed_once() {
+fn concurrent_waits_are_timed_once() {
     let (mut harness, [..]) = without_window::<2>();
     harness.advance(SECOND);
     harness.peer_sends([upd(3, 10, 10)]);
@@ -72,10 +71,9 @@ fn streams_that_wait_at_the_same_time_are_timed_once() {
     );
 }
 
-/// The session was not told the time while it idled, so the last time it knows is long ago when a
-/// write waits.
+/// An idle session is not told the time, so its last known time is long past when a write waits.
 #[test]
-fn the_time_before_a_write_had_to_wait_does_not_count() {
+fn the_time_before_a_write_waits_does_not_count() {
     let mut harness = Harness::client(build(config(Version::V2).initial_send_window(10)));
     let id = harness.open();
     harness.write(id, &counting(10));
@@ -88,7 +86,7 @@ fn the_time_before_a_write_had_to_wait_does_not_count() {
 }
 
 #[test]
-fn waits_for_the_stream_and_for_the_session_are_told_apart() {
+fn waits_for_the_streams_and_the_sessions_queue_are_distinguished() {
     let config = config(Version::V1)
         .max_frame_size(50)
         .max_stream_send_queue(100)
@@ -128,7 +126,7 @@ fn waits_for_the_stream_and_for_the_session_are_told_apart() {
 
 /// However a write stops waiting, its time stops with it.
 #[test]
-fn every_end_of_a_wait_ends_its_time() {
+fn a_waits_time_stops_however_it_ends() {
     type End = (&'static str, fn(&mut Harness, StreamId));
     let ends: [End; 7] = [
         ("update", |harness, _| harness.peer_sends([upd(3, 10, 10)])),
@@ -163,7 +161,7 @@ fn a_pause_of_reading_is_timed_while_it_lasts() {
     harness.read(id);
     harness.session.advance_time(6 * SECOND);
     assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
-    // There is room, and that nothing arrives is the peer's doing.
+    // There is room; the peer is just idle.
     harness.session.advance_time(3_600 * SECOND);
     harness.peer_sends([psh(3, counting(10))]);
     assert_eq!(stats(&harness).receive_stall_time, 6 * SECOND);
@@ -179,7 +177,7 @@ fn a_pause_of_reading_is_timed_while_it_lasts() {
 }
 
 #[test]
-fn the_transports_time_is_that_of_batches_not_yet_written() {
+fn transport_time_runs_while_a_batch_is_unwritten() {
     let (mut harness, id) = server(config(Version::V1));
     harness.set_transport_room(0);
     harness.write(id, b"waits in the transport");

@@ -1,4 +1,4 @@
-//! No stream starves while the budget is free, and none can keep the others from being opened.
+//! No stream starves while budget is free, and none keeps others from being opened.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn window(harness: &mut Harness, id: StreamId) -> usize {
     stream.stats().receive_window
 }
 
-/// Two streams that hold all of the budget, of which the first byte is read.
+/// Two streams that hold the whole budget; one byte of each is read.
 fn full() -> (Harness, [StreamId; 2]) {
     let config = config(Version::V2)
         .max_receive_buffer(131_072)
@@ -33,7 +33,7 @@ fn full() -> (Harness, [StreamId; 2]) {
 }
 
 #[test]
-fn what_others_have_read_goes_to_a_stream_that_waits() {
+fn freed_budget_goes_to_a_waiting_stream() {
     let (mut harness, ids) = full();
     harness.peer_sends([syn(7)]);
     let waits = harness.accept();
@@ -47,7 +47,7 @@ fn what_others_have_read_goes_to_a_stream_that_waits() {
 }
 
 #[test]
-fn what_others_have_read_goes_to_a_stream_that_comes_later() {
+fn freed_budget_goes_to_a_later_stream() {
     let (mut harness, ids) = full();
     harness.peer_sends([syn(7), fin(7), fin(7)]);
     let gone = harness.accept();
@@ -91,10 +91,10 @@ fn an_upload_goes_on_while_half_of_the_budget_is_free() {
     assert_eq!(harness.session.stats().starved_streams, 0);
 }
 
-/// More streams than one call looks at, whose windows were in use just now: the session asks to be
-/// called until there is a window, and then no more.
+/// More streams with windows in use than one call checks: the session asks to be called again until
+/// it finds a window, and then no more.
 #[test]
-fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
+fn windows_in_use_are_reclaimed_for_a_starved_stream() {
     const STREAMS: u32 = 3_000;
     let config = config(Version::V2)
         .max_receive_buffer(STREAMS as usize * 2_000)
@@ -108,7 +108,7 @@ fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
         harness.peer_sends([psh(3 + 2 * n, counting(100))]);
         harness.read(id);
     }
-    // What is unread now leaves no more than the windows take.
+    // Unread data leaves no more budget than the windows take.
     let reader = StreamId::new(3);
     let room = window(&mut harness, reader);
     harness.peer_sends([psh(3, counting(room - 100))]);
@@ -128,9 +128,9 @@ fn windows_in_use_are_reclaimed_for_a_stream_that_starves() {
     assert_eq!(harness.session.poll_timeout(), None);
 }
 
-/// Windows in use may stand far from where the search goes on: the session asks to be called again.
+/// The next reclaimable window may be far down the queue: the session asks to be called again.
 #[test]
-fn the_search_for_windows_goes_on_by_itself() {
+fn the_search_for_windows_resumes_by_itself() {
     const BUDGET: usize = 16 << 20;
     let config = config(Version::V2)
         .max_receive_buffer(BUDGET)
@@ -139,7 +139,7 @@ fn the_search_for_windows_goes_on_by_itself() {
     let mut harness = Harness::server(build(config));
     harness.peer_sends((0..10_000).map(|n| syn(3 + 2 * n)));
     let ids: Vec<_> = (0..10_000).map(|_| harness.accept()).collect();
-    // Four streams grow until they have all but what is kept for newcomers.
+    // Four streams grow until only the reserve for newcomers is left.
     for _ in 0..20 {
         for id in &ids[..4] {
             let window = window(&mut harness, *id);
@@ -149,7 +149,7 @@ fn the_search_for_windows_goes_on_by_itself() {
         }
         harness.advance(Duration::from_millis(50));
     }
-    // The peer of another sends more than it may: now nothing is kept.
+    // Another stream's peer overruns its window: now no reserve is left.
     let stats = harness.session.stats();
     let free = BUDGET - stats.windows_granted - stats.windows_exceeded;
     assert!(free < BUDGET / 2, "{stats:?}");
@@ -170,7 +170,7 @@ fn the_search_for_windows_goes_on_by_itself() {
 }
 
 #[test]
-fn streams_of_the_peer_do_not_take_the_room_of_ours() {
+fn the_peers_streams_do_not_take_the_room_of_ours() {
     let config = config(Version::V2)
         .max_receive_buffer(64_000)
         .max_stream_buffer(64_000)
@@ -184,7 +184,7 @@ fn streams_of_the_peer_do_not_take_the_room_of_ours() {
     harness.write(ours, b"request");
     harness.peer_sends([psh(ours.get(), "a")]);
     assert_eq!(harness.read(ours), b"a");
-    // And the other way round.
+    // The reverse holds too.
     for _ in 1..1_000 {
         harness.open();
     }
@@ -196,7 +196,7 @@ fn streams_of_the_peer_do_not_take_the_room_of_ours() {
     assert_eq!(harness.session.stream_count(), 2_000);
 }
 
-/// Ended streams leave all that they had, whatever the order.
+/// Ended streams return their whole windows, in any order.
 #[test]
 fn nothing_stays_granted_once_all_streams_are_gone() {
     let (mut harness, ids) = full();

@@ -7,7 +7,7 @@ use smux_proto::Version;
 
 use super::{INITIAL, config, server};
 
-/// Bytes until the counters on the wire begin again.
+/// Bytes until the counters on the wire wrap.
 const WRAP: u64 = 1 << 32;
 
 fn wire(count: u64) -> u32 {

@@ -74,7 +74,7 @@ fn a_closing_stream_leaves_the_table_with_its_last_frame() {
 }
 
 #[test]
-fn an_id_can_be_used_again_and_starts_afresh() {
+fn a_reused_id_starts_afresh() {
     let (mut harness, id) = server_with_stream(Version::V2);
     harness.peer_sends([psh(3, "old"), upd(3, 0, 10)]);
     assert_eq!(harness.read(id), b"old");
@@ -115,7 +115,7 @@ fn a_second_fin_stops_the_writer() {
 }
 
 #[test]
-fn a_writer_that_waits_for_the_window_is_stopped_too() {
+fn a_second_fin_stops_a_writer_that_waits_for_the_window() {
     let (mut harness, id) = server_with_stream(Version::V2);
     harness.peer_sends([upd(3, 0, 4)]);
     harness.write(id, b"1234");
@@ -141,9 +141,9 @@ fn further_fins_are_counted() {
     harness.expect_only([fin(3)]);
 }
 
-/// What the peer would not have read is dropped, and does not count as sent.
+/// Data that the peer would not read is dropped, and does not count as sent.
 #[test]
-fn data_that_a_stop_finds_unsent_is_dropped() {
+fn the_peers_stop_drops_unsent_data() {
     let (mut harness, id) = server_with_stream(Version::V1);
     harness.write(id, b"sent");
     harness.expect_only([psh(3, "sent")]);

@@ -1,4 +1,4 @@
-//! Letting the open streams end and no new ones begin.
+//! Draining: open streams may end, new ones are refused.
 
 use std::{task::Poll, time::Duration};
 

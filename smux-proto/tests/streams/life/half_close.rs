@@ -57,9 +57,9 @@ fn after_the_peers_fin_writing_goes_on() {
     }
 }
 
-/// The reference throws unread data away when the second of both FINs has passed.
+/// Go to 1.5.57 discards unread data once both FINs have passed.
 #[test]
-fn data_is_there_after_both_fins() {
+fn data_stays_readable_after_both_fins() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(version);
         harness.peer_sends([psh(3, "kept"), fin(3)]);
@@ -115,9 +115,9 @@ fn without_half_close_a_close_is_one_fin() {
     harness.expect_only([fin(3)]);
 }
 
-/// It is not closed here, but neither counted nor in the way of others.
+/// Although it is not closed here, it takes no place of other streams.
 #[test]
-fn a_stream_that_both_ends_finished_and_that_is_read_is_not_counted() {
+fn a_stream_finished_by_both_ends_and_read_is_not_counted() {
     for version in BOTH {
         for our_fin_first in [true, false] {
             let limited = config(version).max_outbound_streams(1).build();

@@ -1,4 +1,4 @@
-//! Opening and accepting, and what is told about it.
+//! Opening and accepting, and the events they raise.
 
 use std::task::Poll;
 
@@ -33,7 +33,7 @@ fn streams_are_accepted_in_the_order_of_their_syns() {
 }
 
 #[test]
-fn nothing_is_said_about_a_stream_before_it_is_accepted() {
+fn a_stream_raises_no_event_before_it_is_accepted() {
     let mut harness = server(Version::V1);
     harness.peer_sends([syn(3), psh(3, "data"), fin(3)]);
     assert_eq!(harness.events(), [Event::Acceptable]);
@@ -44,7 +44,7 @@ fn nothing_is_said_about_a_stream_before_it_is_accepted() {
 }
 
 #[test]
-fn events_tell_of_data_and_ends_once() {
+fn data_and_ends_raise_one_event_each() {
     let (mut harness, id) = server_with_stream(Version::V1);
     assert_eq!(harness.read_end(id), Poll::Pending);
     harness.peer_sends([psh(3, "a"), psh(3, "b")]);

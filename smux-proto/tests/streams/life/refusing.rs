@@ -1,4 +1,4 @@
-//! SYNs that open nothing, and frames that are of no use.
+//! SYNs that open no stream, and useless frames.
 
 use std::{task::Poll, time::Duration};
 
@@ -83,7 +83,7 @@ fn beyond_the_stream_limit_streams_are_refused_until_one_ends() {
 }
 
 #[test]
-fn when_nobody_accepts_all_streams_are_refused() {
+fn after_accepting_has_stopped_all_streams_are_refused() {
     let mut harness = server(Version::V1);
     harness.peer_sends([syn(3), psh(3, "waiting"), syn(5)]);
     harness.session.stop_accepting();
@@ -97,7 +97,7 @@ fn when_nobody_accepts_all_streams_are_refused() {
 }
 
 #[test]
-fn refusals_that_cannot_leave_end_the_session_at_the_limit() {
+fn unsent_refusals_end_the_session_at_their_limit() {
     let config = config(Version::V1)
         .max_inbound_streams(0)
         .max_owed_refusals(10)
@@ -120,7 +120,7 @@ fn refusals_that_cannot_leave_end_the_session_at_the_limit() {
 }
 
 #[test]
-fn refusals_that_leave_are_no_trouble() {
+fn sent_refusals_do_not_count_against_their_limit() {
     let config = config(Version::V1)
         .max_inbound_streams(0)
         .max_owed_refusals(10)
@@ -136,7 +136,7 @@ fn refusals_that_leave_are_no_trouble() {
 
 /// Streams that were opened and ended at once stay until they are accepted, and no longer.
 #[test]
-fn opening_and_ending_in_a_hurry_is_bounded_by_the_backlog() {
+fn streams_opened_and_ended_at_once_are_bounded_by_the_backlog() {
     let config = config(Version::V2)
         .accept_backlog(100)
         .build()
@@ -171,7 +171,7 @@ fn useless_frames_end_the_session_at_the_limit() {
 }
 
 #[test]
-fn useful_frames_make_up_for_useless_ones() {
+fn useful_frames_offset_useless_ones() {
     let config = config(Version::V1).max_glitches(50).build().expect("valid");
     let mut harness = Harness::server(config);
     harness.peer_sends([syn(3)]);
@@ -219,7 +219,7 @@ fn a_burst_of_opens_waits_for_output_to_be_asked_for() {
 }
 
 #[test]
-fn data_behind_a_fin_is_no_offence() {
+fn data_behind_a_fin_is_no_glitch() {
     let mut harness = Harness::server(Config::default());
     let frame = counting(1_024);
     for n in 0..2_000 {
@@ -238,7 +238,7 @@ fn data_behind_a_fin_is_no_offence() {
 }
 
 #[test]
-fn a_second_fin_is_no_offence() {
+fn a_second_fin_is_no_glitch() {
     for half_close in [false, true] {
         let config = Config::builder().half_close(half_close).max_glitches(0);
         let mut harness = Harness::server(config.build().expect("valid"));

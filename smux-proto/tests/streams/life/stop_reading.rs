@@ -1,4 +1,4 @@
-//! Streams on which the application reads no more.
+//! Streams that the application has stopped reading.
 
 use std::task::Poll;
 
@@ -11,7 +11,7 @@ use smux_proto::{Event, StreamId, Version};
 use super::{BOTH, client, config, server_with_stream};
 
 #[test]
-fn what_has_arrived_and_what_arrives_is_dropped() {
+fn buffered_and_later_data_is_dropped() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(version);
         harness.peer_sends([psh(3, counting(10_000))]);
@@ -40,9 +40,9 @@ fn the_rest_of_a_frame_is_dropped_too() {
     harness.expect_nothing();
 }
 
-/// A stream without a reader must not stop the others, as it would once the receive buffer is full.
+/// Without `stop_reading`, an unread stream would stop the others once the receive buffer is full.
 #[test]
-fn an_endless_sender_stalls_nobody() {
+fn an_endless_sender_does_not_stall_other_streams() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(version);
         harness.stop_reading(id);
@@ -58,7 +58,7 @@ fn an_endless_sender_stalls_nobody() {
 }
 
 #[test]
-fn no_window_is_renewed_and_its_share_is_free() {
+fn the_window_is_not_renewed_and_its_share_is_freed() {
     let (mut harness, id) = server_with_stream(Version::V2);
     harness.peer_sends([psh(3, counting(1_000))]);
     harness.read_exact(id, 500);
@@ -74,7 +74,7 @@ fn no_window_is_renewed_and_its_share_is_free() {
 }
 
 #[test]
-fn a_reader_that_waits_is_woken() {
+fn a_waiting_reader_is_woken() {
     let (mut harness, id) = server_with_stream(Version::V1);
     assert_eq!(harness.read_end(id), Poll::Pending);
     harness.stop_reading(id);
@@ -84,10 +84,10 @@ fn a_reader_that_waits_is_woken() {
     assert_eq!(harness.events(), []);
 }
 
-/// The wire has one frame for "no more data" and none for "no more reading": that shows when the
-/// stream is closed.
+/// The wire has a frame for "no more data" but none for "no more reading", so the peer learns of
+/// it only when the stream is closed.
 #[test]
-fn the_peer_is_told_when_the_stream_is_closed() {
+fn the_peer_learns_of_it_when_the_stream_is_closed() {
     for version in BOTH {
         let (mut harness, id) = server_with_stream(version);
         harness.stop_reading(id);
@@ -102,7 +102,7 @@ fn the_peer_is_told_when_the_stream_is_closed() {
 }
 
 #[test]
-fn the_peers_end_is_still_seen() {
+fn the_peers_fin_is_still_noticed() {
     for version in BOTH {
         let mut harness = client(version);
         let id: StreamId = harness.open();
@@ -118,7 +118,7 @@ fn the_peers_end_is_still_seen() {
 }
 
 #[test]
-fn a_session_that_stood_still_goes_on() {
+fn a_stalled_session_goes_on() {
     let limits = config(Version::V1)
         .max_receive_buffer(1_000)
         .max_stream_buffer(1_000);

@@ -39,7 +39,9 @@ impl fmt::Display for Refused {
             Self::Short => "too short for KCP",
             Self::Checksum => "the checksum is wrong: the other end may use another --crypt",
             Self::ErrorCorrection => "error correction is on: start kcptun with --ds 0 --ps 0",
-            Self::Malformed => "no KCP: the other end may use another --crypt, or error correction",
+            Self::Malformed => {
+                "not KCP: the other end may use another --crypt, or error correction"
+            }
         })
     }
 }

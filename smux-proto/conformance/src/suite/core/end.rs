@@ -1,4 +1,4 @@
-//! A session, and what an event loop around it has to remember.
+//! A session, and the state that an event loop keeps for it.
 
 use std::{io, task::Poll, time::Duration};
 
@@ -16,7 +16,7 @@ pub struct End {
     pub(super) flushed: u64,
     /// Writing has failed: nothing is flushed any more.
     pub(super) write_failed: bool,
-    /// The session has let go of its transport, and that is closed.
+    /// The session has dropped its transport, and that is closed.
     pub(super) is_over: bool,
     pub(super) sessions: usize,
     pub(super) streams: usize,
@@ -65,7 +65,7 @@ impl End {
         self.session.handle_write_error(self.now, error.into());
     }
 
-    /// The rules for handles, which are not the core's: when the last is gone, the session closes.
+    /// Applies a rule that the core does not have: the session closes with its last handle.
     pub(super) fn close_if_unused(&mut self) {
         if self.sessions == 0 {
             self.session.stop_accepting();

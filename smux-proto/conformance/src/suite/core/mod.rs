@@ -1,4 +1,4 @@
-//! The bare core as a host: what little stands around a session in an event loop, and nothing else.
+//! The bare core as a host: a session with no more than an event loop needs.
 
 mod end;
 mod handle;

@@ -1,4 +1,4 @@
-//! A session over a TCP socket, with a thread to read and one to write.
+//! A session over a TCP socket, with one thread for reading and one for writing.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::suite::{connection::Connection, host::Adapter};
 
-/// The bare core against the rest of the world: for live peers.
+/// The bare core over TCP, for live peers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoreOverTcp;
 
@@ -36,7 +36,7 @@ impl Adapter for CoreOverTcp {
         connection: Connection,
     ) -> CoreSession<SocketEnd> {
         let Connection::Tcp(tcp) = connection else {
-            panic!("the bare core has no other sockets than TCP");
+            panic!("the bare core runs over TCP sockets only");
         };
         let end = Arc::new(SocketEnd {
             epoch: Instant::now(),
@@ -57,7 +57,7 @@ impl Adapter for CoreOverTcp {
 pub struct SocketEnd {
     epoch: Instant,
     end: Mutex<End>,
-    /// Something may go on that waits: any call or byte can be the reason.
+    /// Signals that a waiter may go on, after any call or byte.
     changed: Condvar,
 }
 
@@ -110,7 +110,7 @@ impl SocketEnd {
         }
     }
 
-    /// Gives the session what it takes, and waits until it takes the rest.
+    /// Hands the session all of `data`, and waits whenever it takes no more.
     fn hand_over(&self, mut data: &[u8]) {
         self.block(|end| {
             let taken = end.session.handle_input(end.now, data);

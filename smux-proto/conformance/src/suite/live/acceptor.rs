@@ -1,4 +1,4 @@
-//! Our counterpart of the Go peer's serving mode: answers each stream as its request says.
+//! Our counterpart of the Go peer's serving mode: answers the request on each stream.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,7 @@ use crate::{
     suite::host::{HostSession, HostStream},
 };
 
-/// As much as a write of the Go peer has.
+/// The size of the Go peer's writes.
 const PIECE: u64 = 128 << 10;
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(super) struct Acceptor {
     changed: Condvar,
 }
 
-/// Where the streams of one session leave word for each other, by seed.
+/// Messages between the streams of one session, by seed.
 #[derive(Default)]
 struct Board {
     released: HashSet<u32>,
@@ -32,12 +32,12 @@ struct Board {
 }
 
 impl Acceptor {
-    /// Answers all streams until the session ends. Returns the requests that could not be met, as
-    /// the stream or the session ended before.
+    /// Answers all streams until the session ends. Returns the requests that were cut short by the
+    /// end of their stream or of the session.
     ///
     /// # Panics
     ///
-    /// If a byte is not the one that it should be.
+    /// If a byte differs from its pattern.
     pub(super) fn serve<S: HostSession>(session: &S) -> Vec<String> {
         let acceptor = Self::default();
         let cut_short = Mutex::new(Vec::new());
@@ -70,7 +70,7 @@ impl Acceptor {
         match op {
             Op::Echo => echo(&mut stream),
             Op::Idle => {
-                // What the opener asks for is that time passes.
+                // The opener asks for a pause.
                 self.wait(Duration::from_millis(length), |_| None::<()>);
                 echo(&mut stream)
             }
@@ -89,7 +89,7 @@ impl Acceptor {
                 })?;
                 Ok(())
             }
-            Op::CloseInWrite => Err(io::Error::other("a write of ours is never behind its FIN")),
+            Op::CloseInWrite => Err(io::Error::other("our writes never follow a FIN")),
             Op::Hold => {
                 self.until_released(seed)?;
                 drain(pattern, length, &mut stream)
@@ -132,8 +132,7 @@ fn session_ended() -> io::Error {
     io::Error::other("the session ended")
 }
 
-/// The end of the stream may be the last thing that the opener waits for, so nothing is done after
-/// it.
+/// Does nothing after the end of the stream, which may be all that the opener still waits for.
 fn echo(stream: &mut impl HostStream) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {

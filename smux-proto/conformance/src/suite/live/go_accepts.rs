@@ -131,7 +131,7 @@ pub fn full_frames<A: Adapter>(live: &Live<'_, A>) {
     }
 }
 
-/// An acceptor that speaks before it is asked.
+/// An acceptor that sends data before it reads the request.
 pub fn greeting<A: Adapter>(live: &Live<'_, A>) {
     let options = Options {
         speak_first: true,
@@ -173,7 +173,7 @@ pub fn idle<A: Adapter>(live: &Live<'_, A>) {
     be_silent(live, &options, config);
 }
 
-/// The same with a peer that sends no keep-alives, of which our side need not be told.
+/// The same with a peer that sends no keep-alives, without any setting on our side.
 pub fn no_keep_alive<A: Adapter>(live: &Live<'_, A>) {
     let options = Options {
         keep_alive: KeepAlive::Off,
@@ -195,8 +195,8 @@ fn be_silent<A: Adapter>(live: &Live<'_, A>, options: &Options, config: ConfigBu
     live.end_well(&session, peer);
 }
 
-/// We end our direction first; the peer answers only then. It cannot, in releases 1.5.28 to 1.5.53,
-/// and in version 2 older ones can only as far as the window goes.
+/// We end our direction first, and the peer answers after that. Releases 1.5.28 to 1.5.53 cannot;
+/// in version 2 older ones can only within the window.
 pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
     if live.release.stops_writing_after_fin() {
         return;
@@ -213,9 +213,9 @@ pub fn our_fin_first<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer ends its direction first, which only releases with half-close can; we read all of it
-/// and then write. Our own end waits until the peer has read: from its `CloseWrite` on, our FIN
-/// would discard what it has not, except in the newest: see [`peer_reads_last`].
+/// The peer ends its direction first, which only releases with half-close can. We read all of it,
+/// then write, and finish once the peer has read: before the newest release, our FIN after its
+/// `CloseWrite` discards unread data. See [`peer_reads_last`] for the newest.
 pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
     if !live.release.has_close_write() {
         return;
@@ -233,8 +233,8 @@ pub fn fin_first<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer ends its direction first, and reads only once ours has ended too: the newest then still
-/// has all of it.
+/// The peer ends its direction first, and reads only once ours has ended too. The newest release
+/// still reads all of it.
 pub fn peer_reads_last<A: Adapter>(live: &Live<'_, A>) {
     if !live.release.keeps_unread_data() {
         return;
@@ -253,8 +253,8 @@ pub fn peer_reads_last<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// The peer closes streams while it writes them: what is behind the FIN is ignored, however much it
-/// is, and the session lives. At full size there is more of it than `max_glitches`.
+/// The peer closes streams while it writes to them: frames after the FIN are ignored and do not
+/// end the session. At full size there are more of them than `max_glitches`.
 pub fn close_in_write<A: Adapter>(live: &Live<'_, A>) {
     const FRAME: u16 = 16;
     const FRAMES: u64 = 4096;
@@ -309,8 +309,8 @@ pub fn without_half_close<A: Adapter>(live: &Live<'_, A>) {
     live.end_well(&session, peer);
 }
 
-/// In version 2, a stream that the peer does not read stops only its own writer. Version 1 has to
-/// leave it room.
+/// In version 2, a stream that the peer does not read stops only its own writer. In version 1 the
+/// data must fit the peer's buffer.
 pub fn hold<A: Adapter>(live: &Live<'_, A>) {
     const LENGTH: u64 = 1 << 20;
     let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());

@@ -8,7 +8,7 @@ use crate::{
     suite::host::{Adapter, HostSession},
 };
 
-/// Lets the peer do what this mode does, and expects that it is content.
+/// Runs the peer in this mode, and expects that it finds no fault.
 fn drive<A: Adapter>(live: &Live<'_, A>, mode: Mode, streams: u32, bytes: u64) {
     let options = Options {
         streams,

@@ -26,11 +26,11 @@ use crate::go::{GoPeer, Mode, Options, Outcome, Release, Role};
 
 /// A Go peer ends long before, or it is stuck.
 const LIMIT: Duration = Duration::from_secs(50);
-/// Peers that run at a time: what they wait for is mostly each other.
+/// Peers that run at the same time; they are mostly idle.
 const AT_A_TIME: usize = 10;
 
-/// A module with a test for every scenario with a live Go peer. Which releases: `All`, or `Newest`
-/// for an adapter that adds no protocol of its own to what another one has shown with all of them.
+/// A module with a test for every scenario with a live Go peer. The releases are `All`, or `Newest`
+/// for an adapter over a core that another adapter tests with all of them.
 ///
 /// ```
 /// use smux_conformance::suite::core::CoreOverTcp;

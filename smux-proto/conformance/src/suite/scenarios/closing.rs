@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Longer than a scenario may take.
+/// No scenario may take this long.
 const LONG: Duration = Duration::from_secs(600);
 
 /// A closed session reports that it is closed.
@@ -128,7 +128,7 @@ pub fn close_flushes_queued_data<H: Host>(case: &Case<H>) {
     );
 }
 
-/// What a flush has confirmed reaches the peer, even if the session is aborted then.
+/// Flushed data reaches the peer, even if the session is aborted right after.
 pub fn flushed_data_survives_an_abort<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
@@ -139,7 +139,7 @@ pub fn flushed_data_survives_an_abort<H: Host>(case: &Case<H>) {
     failure(accepted.read(&mut [0; 16]));
 }
 
-/// A drain refuses what is new, here and there, lets what is open end, and then closes.
+/// A drain refuses new streams of both sides, lets open ones end, and then closes.
 pub fn drain<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut stream, accepted) = case.stream(&ours, &theirs);
@@ -195,7 +195,7 @@ pub fn abort<H: Host>(case: &Case<H>) {
 }
 
 /// A peer that does not end the connection does not hold up closing for longer than its limit.
-pub fn close_does_not_wait_for_ever<H: Host>(case: &Case<H>) {
+pub fn close_ends_at_its_limit<H: Host>(case: &Case<H>) {
     let config = built(case.config().close_timeout(Duration::from_millis(50)));
     let (ours, mut peer) = case.peer(config);
     let mut stream = ours.open().expect("opened");
@@ -240,7 +240,7 @@ pub fn dropping_everything_flushes<H: Host>(case: &Case<H>) {
     assert_eq!(theirs.closed(), CloseReason::PeerClosed);
 }
 
-/// The end of the connection between two frames: what has arrived is read, then comes the reason.
+/// The connection ends between two frames: reading returns the arrived data, then the reason.
 pub fn connection_ends<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
@@ -258,8 +258,7 @@ pub fn connection_ends<H: Host>(case: &Case<H>) {
     assert!(ours.is_closed());
 }
 
-/// The end of the connection inside a frame is another reason; the part of the frame that came can
-/// be read.
+/// An end inside a frame has a reason of its own; the part of the frame that arrived is readable.
 pub fn connection_ends_inside_a_frame<H: Host>(case: &Case<H>) {
     let frame = psh(0, "cut in the middle").encode(case.version);
     for cut in [3, 8, 11] {
@@ -295,8 +294,7 @@ pub fn write_after_the_connection_is_gone<H: Host>(case: &Case<H>) {
     assert_eq!(Some(reason(Err::<(), _>(error))), ours.close_reason());
 }
 
-/// A peer that says FIN on the stream and then ends the connection: the end of the stream is what
-/// the reader sees.
+/// If the peer sends FIN and then ends the connection, the reader sees the end of the stream.
 pub fn end_of_stream_beats_end_of_connection<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();

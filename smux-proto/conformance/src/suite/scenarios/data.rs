@@ -38,8 +38,7 @@ pub fn echo_on_one_stream<H: Host>(case: &Case<H>) {
     );
 }
 
-/// Data that was written before the peer accepts, or even looks, is all there, with the end behind
-/// it.
+/// Data written before the peer accepts the stream is complete, and the end follows it.
 pub fn data_is_there_when_accepted<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let mut stream = ours.open().expect("opened");
@@ -127,7 +126,7 @@ pub fn tiny_read_buffer<H: Host>(case: &Case<H>) {
 }
 
 /// Copying a stream into a writer ends, without an error, with exactly what was sent.
-pub fn copied_to_a_writer<H: Host>(case: &Case<H>) {
+pub fn stream_is_copied_to_a_writer<H: Host>(case: &Case<H>) {
     let length = case.bytes(1 << 20, 1 << 20);
     let (ours, theirs) = case.pair();
     let (stream, accepted) = case.stream(&ours, &theirs);

@@ -22,8 +22,8 @@ use crate::{
 /// Bytes that every sender may have in flight on a stream before the first window update.
 const FIRST_WINDOW: u32 = 262_144;
 
-/// Version 2: an unread stream leaves all others alone, in both directions. When it is read at
-/// last, all its data is there.
+/// Version 2: an unread stream does not slow the others, in either direction. Its data is complete
+/// when it is read at last.
 pub fn unread_stream_leaves_others_alone<H: Host>(case: &Case<H>) {
     let length = case.bytes(2 << 20, 64 << 20);
     let (ours, theirs) = case.pair();
@@ -77,7 +77,7 @@ pub fn unread_stream_stalls_and_recovers<H: Host>(case: &Case<H>) {
                 (BUFFER..BUFFER + 65_535).contains(&held),
                 "{held} bytes held"
             );
-            // The other direction is not concerned.
+            // The other direction is unaffected.
             let mut back = theirs.open().expect("opened");
             back.write_all(b"the other way").expect("written");
             let mut accepted = ours.accept().expect("accepted");
@@ -245,9 +245,9 @@ pub fn acknowledged_too_much<H: Host>(case: &Case<H>) {
     peer.expect([psh(id, "data")]);
 }
 
-/// Version 2: a sender that keeps strictly to the windows it is told always gets on, however small
-/// they are; the first read is announced, and windows stay within the limits.
-pub fn strict_sender_gets_on<H: Host>(case: &Case<H>) {
+/// Version 2: a sender that keeps to its windows always makes progress, however small they are. The
+/// first read is announced, and windows stay within the limits.
+pub fn strict_sender_makes_progress<H: Host>(case: &Case<H>) {
     for window in [1, 3, 16, 10_000] {
         let config = built(case.config().max_stream_buffer(window));
         let (ours, mut peer) = case.peer(config);
@@ -309,8 +309,7 @@ pub fn flooded_stream_is_evicted<H: Host>(case: &Case<H>) {
     assert_eq!(ours.stats().streams_evicted, 1);
 }
 
-/// Streams that are dropped unread, and data that still arrives for them, cost nothing of the
-/// receive buffer.
+/// Streams that are dropped unread, and later data for them, take no room in the receive buffer.
 pub fn abandoned_streams_cost_nothing<H: Host>(case: &Case<H>) {
     let config = built(
         case.config()

@@ -72,8 +72,7 @@ pub fn half_close_then_close<H: Host>(case: &Case<H>) {
     expect_eof(&mut accepted);
 }
 
-/// Once both directions have ended and both ends let go of the stream, neither session knows it any
-/// more.
+/// Both sessions forget a stream once both directions have ended and both ends have dropped it.
 pub fn ended_streams_are_forgotten<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     for _ in 0..3 {
@@ -90,7 +89,7 @@ pub fn ended_streams_are_forgotten<H: Host>(case: &Case<H>) {
     }
 }
 
-/// Dropping a stream sends what was written, all of it, and the end.
+/// Dropping a stream sends all written data, and the end.
 pub fn drop_sends_data_and_end<H: Host>(case: &Case<H>) {
     const LENGTH: u64 = 100_000;
     let (ours, theirs) = case.pair();
@@ -100,9 +99,9 @@ pub fn drop_sends_data_and_end<H: Host>(case: &Case<H>) {
     read_pattern_to_end(&mut accepted, 5, LENGTH, 4096);
 }
 
-/// The end stands behind the data, on the wire too, and dropping adds a second FIN only if the peer
-/// may still send.
-pub fn end_stands_behind_data<H: Host>(case: &Case<H>) {
+/// The end follows all data, on the wire too. Dropping adds a second FIN only if the peer may still
+/// send.
+pub fn end_follows_data<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = case.our_id(0);
     let data = counting(100_000);
@@ -211,8 +210,8 @@ pub fn unread_data_survives_both_ends<H: Host>(case: &Case<H>) {
     }
 }
 
-/// What has arrived stays readable after the session was closed, here or by the peer; then comes
-/// the reason, or the end where the end had come.
+/// Arrived data stays readable after the session was closed, here or by the peer. Then reading
+/// returns the end if that had arrived, else the reason.
 pub fn unread_data_survives_session_close<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (mut ended, mut with_end) = case.stream(&ours, &theirs);
@@ -243,7 +242,7 @@ pub fn unread_data_survives_own_session_close<H: Host>(case: &Case<H>) {
     assert_eq!(reason(accepted.read(&mut [0; 16])), CloseReason::Local);
 }
 
-/// Dropping a stream gives back what its unread data held of the receive buffer.
+/// Dropping a stream frees the room that its unread data took in the receive buffer.
 pub fn dropped_streams_free_the_buffer<H: Host>(case: &Case<H>) {
     let theirs = built(
         case.config()

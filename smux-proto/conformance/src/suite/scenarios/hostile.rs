@@ -1,5 +1,5 @@
-//! Peers that break the rules: what is harmless is ignored, what is not ends the session with a
-//! reason that says what it was.
+//! Peers that break the rules: harmless faults are ignored, others end the session with a typed
+//! reason.
 
 use std::io::{self, Read, Write};
 
@@ -103,7 +103,7 @@ pub fn two_versions_meet<H: Host>(case: &Case<H>) {
     failure(stream.read(&mut [0; 16]));
 }
 
-/// Random bytes end the session, or are waited out; no call hangs or panics.
+/// Random bytes end the session or leave it waiting for more; no call hangs or panics.
 pub fn random_bytes<H: Host>(case: &Case<H>) {
     for seed in 0..20 {
         let (ours, mut peer) = case.peer(case.plain());
@@ -122,8 +122,7 @@ pub fn random_bytes<H: Host>(case: &Case<H>) {
     }
 }
 
-/// Well-formed frames in any order, on any stream: whatever happens, the session is in a state that
-/// ends in order.
+/// After well-formed frames in any order, on any stream, the session still ends cleanly.
 pub fn random_frames<H: Host>(case: &Case<H>) {
     for seed in 0..20 {
         let (ours, mut peer) = case.peer(case.plain());
@@ -149,7 +148,7 @@ pub fn random_frames<H: Host>(case: &Case<H>) {
     }
 }
 
-/// A hundred SYNs for one stream are one stream.
+/// A hundred SYNs with one id open one stream.
 pub fn duplicate_syn<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
@@ -191,8 +190,7 @@ pub fn frames_for_unknown_streams<H: Host>(case: &Case<H>) {
     assert_eq!(ours.stats().receive_buffered, 0);
 }
 
-/// A second FIN says that the peer reads no more; a third has no effect, and none of them loses
-/// data.
+/// A second FIN means that the peer has stopped reading; a third has no effect. None loses data.
 pub fn repeated_fin<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
@@ -214,7 +212,7 @@ pub fn repeated_fin<H: Host>(case: &Case<H>) {
     peer.expect_nothing(&ours);
 }
 
-/// Data behind the peer's FIN is ignored: the end is the end.
+/// Data behind the peer's FIN is ignored: the stream has ended.
 pub fn data_behind_fin<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     let id = peer.fresh_id();
@@ -270,7 +268,7 @@ pub fn frames_after_close<H: Host>(case: &Case<H>) {
     );
 }
 
-/// Useless frames without end are not free for ever.
+/// Useless frames without end close the session.
 pub fn endless_useless_frames<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(built(case.config().max_glitches(1000)));
     let id = peer.fresh_id();

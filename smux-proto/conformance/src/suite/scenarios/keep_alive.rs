@@ -17,7 +17,7 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_millis(50);
-/// So long that a busy machine does not stop a thread for it.
+/// Long enough that a busy machine does not stall a thread for it.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
 fn with_keep_alive<H: Host>(case: &Case<H>) -> Config {
@@ -28,9 +28,9 @@ fn with_keep_alive<H: Host>(case: &Case<H>) -> Config {
     )
 }
 
-/// A peer that stops sending keep-alives is given up; waiters get that reason. Until then it is
-/// sent keep-alives.
-pub fn silent_peer_is_given_up<H: Host>(case: &Case<H>) {
+/// A peer that stops sending keep-alives is declared dead, and waiting calls return that reason.
+/// Until then it gets keep-alives.
+pub fn silent_peer_is_declared_dead<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     let id = peer.fresh_id();
     peer.send([nop(), syn(id)]);
@@ -43,8 +43,8 @@ pub fn silent_peer_is_given_up<H: Host>(case: &Case<H>) {
     assert!(peer.nops() >= 2, "{} keep-alives", peer.nops());
 }
 
-/// A connection that takes nothing is given up too.
-pub fn stuck_connection_is_given_up<H: Host>(case: &Case<H>) {
+/// A connection that takes nothing is declared dead too.
+pub fn stuck_connection_is_declared_dead<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair_over(
         with_keep_alive(case),
         case.plain(),
@@ -65,8 +65,8 @@ pub fn stuck_connection_is_given_up<H: Host>(case: &Case<H>) {
     assert_ne!(theirs.closed(), CloseReason::Local);
 }
 
-/// Two idle sessions live on for as long as they like.
-pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
+/// Two idle sessions keep each other alive.
+pub fn idle_sessions_stay_alive<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair_with(with_keep_alive(case), with_keep_alive(case));
     let (mut stream, mut accepted) = case.stream(&ours, &theirs);
     case.elapse(9 * TIMEOUT / 4);
@@ -79,7 +79,7 @@ pub fn idle_sessions_live<H: Host>(case: &Case<H>) {
 
 /// A peer whose keep-alive is switched off lives as long as it says something; here it answers each
 /// keep-alive.
-pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
+pub fn any_frame_is_a_sign_of_life<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(with_keep_alive(case));
     for _ in 0..12 {
         peer.await_nop();
@@ -91,8 +91,8 @@ pub fn any_frame_is_life<H: Host>(case: &Case<H>) {
     peer.expect_nothing(&ours);
 }
 
-/// Switched off, it sends nothing and waits for ever.
-pub fn switched_off<H: Host>(case: &Case<H>) {
+/// Without keep-alive a session sends nothing and waits for ever.
+pub fn keep_alive_switched_off<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(case.plain());
     case.elapse(4 * INTERVAL);
     assert_eq!(ours.close_reason(), None);
@@ -100,7 +100,7 @@ pub fn switched_off<H: Host>(case: &Case<H>) {
     assert_eq!(peer.nops(), 0);
 }
 
-/// A session whose application is slow does not take its own slowness for the peer's death.
+/// A session does not mistake the slowness of its own application for a dead peer.
 pub fn slow_reader_is_not_killed<H: Host>(case: &Case<H>) {
     let config = with_keep_alive(case)
         .to_builder()

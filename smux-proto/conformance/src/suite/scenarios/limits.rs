@@ -1,4 +1,4 @@
-//! What a session refuses, and what waits.
+//! Limits: what a session refuses, and which calls wait.
 
 use std::{
     io::Write,
@@ -102,7 +102,7 @@ pub fn outbound_limit_waits<H: Host>(case: &Case<H>) {
     );
 }
 
-/// A peer that opens streams and reads no refusals is given up, at the limit, before it costs more.
+/// A peer that opens streams but reads no refusals ends the session at the limit.
 pub fn owed_refusals_are_bounded<H: Host>(case: &Case<H>) {
     let config = case.config().max_inbound_streams(0).max_owed_refusals(10);
     let (ours, mut peer) = case.narrow_peer(built(config));
@@ -121,7 +121,7 @@ pub fn owed_refusals_are_bounded<H: Host>(case: &Case<H>) {
     );
 }
 
-/// Streams that both ends have finished and read count no more, though both still hold them.
+/// Streams that both ends have finished and read no longer count, though both still hold them.
 pub fn spent_streams_do_not_count<H: Host>(case: &Case<H>) {
     let ours = built(case.config().max_outbound_streams(2));
     let theirs = built(case.config().max_inbound_streams(2));

@@ -68,7 +68,7 @@ pub fn waiters_hear_of_a_timeout<H: Host>(case: &Case<H>) {
     );
 }
 
-/// All ids that may be used at a time are two: the third `open` waits.
+/// Two streams may be open at a time, so the third `open` waits.
 fn limited<H: Host>(case: &Case<H>) -> ConfigBuilder {
     case.config().max_outbound_streams(2)
 }

@@ -1,4 +1,4 @@
-//! Connections that fail: whatever dies, and whenever, no call hangs, and both ends know why.
+//! Connections that fail, at any time and in any way: no call hangs, and both ends get a reason.
 
 use std::{
     io::{self, Read, Write},
@@ -19,8 +19,8 @@ const SPEECH: usize = 1_400;
 /// More bytes than either direction of the conversation has, in either version.
 const CONVERSATION: u64 = 1_500;
 
-/// Where the connection ends: after every byte at full size, else after each of the first and then
-/// here and there.
+/// Where the connection ends: after every byte at full size, otherwise after each of the first
+/// bytes and some later ones.
 fn deaths<H: Host>(case: &Case<H>) -> impl Iterator<Item = u64> {
     let step = case.scaled(17, 1);
     (0..CONVERSATION).filter(move |after| *after < 60 || after % step == 0)
@@ -107,9 +107,9 @@ fn answer(session: &impl HostSession) -> io::Result<()> {
     stream.finish()
 }
 
-/// Only writing fails. All that the peer sends until it closes can be read, also on streams that
-/// arrive later, and if the receive buffer fills in between. Writers fail at once, all other calls
-/// after that data.
+/// Only writing fails. All data that the peer sends until it closes is readable, also on later
+/// streams, and if the receive buffer fills in between. Writers fail at once, other calls after
+/// that data.
 pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
     const LENGTH: usize = 20_000;
     let config = case
@@ -145,8 +145,8 @@ pub fn peers_data_survives_a_write_error<H: Host>(case: &Case<H>) {
     );
 }
 
-/// A connection that takes nothing: writing is queued, dropping does not wait, closing ends at its
-/// limit, aborting at once.
+/// A connection that takes nothing: writes are queued, dropping does not wait, closing ends at its
+/// limit, and aborting ends at once.
 pub fn connection_takes_nothing<H: Host>(case: &Case<H>) {
     let config = || built(case.config().close_timeout(Duration::from_millis(50)));
     for aborts in [true, false] {

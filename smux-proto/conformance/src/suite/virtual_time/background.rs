@@ -56,7 +56,7 @@ impl Part for Background {
     }
 }
 
-/// A waker that remembers that it was woken. It starts that way: the first poll is for free.
+/// A waker that records that it was woken. It starts as woken, for the first poll.
 pub(super) struct Woken(AtomicBool);
 
 impl Default for Woken {

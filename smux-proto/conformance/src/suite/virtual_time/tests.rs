@@ -27,7 +27,7 @@ impl Part for Clockwork {
     }
 }
 
-/// Threads that all wait for what never comes: one notices, and the others end with it.
+/// All threads wait for something that never happens: one notices, and the others end with it.
 #[test]
 fn a_failure_ends_every_thread() {
     let (ended, end) = mpsc::channel();
