@@ -5,11 +5,17 @@
 //! sessions: a queue that fills and empties allocates nothing once the arena and the source are
 //! warm, and an idle stream holds no buffer at all.
 //!
-//! A queue's buffers and arena entries take at most twice its bytes and [`SLACK`]. Each call that
-//! changes a queue compares the two numbers, and moves bytes to smaller buffers in the rare case
-//! that they are apart. That is always enough, for only the first and the last segment can be less
-//! than half full: a segment in between was filled, or trimmed when bytes of the user's were queued
-//! behind it.
+//! A queue's buffers and arena entries take at most twice its bytes and a [slack](queue). Each call
+//! that changes a queue compares the two numbers, and moves bytes to smaller buffers in the rare
+//! case that they are apart. That is always enough, for only the first and the last segment can be
+//! less than half full: a segment in between was filled, or trimmed when bytes of the user's were
+//! queued behind it.
+
+mod queue;
+mod segment;
+
+pub(crate) use queue::{Queue, SEGMENT, segment_limit};
+pub(crate) use segment::Segment;
 
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
@@ -18,97 +24,12 @@ use bytes::{Buf, Bytes};
 
 use crate::buffer::BufferSource;
 
-/// Smallest segment: a one-byte message does not cost more than this.
-const MIN_SEGMENT: usize = 64;
-/// Largest segment, unless frames are smaller than it or up to twice as large.
-pub(crate) const SEGMENT: usize = 1 << 15;
+use queue::{MIN_SEGMENT, NIL, length, segment_size};
+
 /// Shorter pieces are copied: an entry in the arena would cost more than a copy.
 const SHARED: usize = 128;
-/// "No segment".
-const NIL: u32 = u32::MAX;
-/// What an entry of the arena counts for: its size, and a quarter for entries that are not in use.
-const ENTRY: usize = 64;
-/// What a queue may take beyond twice its bytes: its first and its last segment, if both are of the
-/// smallest size.
-const SLACK: usize = 2 * (MIN_SEGMENT + ENTRY);
-/// Costs are counted in units of so many bytes, so that that of 2^32 bytes fits in 32 bits.
-const UNIT: usize = 16;
 /// Unused entries of the arena that are not worth the work of giving them up.
 const SPARE_ENTRIES: usize = 4;
-
-/// Bytes in the order they came, at most 2^32 − 1 of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Queue {
-    head: u32,
-    tail: u32,
-    len: u32,
-    /// Buffers and arena entries, in units.
-    cost: u32,
-}
-
-impl Queue {
-    pub(crate) const fn new() -> Self {
-        Self {
-            head: NIL,
-            tail: NIL,
-            len: 0,
-            cost: 0,
-        }
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Bytes that it may take in addition; negative if it takes too many.
-    const fn spare(&self) -> i64 {
-        2 * self.len as i64 + (SLACK as i64) - (self.cost as i64) * (UNIT as i64)
-    }
-}
-
-/// Part of a queue: a pooled buffer, or bytes that the user handed over.
-pub(crate) enum Segment {
-    Pooled { buffer: Vec<u8>, start: usize },
-    Shared(Bytes),
-}
-
-impl Segment {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Pooled { buffer, start } => buffer.get(*start..).unwrap_or_default(),
-            Self::Shared(bytes) => bytes,
-        }
-    }
-
-    pub(crate) fn advance(&mut self, count: usize) {
-        match self {
-            Self::Pooled { buffer, start } => *start = (*start + count).min(buffer.len()),
-            Self::Shared(bytes) => bytes.advance(count.min(bytes.len())),
-        }
-    }
-
-    /// What it and its entry in the arena take, in units. The user's bytes are the user's.
-    fn cost(&self) -> u32 {
-        let buffer = match self {
-            Self::Pooled { buffer, .. } => buffer.capacity(),
-            Self::Shared(_) => 0,
-        };
-        length(buffer.div_ceil(UNIT) + ENTRY / UNIT)
-    }
-
-    /// The size of the smaller buffer that would do, if its own is at least twice as large.
-    fn fitting(&self) -> Option<usize> {
-        let Self::Pooled { buffer, start } = self else {
-            return None;
-        };
-        let size = (buffer.len() - start).next_power_of_two().max(MIN_SEGMENT);
-        (buffer.capacity() >= 2 * size).then_some(size)
-    }
-}
 
 struct Node {
     segment: Segment,
@@ -454,33 +375,6 @@ fn take(source: Option<&dyn BufferSource>, size: usize) -> Vec<u8> {
     let mut buffer = source.get(size);
     buffer.clear();
     buffer
-}
-
-/// Capacity of the next segment of a queue when `more` bytes are to be added.
-fn segment_size(queue: &Queue, more: usize) -> usize {
-    let least = more.next_power_of_two().clamp(MIN_SEGMENT, 1 << 16);
-    if queue.is_empty() {
-        return least;
-    }
-    let grown = (queue.len() + more + 1).next_power_of_two() / 2;
-    let spare = usize::try_from(queue.spare()).unwrap_or(0) + 2 * more;
-    let affordable = (spare.saturating_sub(ENTRY) + 1).next_power_of_two() / 2;
-    least.max(grown.min(affordable).min(SEGMENT))
-}
-
-/// The number of bytes up to which segments are filled when frames are of at most `frame` bytes: as
-/// many, so that frames are whole segments, unless that is few or too little of a buffer.
-pub(crate) const fn segment_limit(frame: usize) -> usize {
-    if frame < SEGMENT / 8 || frame.next_power_of_two() + ENTRY > 2 * frame {
-        SEGMENT
-    } else {
-        frame
-    }
-}
-
-/// A count of bytes in one queue: what a queue can hold is bounded far below 2^32 by its callers.
-fn length(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// An arena index: 2^32 segments of at least 64 bytes do not fit in the limits that callers keep.

@@ -38,6 +38,11 @@
 //! only unread data stands in the way. Streams that starve wait in the only list there is, and each
 //! byte that comes free is theirs first.
 
+mod demand;
+mod joining;
+mod reclaiming;
+mod starving;
+
 use core::time::Duration;
 
 use crate::{
@@ -48,23 +53,16 @@ use crate::{
     streams::scheduler::Scheduler,
     streams::stream::{Flag, Stream},
     streams::stream_queue::Ring,
-    streams::table::{Key, Table},
-    wire::{StreamId, WindowUpdate},
+    streams::table::Key,
+    wire::WindowUpdate,
 };
 
 /// Streams looked at by one call, so that no frame costs more than this.
 const LOOKS: usize = 512;
-/// Streams that the hand looks at for each that joins while the budget is committed, so that the
-/// windows of all have come down to the base before there are twice as many.
-const JOIN_LOOKS: usize = 8;
 /// The part of the budget that grown windows leave to new streams.
 const RESERVE: usize = 16;
 /// The largest part of the budget that a stream has without demand.
 const LARGEST_BASE: usize = 32;
-/// Round trips without an update after which a window is taken for unused,
-const IDLE_TRIPS: u32 = 8;
-/// and the least time, in microseconds.
-const IDLE_LEAST: u32 = 100_000;
 /// Longer than any round trip, in microseconds.
 const LONGEST_TRIP: u32 = 1_000_000;
 
@@ -138,16 +136,6 @@ impl Windows {
         self.committed - self.granted
     }
 
-    /// Returns the number of streams that have no window for want of budget.
-    pub(crate) const fn starved_streams(&self) -> usize {
-        self.starved_streams
-    }
-
-    /// Returns how often a stream was left without a window.
-    pub(crate) const fn starvations(&self) -> u64 {
-        self.starvations
-    }
-
     /// Returns what keeps a stream's window from being larger.
     pub(crate) fn limit_of(&self, stream: &Stream) -> WindowLimit {
         let window = stream.recv.window() as usize;
@@ -166,163 +154,6 @@ impl Windows {
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         let micros = self.round_trip.estimate()?;
         Some(Duration::from_micros(micros.into()))
-    }
-
-    /// Whether the smallest windows leave room for another stream of this id's side.
-    pub(crate) const fn has_room(&self, id: StreamId) -> bool {
-        (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.budget
-    }
-
-    /// Whether windows can be reclaimed for streams that starve.
-    pub(crate) const fn can_reclaim(&self) -> bool {
-        self.starved_streams > 0 && (self.pressed || self.looks_left > 0)
-    }
-
-    /// Whether there is nothing to reclaim, as far as is known.
-    fn is_exhausted(&self) -> bool {
-        self.none_above.is_some_and(|base| base <= self.base())
-    }
-
-    /// Gives a new stream its window.
-    pub(crate) fn join(&mut self, key: Key, table: &mut Table, scheduler: &mut Scheduler) {
-        let stream = &mut table[key];
-        self.streams[parity(stream.id)] += 1;
-        stream.set(Flag::InWindows);
-        let clock = self.clock();
-        stream.recv.period.start = clock;
-        stream.recv.period.last_arrival = clock;
-        stream.recv.set_window(INITIAL_WINDOW);
-        self.committed += stream.recv.committed();
-        self.granted += stream.recv.granted();
-        let initial = INITIAL_WINDOW as usize;
-        if self.committed <= self.budget && initial <= self.budget / 2 {
-            return self.note_window(initial);
-        }
-        for _ in 0..JOIN_LOOKS.min(table.slots()) {
-            self.hand = before(self.hand, table);
-            if self.hand != key.slot() {
-                self.reclaim(self.hand, table, scheduler);
-            }
-        }
-        // The streams that came last are the likeliest to have more than they use.
-        let mut slot = key.slot();
-        for _ in 1..LOOKS.min(table.slots()) {
-            if self.committed <= self.budget || self.is_exhausted() {
-                break;
-            }
-            slot = before(slot, table);
-            self.reclaim(slot, table, scheduler);
-        }
-        let stream = &mut table[key];
-        if self.committed > self.budget || initial > self.budget / 2 {
-            let window = self.allowed(self.base(), key, stream);
-            self.set_window(window, key, stream, scheduler);
-        } else {
-            self.note_window(initial);
-        }
-    }
-
-    /// Reclaims windows for streams that want more than there is.
-    pub(crate) fn relieve(&mut self, table: &mut Table, scheduler: &mut Scheduler) {
-        if self.looks_left == 0 {
-            if !core::mem::take(&mut self.pressed) || self.is_exhausted() {
-                return;
-            }
-            self.looks_left = table.slots();
-        }
-        for _ in 0..LOOKS.min(self.looks_left) {
-            self.looks_left -= 1;
-            self.hand = before(self.hand, table);
-            if self.reclaim(self.hand, table, scheduler) && self.starved_streams > 0 {
-                self.looks_left = table.slots();
-                self.grant_waiting(table, scheduler);
-            }
-        }
-        if self.looks_left == 0 && self.starved_streams > 0 {
-            self.none_above = Some(self.base());
-        }
-    }
-
-    /// Cuts the window of the stream in this slot if it is not needed. Returns whether it did.
-    fn reclaim(&mut self, slot: usize, table: &mut Table, scheduler: &mut Scheduler) -> bool {
-        let base = self.base();
-        let Some((key, stream)) = table.at_slot(slot) else {
-            return false;
-        };
-        let window = stream.recv.window() as usize;
-        if window <= base
-            || stream.recv.is_used_up()
-            || !stream.has(Flag::InWindows)
-            || stream.has(Flag::PeerFinished)
-        {
-            return false;
-        }
-        let unused = stream.recv.received == 0 || self.is_idle(&stream.recv);
-        let target = match unused {
-            true => base,
-            false if self.starved_streams > 0 => base.max(window / 2),
-            false => return false,
-        };
-        self.set_window(target, key, stream, scheduler);
-        true
-    }
-
-    /// Notes that a stream has this window now.
-    fn note_window(&mut self, window: usize) {
-        if self.none_above.is_some_and(|base| window > base) {
-            self.none_above = None;
-        }
-    }
-
-    fn is_idle(&self, recv: &Recv) -> bool {
-        let trip = self.round_trip.estimate().unwrap_or(LONGEST_TRIP);
-        self.since(recv.period.start) >= trip.saturating_mul(IDLE_TRIPS).max(IDLE_LEAST)
-    }
-
-    /// Grants freed budget to starved streams.
-    pub(crate) fn grant_waiting(&mut self, table: &mut Table, scheduler: &mut Scheduler) {
-        // Those for whom this is not enough are served with the next batch, which is owed then.
-        for _ in 0..LOOKS {
-            if self.starved_streams == 0 || self.free() < self.floor() {
-                return;
-            }
-            let Some(key) = self.starved.pop() else {
-                return;
-            };
-            if let Some(stream) = table.get_mut(key)
-                && self.end_starving(stream)
-                && !stream.has(Flag::PeerFinished)
-            {
-                let window = self.allowed(self.base(), key, stream);
-                self.set_window(window, key, stream, scheduler);
-            }
-        }
-    }
-
-    /// Returns as much of a window as there is. If that is less than the floor, the stream starves.
-    fn allowed(&mut self, wanted: usize, key: Key, stream: &mut Stream) -> usize {
-        let limit = self.limit(stream);
-        self.pressed |= wanted > limit;
-        if limit >= self.floor() {
-            return wanted.min(limit);
-        }
-        if !stream.has(Flag::InStarved) {
-            stream.set(Flag::InStarved);
-            self.starved_streams += 1;
-            self.starvations += 1;
-            self.starved.push(key);
-            // A round under way has passed windows in use.
-            self.looks_left = 0;
-            self.pressed = true;
-        }
-        0
-    }
-
-    /// Notes that a stream starves no more. Returns whether it did.
-    const fn end_starving(&mut self, stream: &mut Stream) -> bool {
-        let starved = stream.clear(Flag::InStarved);
-        self.starved_streams -= starved as usize;
-        starved
     }
 
     /// Changes a window of which the peer is then told.
@@ -360,32 +191,6 @@ impl Windows {
         update
     }
 
-    /// Returns the window that a stream should have, and whether its period is complete.
-    fn wanted(&self, due: u64, stream: &Stream) -> (usize, bool) {
-        let recv = &stream.recv;
-        let window = recv.window() as usize;
-        let elapsed = self.since(recv.period.start);
-        let (grows, complete) = match self.round_trip.estimate() {
-            Some(trip) => {
-                let consumed = u64::from(recv.consumed_in_period(due));
-                let is_over = elapsed >= trip;
-                let in_a_trip = consumed.saturating_mul(trip.into());
-                let half = window as u64 / 2;
-                let grows = is_over && in_a_trip > half.saturating_mul(elapsed.into());
-                (grows, is_over)
-            }
-            None => (
-                false,
-                !stream.has(Flag::TimesUpdate) || recv.is_past_mark() || elapsed > LONGEST_TRIP,
-            ),
-        };
-        let wanted = match grows {
-            true => (2 * window).max(INITIAL_WINDOW as usize),
-            false => window,
-        };
-        (wanted.max(self.base()).min(self.largest), complete)
-    }
-
     /// Notes that data arrives on a stream.
     pub(crate) fn on_arrival(&mut self, bytes: usize, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
@@ -393,28 +198,6 @@ impl Windows {
             self.recount(stream, |recv| recv.received += bytes as u64);
         } else {
             stream.recv.received += bytes as u64;
-        }
-    }
-
-    /// Takes the time of an arrival for a round trip if the peer had to wait for an update.
-    fn time_arrival(&mut self, stream: &mut Stream) {
-        let now = self.clock();
-        let period = &mut stream.recv.period;
-        let pause = now.wrapping_sub(core::mem::replace(&mut period.last_arrival, now));
-        period.longest_pause = period.longest_pause.max(pause);
-        let (pause, elapsed) = (period.longest_pause, now.wrapping_sub(period.start));
-        if !stream.has(Flag::TimesUpdate) || !stream.recv.is_at_mark() || pause == 0 {
-            return;
-        }
-        let least = match stream.has(Flag::Overran) {
-            true => elapsed / 2,
-            false => elapsed / 4,
-        };
-        if pause >= least {
-            stream.clear(Flag::TimesUpdate);
-            if elapsed <= LONGEST_TRIP {
-                self.round_trip.sample(elapsed);
-            }
         }
     }
 
@@ -431,23 +214,6 @@ impl Windows {
     pub(crate) fn end(&mut self, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             self.recount(stream, Recv::end_window);
-        }
-    }
-
-    /// Reclaims the window of a stream that will neither receive nor be read.
-    pub(crate) fn leave(&mut self, key: Key, table: &mut Table) {
-        let stream = &mut table[key];
-        stream.clear(Flag::InWindows);
-        self.committed -= stream.recv.committed();
-        self.granted -= stream.recv.granted();
-        self.streams[parity(stream.id)] -= 1;
-        stream.recv.set_window(0);
-        if self.end_starving(stream) {
-            self.starved.forget(|key| {
-                table
-                    .get(key)
-                    .is_some_and(|stream| stream.has(Flag::InStarved))
-            });
         }
     }
 
@@ -500,18 +266,6 @@ impl Windows {
     const fn since(&self, moment: u32) -> u32 {
         self.clock().wrapping_sub(moment)
     }
-}
-
-/// Returns the slot to look at next.
-fn before(slot: usize, table: &Table) -> usize {
-    let slots = table.slots();
-    slot.min(slots)
-        .checked_sub(1)
-        .unwrap_or_else(|| slots.saturating_sub(1))
-}
-
-const fn parity(id: StreamId) -> usize {
-    (id.get() % 2) as usize
 }
 
 /// A window as it stands on the wire: budgets are below 2^31.

@@ -1,0 +1,112 @@
+//! How streams end, and when an entry of the table goes.
+
+use alloc::vec::Vec;
+
+use crate::{
+    streams::{Streams, stream::Flag, table::Key},
+    wire::StreamId,
+};
+
+impl Streams {
+    /// Ends a stream for the application, also one that was never accepted.
+    pub(crate) fn close(&mut self, key: Key) {
+        self.release_window(key);
+        self.discard_received(key);
+        self.end_write_stall(key);
+        let stream = &mut self.table[key];
+        stream.set(Flag::Closed);
+        if self.reason.is_none() {
+            stream.set(Flag::Finished);
+        }
+        self.scheduler.owe_data(key, stream);
+        self.remove_if_done(key);
+    }
+
+    pub(super) fn uncount(&mut self, id: StreamId) {
+        if self.side.owns(id) {
+            self.outbound -= 1;
+        } else {
+            self.inbound -= 1;
+        }
+        self.notify_opener();
+    }
+
+    /// A stream that is spent holds nothing of its session, so it takes no other's place.
+    pub(super) fn uncount_if_spent(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        if stream.is_spent(self.config.half_close()) && !stream.has(Flag::Spent) {
+            stream.set(Flag::Spent);
+            let id = stream.id;
+            self.uncount(id);
+        }
+    }
+
+    /// Stops counting a stream that is spent; forgets one for which nothing remains to be done.
+    pub(crate) fn remove_if_done(&mut self, key: Key) {
+        self.uncount_if_spent(key);
+        if !self.table[key].is_done(self.config.half_close()) {
+            return;
+        }
+        let Some(stream) = self.table.remove(key) else {
+            return;
+        };
+        if !stream.has(Flag::Spent) {
+            self.uncount(stream.id);
+        }
+        self.trace.gone(stream.id);
+        self.scheduler.forget(key, &stream, &self.table);
+        if stream.has(Flag::InEvents) {
+            self.events.forget(&self.table);
+        }
+        if stream.has(Flag::Overran) {
+            let table = &self.table;
+            self.overrunners.forget(|key| table.get(key).is_some());
+        }
+    }
+
+    /// Drops everything that was to be sent, and tells the writers.
+    pub(crate) fn end_output(&mut self) {
+        self.scheduler.clear();
+        let keys: Vec<Key> = self.table.keys().collect();
+        for key in keys {
+            self.cut_off(key);
+            // A flush may have begun after the session's end was told.
+            self.notify_writer(key);
+            self.remove_if_done(key);
+        }
+    }
+
+    /// Sends nothing more of a stream.
+    pub(super) fn cut_off(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        if !stream.is_sent(self.config.half_close()) {
+            stream.set(Flag::CutOff);
+        }
+        for flag in [Flag::Finished, Flag::OwesSyn, Flag::OwesUpd] {
+            stream.clear(flag);
+        }
+        self.discard_queued(key);
+    }
+
+    /// The peer finished a stream: it sends no more data on it.
+    pub(crate) fn on_peer_finished(&mut self, key: Key) {
+        self.end_window(key);
+        let stream = &mut self.table[key];
+        stream.set(Flag::PeerFinished);
+        self.trace.finished(stream.id);
+        self.events.raise(key, stream, Flag::EventFinished);
+        // Without half-close our own FIN may have waited for this.
+        self.scheduler.owe_data(key, stream);
+    }
+
+    /// The peer reads a stream no more: what is queued is of no use.
+    pub(crate) fn on_peer_stopped(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        stream.set(Flag::Stopped);
+        self.trace.stopped(stream.id);
+        self.discard_queued(key);
+        self.notify_writer(key);
+        self.events
+            .raise(key, &mut self.table[key], Flag::EventStopped);
+    }
+}

@@ -1,0 +1,115 @@
+//! Payload on its way from a frame to its reader, and what it takes of the receive budget.
+
+use core::time::Duration;
+
+use crate::{
+    buffer::segments::SEGMENT,
+    streams::{Streams, stream::Flag, table::Key},
+    wire::Version,
+};
+
+impl Streams {
+    /// Begins a frame of data for a stream.
+    pub(crate) const fn begin_data(&mut self, key: Key) {
+        self.arriving = Some((key, 0));
+    }
+
+    /// Queues payload for its stream as it arrives; drops it if the stream takes none.
+    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: Duration) {
+        if let Some((_, arrived)) = &mut self.arriving {
+            *arrived += data.len() as u64;
+        }
+        let taker = to.and_then(|key| Some((key, self.table.get_mut(key)?)));
+        let Some((key, stream)) = taker.filter(|(_, stream)| stream.takes_data()) else {
+            self.stats.payload_discarded += data.len() as u64;
+            return;
+        };
+        let was_empty = stream.recv.queue.is_empty();
+        self.segments.push(&mut stream.recv.queue, data, SEGMENT);
+        self.budget.charge(data.len());
+        self.windows.on_arrival(data.len(), stream);
+        if self.version == Some(Version::V1) {
+            self.slow_readers.on_received(key, stream, now);
+        }
+        if was_empty | stream.clear(Flag::ReadWaits) {
+            self.events.raise(key, stream, Flag::EventReadable);
+        }
+    }
+
+    /// Completes a frame of data: what was read of it meanwhile can be acknowledged now.
+    pub(crate) fn end_of_data(&mut self, key: Key) {
+        self.arriving = None;
+        if !self.is_v2() || self.table.get(key).is_none() {
+            return;
+        }
+        self.update_window(key);
+        let stream = &mut self.table[key];
+        if stream.takes_data() && stream.recv.overrun() > 0 {
+            self.stats.window_overruns += 1;
+            if !stream.has(Flag::Overran) {
+                stream.set(Flag::Overran);
+                self.overrunners.push(key);
+            }
+        }
+        if !self.budget.is_open(true) {
+            self.evict_worst();
+        }
+    }
+
+    /// How much of the arriving frame, if it is this stream's, cannot be acknowledged yet.
+    pub(crate) fn partial(&self, key: Key) -> u64 {
+        match self.arriving {
+            Some((arriving, bytes)) if arriving == key => bytes,
+            _ => 0,
+        }
+    }
+
+    /// Takes no more input, in the middle of a frame or not.
+    pub(crate) const fn end_input(&mut self) {
+        self.input_over = true;
+        self.arriving = None;
+    }
+
+    /// Whether the receive budget lets another frame begin.
+    pub(crate) fn has_receive_budget(&self) -> bool {
+        self.budget.is_open(self.is_v2())
+    }
+
+    /// Notes that input has to wait.
+    pub(crate) fn input_waits(&mut self) {
+        if self.budget.stall(&mut self.stats) {
+            self.trace.input_waits(self.budget.used());
+        }
+    }
+
+    /// Notes that a read took bytes, and tells the peer in time.
+    pub(super) fn on_read(&mut self, key: Key, bytes: usize) {
+        self.refund(key, bytes);
+        self.windows.on_read(bytes, &mut self.table[key]);
+        self.compact_segments();
+        self.update_window(key);
+        self.uncount_if_spent(key);
+    }
+
+    /// Gives back what bytes that are read or dropped took.
+    pub(super) fn refund(&mut self, key: Key, bytes: usize) {
+        if self.table[key].has(Flag::Unbudgeted) {
+            self.slow_readers.release(bytes);
+        } else {
+            self.budget.refund(bytes);
+        }
+    }
+
+    /// Drops what a stream has received and returns its tokens.
+    pub(super) fn discard_received(&mut self, key: Key) {
+        let queue = &mut self.table[key].recv.queue;
+        if queue.is_empty() {
+            return;
+        }
+        let bytes = self.segments.clear(queue);
+        self.refund(key, bytes);
+        self.slow_readers.forget(key, &mut self.table[key]);
+        self.stats.payload_discarded += bytes as u64;
+        self.compact_segments();
+    }
+}

@@ -1,0 +1,159 @@
+//! The session's send queue: how its streams share it, and which writer goes on when there is room.
+
+use crate::{
+    buffer::segments::segment_limit,
+    stats::StallCause,
+    streams::{
+        Streams,
+        stream::{Flag, Stream},
+        table::Key,
+    },
+};
+
+/// What a stream may queue that has had nothing to send for a whole round, whatever others have.
+const NEWCOMER: usize = 4_096;
+
+/// The least that streams share the session's send queue by: frames should not be smaller.
+const LEAST_SHARE: usize = 1_024;
+
+impl Streams {
+    /// Bytes that may be written to a stream now.
+    pub(super) fn room(&self, stream: &Stream) -> usize {
+        let own = stream.send.queue.len();
+        let share = self.send_share().saturating_sub(own);
+        let shared = self.shared_send_queue().saturating_sub(self.queued);
+        // A small write need not wait for bulk data.
+        let newcomer = match stream.has(Flag::InRound) {
+            true => 0,
+            false => {
+                let all = self.config.max_session_send_queue();
+                let least = NEWCOMER.min(self.config.max_stream_send_queue());
+                least
+                    .saturating_sub(own)
+                    .min(all.saturating_sub(self.queued))
+            }
+        };
+        let peer = match self.is_v2() {
+            true => stream.send.credit(),
+            false => usize::MAX,
+        };
+        share.min(shared).max(newcomer).min(peer)
+    }
+
+    /// What streams that send all the time may have of the session's send queue together. The rest
+    /// is for newcomers.
+    pub(super) const fn shared_send_queue(&self) -> usize {
+        let limit = self.config.max_session_send_queue();
+        limit - limit / 4
+    }
+
+    /// What each of them may have.
+    pub(super) fn send_share(&self) -> usize {
+        let share = self.shared_send_queue() / self.scheduler.senders().max(1);
+        share
+            .max(LEAST_SHARE)
+            .min(self.config.max_stream_send_queue())
+    }
+
+    /// The largest segment of send queues.
+    pub(crate) fn send_segment(&self) -> usize {
+        segment_limit(self.config.max_frame_size())
+    }
+
+    /// Notes why a write has to wait.
+    pub(super) fn write_waits(&mut self, key: Key) {
+        let (is_v2, shared) = (self.is_v2(), self.shared_send_queue());
+        let stream = &mut self.table[key];
+        if self.queued >= shared {
+            self.scheduler.block(key, stream);
+        }
+        if stream.write_stall.is_some() {
+            return;
+        }
+        let cause = if is_v2 && stream.send.credit() == 0 {
+            StallCause::PeerWindow
+        } else if stream.send.queue.len() >= self.config.max_stream_send_queue() {
+            StallCause::StreamQueue
+        } else {
+            StallCause::SessionQueue
+        };
+        stream.write_stall = Some(cause);
+        self.stalls.begin(cause, &mut self.stats);
+        self.trace.write_waits(stream.id, cause);
+    }
+
+    /// Ends the wait of a stream's writer. Returns whether there was one.
+    pub(super) fn end_write_stall(&mut self, key: Key) -> bool {
+        let cause = self.table[key].write_stall.take();
+        if let Some(cause) = cause {
+            self.stalls.end(cause, &mut self.stats);
+        }
+        cause.is_some()
+    }
+
+    /// Raises an event for a writer that can go on. Every other way to room comes here again: the
+    /// peer's update, the stream's next turn, or room in the session's queue.
+    pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
+        let is_v2 = self.is_v2();
+        let stream = &self.table[key];
+        // Woken for less, it would be woken for every frame.
+        if stream.write_stall.is_none()
+            || self.room(stream) < stream.send.queue.len()
+            || (is_v2 && stream.send.credit() == 0)
+        {
+            return;
+        }
+        // The longest waiter for the session's queue goes first: a stream that has just made room
+        // by its turn would take it again and again.
+        if self.queued >= self.shared_send_queue() || self.scheduler.has_blocked() {
+            self.scheduler.block(key, &mut self.table[key]);
+        } else {
+            self.notify_writer(key);
+        }
+    }
+
+    /// Raises an event for a waiter for all of a stream to leave, if it has.
+    pub(crate) fn notify_if_sent(&mut self, key: Key) {
+        let stream = &self.table[key];
+        if stream.has(Flag::SentWaits) && stream.is_sent(self.config.half_close()) {
+            self.notify_writer(key);
+        }
+    }
+
+    /// Raises an event for a waiter for room, or for all of a stream to leave.
+    pub(crate) fn notify_writer(&mut self, key: Key) {
+        let write = self.end_write_stall(key);
+        let stream = &mut self.table[key];
+        let sent = stream.clear(Flag::SentWaits);
+        if write || sent {
+            self.events.raise(key, stream, Flag::EventWritable);
+        }
+    }
+
+    /// Raises events for writers that wait for room in the session's queue, as many as it may
+    /// serve.
+    pub(crate) fn notify_blocked(&mut self) {
+        let mut room = self.shared_send_queue().saturating_sub(self.queued);
+        while room > 0
+            && let Some(key) = self.scheduler.next_blocked(&mut self.table)
+        {
+            self.notify_writer(key);
+            if self.queued > 0 {
+                room = room.saturating_sub(self.send_share());
+            }
+        }
+    }
+
+    /// Drops what a stream has to send.
+    pub(super) fn discard_queued(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        let bytes = self.segments.clear(&mut stream.send.queue);
+        if bytes == 0 {
+            return;
+        }
+        self.queued -= bytes;
+        stream.send.dropped += bytes as u64;
+        stream.set(Flag::CutOff);
+        self.compact_segments();
+    }
+}
