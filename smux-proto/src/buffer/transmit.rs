@@ -251,6 +251,12 @@ impl Transmit {
         self.copy(&update.encode());
     }
 
+    /// Adds a copy of a few bytes of payload.
+    #[inline]
+    pub(crate) fn small(&mut self, bytes: &[u8]) {
+        self.copy(bytes);
+    }
+
     /// Adds payload. Returns its buffer if the payload was copied.
     pub(crate) fn payload(&mut self, segment: Segment) -> Option<Vec<u8>> {
         let len = segment.as_slice().len();

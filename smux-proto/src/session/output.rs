@@ -280,9 +280,16 @@ impl Writer<'_> {
 
     fn payload(&mut self, queue: &mut Queue, length: usize, segments: &mut Segments) {
         let mut left = length;
-        while left > 0
-            && let Some(segment) = segments.split_front(queue, left)
-        {
+        while left > 0 {
+            // A small message is one copy from the arena into the batch.
+            let copied = segments.take_inline(queue, left, |bytes| self.out.small(bytes));
+            left -= copied;
+            if copied > 0 {
+                continue;
+            }
+            let Some(segment) = segments.split_front(queue, left) else {
+                return;
+            };
             left -= segment.as_slice().len();
             if let Some(spent) = self.out.payload(segment) {
                 segments.recycle(spent);
