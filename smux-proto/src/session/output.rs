@@ -185,7 +185,7 @@ impl Session {
         let (sent_waits, write_waits, is_finished) = (
             stream.has(Flag::SentWaits),
             stream.write_stall.is_some(),
-            stream.has(Flag::Finished) || stream.has(Flag::Closed),
+            stream.has_any([Flag::Finished, Flag::Closed]),
         );
         if sent_waits {
             self.streams.notify_if_sent(key);
@@ -208,6 +208,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    #[inline]
     fn header(
         &mut self,
         command: Command,
@@ -262,7 +263,7 @@ impl Writer<'_> {
             *queued -= length;
             stats.payload_sent += length as u64;
         }
-        if stream.send.queue.is_empty() {
+        if stream.has(Flag::Finished) && stream.send.queue.is_empty() {
             for _ in 0..stream.owed_fins(config.half_close()) {
                 self.bare(Command::Fin, stream.id, stats);
                 stream.sent_fin();
@@ -282,7 +283,7 @@ impl Writer<'_> {
         let mut left = length;
         while left > 0 {
             // A small message is one copy from the arena into the batch.
-            let copied = segments.take_inline(queue, left, |bytes| self.out.small(bytes));
+            let copied = segments.take_inline(queue, left, |bytes| self.out.copy(bytes));
             left -= copied;
             if copied > 0 {
                 continue;
