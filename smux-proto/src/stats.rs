@@ -101,6 +101,7 @@ pub struct FrameCounts {
 }
 
 impl FrameCounts {
+    #[inline]
     pub(crate) fn count(&mut self, command: Command) {
         let counter = match command {
             Command::Syn => &mut self.syn,

@@ -32,6 +32,8 @@ pub struct Transmit {
     /// Headers and small payloads, in order.
     copied: Vec<u8>,
     chunks: VecDeque<Chunk>,
+    /// How much of `copied` is in `chunks`: while a batch is filled, the rest is not yet.
+    chunked: usize,
     remaining: usize,
     /// How much the session fills in.
     size: usize,
@@ -96,6 +98,7 @@ impl Transmit {
         Self {
             copied: Vec::new(),
             chunks: VecDeque::new(),
+            chunked: 0,
             remaining: 0,
             size: SIZE,
             more_follows: false,
@@ -118,6 +121,7 @@ impl Transmit {
             })
             .unwrap_or(self.copied.len());
         self.copied.drain(..gone);
+        self.chunked -= gone;
         for chunk in &mut self.chunks {
             if let Chunk::Copied { start, end } = chunk {
                 *start -= gone;
@@ -165,7 +169,8 @@ impl Transmit {
     }
 
     /// Notes whose output it holds, and how far that has come.
-    pub(crate) const fn filled(&mut self, owner: Option<Owner>, end: u64) {
+    pub(crate) fn filled(&mut self, owner: Option<Owner>, end: u64) {
+        self.end_run();
         self.owner = owner;
         self.end = end;
     }
@@ -216,6 +221,7 @@ impl Transmit {
             return None;
         }
         self.copied.clear();
+        self.chunked = 0;
         Some(BatchMemory {
             copied: mem::take(&mut self.copied),
             chunks: mem::take(&mut self.chunks),
@@ -243,6 +249,7 @@ impl Transmit {
         self.spent.drain(..)
     }
 
+    #[inline]
     pub(crate) fn header(&mut self, header: Header) {
         self.copy(&header.encode());
     }
@@ -255,6 +262,7 @@ impl Transmit {
     pub(crate) fn payload(&mut self, segment: Segment) -> Option<Vec<u8>> {
         let len = segment.as_slice().len();
         if len > COPIED {
+            self.end_run();
             self.remaining += len;
             self.chunks.push_back(Chunk::Segment(segment));
             return None;
@@ -269,16 +277,24 @@ impl Transmit {
         }
     }
 
-    fn copy(&mut self, bytes: &[u8]) {
-        let start = self.copied.len();
+    /// Adds a copy of a few bytes.
+    #[inline]
+    pub(crate) fn copy(&mut self, bytes: &[u8]) {
         self.copied.extend_from_slice(bytes);
         self.remaining += bytes.len();
+    }
+
+    /// Makes a chunk of what was copied since the last one: frames that are copied one after the
+    /// other are one slice, so none of them has to look for it.
+    fn end_run(&mut self) {
+        let (start, end) = (self.chunked, self.copied.len());
+        if start == end {
+            return;
+        }
+        self.chunked = end;
         match self.chunks.back_mut() {
-            Some(Chunk::Copied { end, .. }) => *end = self.copied.len(),
-            _ => self.chunks.push_back(Chunk::Copied {
-                start,
-                end: self.copied.len(),
-            }),
+            Some(Chunk::Copied { end: last, .. }) => *last = end,
+            _ => self.chunks.push_back(Chunk::Copied { start, end }),
         }
     }
 

@@ -185,7 +185,7 @@ impl Session {
         let (sent_waits, write_waits, is_finished) = (
             stream.has(Flag::SentWaits),
             stream.write_stall.is_some(),
-            stream.has(Flag::Finished) || stream.has(Flag::Closed),
+            stream.has_any([Flag::Finished, Flag::Closed]),
         );
         if sent_waits {
             self.streams.notify_if_sent(key);
@@ -208,6 +208,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    #[inline]
     fn header(
         &mut self,
         command: Command,
@@ -262,7 +263,7 @@ impl Writer<'_> {
             *queued -= length;
             stats.payload_sent += length as u64;
         }
-        if stream.send.queue.is_empty() {
+        if stream.has(Flag::Finished) && stream.send.queue.is_empty() {
             for _ in 0..stream.owed_fins(config.half_close()) {
                 self.bare(Command::Fin, stream.id, stats);
                 stream.sent_fin();
@@ -280,9 +281,16 @@ impl Writer<'_> {
 
     fn payload(&mut self, queue: &mut Queue, length: usize, segments: &mut Segments) {
         let mut left = length;
-        while left > 0
-            && let Some(segment) = segments.split_front(queue, left)
-        {
+        while left > 0 {
+            // A small message is one copy from the arena into the batch.
+            let copied = segments.take_inline(queue, left, |bytes| self.out.copy(bytes));
+            left -= copied;
+            if copied > 0 {
+                continue;
+            }
+            let Some(segment) = segments.split_front(queue, left) else {
+                return;
+            };
             left -= segment.as_slice().len();
             if let Some(spent) = self.out.payload(segment) {
                 segments.recycle(spent);

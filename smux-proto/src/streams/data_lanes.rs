@@ -54,6 +54,7 @@ impl DataLanes {
     }
 
     /// Notes that a stream has data or owes a FIN.
+    #[inline]
     pub(super) fn owe(&mut self, key: Key, stream: &mut Stream) {
         if stream.has(Flag::OwesData) {
             return;
@@ -79,7 +80,9 @@ impl DataLanes {
                 lane.ready = 0;
             }
             // No stream waits for a turn, so there is no round to keep.
-            lane.leave_round(table, &mut self.members);
+            if !lane.round.is_empty() {
+                lane.leave_round(table, &mut self.members);
+            }
         }
         None
     }
@@ -151,7 +154,7 @@ impl DataLanes {
 }
 
 fn is_member(stream: &Stream) -> bool {
-    stream.has(Flag::InFresh) || stream.has(Flag::InRound)
+    stream.has_any([Flag::InFresh, Flag::InRound])
 }
 
 impl Lane {
@@ -161,18 +164,22 @@ impl Lane {
         max_frame: usize,
         members: &mut usize,
     ) -> Option<(Key, usize)> {
-        let (key, most) = self
-            .next_fresh(table, max_frame)
+        self.next_fresh(table, max_frame)
             .or_else(|| self.next_of_round(table, max_frame, members))
             .or_else(|| {
                 self.fresh_turns = 0;
                 self.next_fresh(table, max_frame)
-            })?;
-        table[key].clear(Flag::OwesData);
-        self.ready = self.ready.saturating_sub(1);
-        Some((key, most))
+            })
     }
 
+    /// Notes that a stream has its turn.
+    #[inline]
+    fn serve(&mut self, stream: &mut Stream) {
+        stream.clear(Flag::OwesData);
+        self.ready = self.ready.saturating_sub(1);
+    }
+
+    #[inline]
     fn next_fresh(&mut self, table: &mut Table, max_frame: usize) -> Option<(Key, usize)> {
         while self.fresh_turns < MOST_FRESH
             && let Some(key) = self.fresh.pop()
@@ -182,6 +189,7 @@ impl Lane {
             {
                 self.fresh_turns += 1;
                 stream.set(Flag::InRound);
+                self.serve(stream);
                 self.round.push(key);
                 let turn = stream.priority.turn(max_frame);
                 return Some((key, turn.min(max_frame)));
@@ -209,6 +217,7 @@ impl Lane {
                 (key, table[key].priority.turn(max_frame))
             }
         };
+        self.serve(&mut table[key]);
         let most = left.min(max_frame);
         if left > most {
             self.turn = Some((key, left - most));

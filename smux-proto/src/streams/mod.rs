@@ -42,7 +42,7 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::{
-    buffer::segments::Segments,
+    buffer::segments::{Segments, segment_limit},
     config::Config,
     error::CloseReason,
     stats::{SessionStats, StreamStats},
@@ -86,6 +86,8 @@ pub(crate) struct Streams {
     slow_readers: SlowReaders,
     /// Streams that went beyond their window.
     overrunners: Ring,
+    /// The largest segment of send queues.
+    send_segment: usize,
     /// Bytes in all send queues.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
@@ -116,6 +118,7 @@ impl Streams {
             backlog: VecDeque::new(),
             slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Ring::default(),
+            send_segment: segment_limit(config.max_frame_size()),
             queued: 0,
             inbound: 0,
             outbound: 0,

@@ -1,7 +1,6 @@
 //! The session's send queue: how its streams share it, and which writer goes on when there is room.
 
 use crate::{
-    buffer::segments::segment_limit,
     stats::StallCause,
     streams::{
         Streams,
@@ -17,6 +16,16 @@ const NEWCOMER: usize = 4_096;
 const LEAST_SHARE: usize = 1_024;
 
 impl Streams {
+    /// Whether so many bytes may be written to a stream now, for certain.
+    ///
+    /// Every share is as large as a small write, so that its size need not be found out.
+    #[inline]
+    pub(super) fn has_room(&self, stream: &Stream, bytes: usize) -> bool {
+        stream.send.queue.len() + bytes <= LEAST_SHARE.min(self.config.max_stream_send_queue())
+            && self.queued + bytes <= self.shared_send_queue()
+            && !(self.is_v2() && stream.send.credit() < bytes)
+    }
+
     /// Bytes that may be written to a stream now.
     pub(super) fn room(&self, stream: &Stream) -> usize {
         let own = stream.send.queue.len();
@@ -53,11 +62,6 @@ impl Streams {
         share
             .max(LEAST_SHARE)
             .min(self.config.max_stream_send_queue())
-    }
-
-    /// The largest segment of send queues.
-    pub(crate) fn send_segment(&self) -> usize {
-        segment_limit(self.config.max_frame_size())
     }
 
     /// Notes why a write has to wait.

@@ -131,6 +131,11 @@ impl Stream {
         had
     }
 
+    /// Whether any of these is so, in one test.
+    pub(crate) const fn has_any<const N: usize>(&self, flags: [Flag; N]) -> bool {
+        self.flags & mask(flags) != 0
+    }
+
     /// Whether the application has it: it was opened or accepted, and not closed.
     pub(crate) const fn is_held(&self) -> bool {
         self.has(Flag::Accepted) && !self.has(Flag::Closed)
@@ -138,10 +143,12 @@ impl Stream {
 
     /// Whether data that arrives now is of use to anybody.
     pub(crate) const fn takes_data(&self) -> bool {
-        !(self.has(Flag::PeerFinished)
-            || self.has(Flag::ReadStopped)
-            || self.has(Flag::Closed)
-            || self.has(Flag::Evicted))
+        !self.has_any([
+            Flag::PeerFinished,
+            Flag::ReadStopped,
+            Flag::Closed,
+            Flag::Evicted,
+        ])
     }
 
     /// Whether a read would not be pending.
@@ -213,4 +220,13 @@ impl Stream {
             write_stall: self.write_stall,
         }
     }
+}
+
+const fn mask<const N: usize>(flags: [Flag; N]) -> u32 {
+    let (mut mask, mut i) = (0, 0);
+    while i < N {
+        mask |= 1 << flags[i] as u32;
+        i += 1;
+    }
+    mask
 }

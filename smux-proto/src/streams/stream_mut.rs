@@ -26,6 +26,14 @@ pub struct StreamMut<'a> {
     streams: &'a mut Streams,
 }
 
+/// Each of these means that nothing can be written.
+const WRITES_NO_MORE: [Flag; 4] = [
+    Flag::Evicted,
+    Flag::Stopped,
+    Flag::Finished,
+    Flag::AckedTooMuch,
+];
+
 impl<'a> StreamMut<'a> {
     pub(crate) const fn new(key: Key, streams: &'a mut Streams) -> Self {
         Self { key, streams }
@@ -316,15 +324,19 @@ impl<'a> StreamMut<'a> {
         if len == 0 {
             return Poll::Ready(Ok(0));
         }
-        if let Some(error) = self.write_error() {
-            return Poll::Ready(Err(error));
+        let stream = &self.streams.table[self.key];
+        if self.streams.reason.is_some() || stream.has_any(WRITES_NO_MORE) {
+            return Poll::Ready(Err(self.write_error()));
         }
-        let count = len.min(self.streams.room(&self.streams.table[self.key]));
+        let count = match self.streams.has_room(stream, len) {
+            true => len,
+            false => len.min(self.streams.room(stream)),
+        };
         if count == 0 {
             self.streams.write_waits(self.key);
             return Poll::Pending;
         }
-        let limit = self.streams.send_segment();
+        let limit = self.streams.send_segment;
         let stream = &mut self.streams.table[self.key];
         queue(
             &mut self.streams.segments,
@@ -338,16 +350,16 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(count))
     }
 
-    fn write_error(&self) -> Option<StreamError> {
+    /// Why the stream, which does not, takes nothing more.
+    #[cold]
+    fn write_error(&self) -> StreamError {
         let stream = &self.streams.table[self.key];
-        if self.streams.reason.is_some() || stream.has(Flag::Evicted) || stream.has(Flag::Stopped) {
-            Some(self.ended())
+        if self.streams.reason.is_some() || stream.has_any([Flag::Evicted, Flag::Stopped]) {
+            self.ended()
         } else if stream.has(Flag::Finished) {
-            Some(StreamError::Finished)
-        } else if stream.has(Flag::AckedTooMuch) {
-            Some(StreamError::AcknowledgedTooMuch)
+            StreamError::Finished
         } else {
-            None
+            StreamError::AcknowledgedTooMuch
         }
     }
 

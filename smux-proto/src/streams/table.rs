@@ -58,6 +58,7 @@ impl Table {
         self.streams.capacity()
     }
 
+    #[inline]
     pub(crate) fn find(&self, id: StreamId) -> Option<Key> {
         let slot = *self.slots.find(self.hash.hash_one(id), |&slot| {
             self.streams
@@ -88,12 +89,14 @@ impl Table {
         Key { slot, serial }
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<&Stream> {
         self.streams
             .get(key.slot as usize)
             .filter(|stream| stream.serial == key.serial)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Stream> {
         self.streams
             .get_mut(key.slot as usize)
@@ -153,12 +156,14 @@ impl Table {
 impl Index<Key> for Table {
     type Output = Stream;
 
+    #[inline]
     fn index(&self, key: Key) -> &Stream {
         &self.streams[key.slot as usize]
     }
 }
 
 impl IndexMut<Key> for Table {
+    #[inline]
     fn index_mut(&mut self, key: Key) -> &mut Stream {
         &mut self.streams[key.slot as usize]
     }

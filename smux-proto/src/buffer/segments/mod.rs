@@ -1,9 +1,9 @@
 //! Byte queues of all streams of a session, in pooled segments.
 //!
 //! A stream's queue is sixteen bytes: the first and last segment, a length and its cost. The
-//! segments themselves live in one arena per session, in buffers that a source lends to all
-//! sessions: a queue that fills and empties allocates nothing once the arena and the source are
-//! warm, and an idle stream holds no buffer at all.
+//! segments themselves live in one arena per session: small ones in its entries, others in buffers
+//! that a source lends to all sessions. A queue that fills and empties allocates nothing once the
+//! arena and the source are warm, and an idle stream holds no buffer at all.
 //!
 //! A queue's buffers and arena entries take at most twice its bytes and a [slack](queue). Each call
 //! that changes a queue compares the two numbers, and moves bytes to smaller buffers in the rare
@@ -24,7 +24,8 @@ use bytes::{Buf, Bytes};
 
 use crate::buffer::BufferSource;
 
-use queue::{MIN_SEGMENT, NIL, length, segment_size};
+use queue::{ENTRY, INLINE, NIL, length, segment_size};
+use segment::Content;
 
 /// Shorter pieces are copied: an entry in the arena would cost more than a copy.
 const SHARED: usize = 128;
@@ -32,18 +33,21 @@ const SHARED: usize = 128;
 const SPARE_ENTRIES: usize = 4;
 
 struct Node {
-    segment: Segment,
+    content: Content,
     next: u32,
     /// What it adds to its queue's cost.
     cost: u32,
 }
 
+/// What the entries of the arena are counted for.
+const _: () = assert!(size_of::<Node>() * 5 / 4 <= ENTRY);
+
 impl Node {
-    fn replace(&mut self, queue: &mut Queue, segment: Segment) -> Segment {
+    fn replace(&mut self, queue: &mut Queue, content: Content) -> Content {
         queue.cost -= self.cost;
-        self.cost = segment.cost();
+        self.cost = content.cost();
         queue.cost += self.cost;
-        core::mem::replace(&mut self.segment, segment)
+        core::mem::replace(&mut self.content, content)
     }
 }
 
@@ -97,28 +101,44 @@ impl Segments {
     ///
     /// New segments grow with the queue as far as its [cost](Queue::spare) allows, so that neither
     /// many small pieces nor one small piece waste memory.
-    pub(crate) fn push(&mut self, queue: &mut Queue, mut data: &[u8], limit: usize) {
-        if let Some(Node {
-            segment: Segment::Pooled { buffer, .. },
-            ..
-        }) = self.nodes.get_mut(queue.tail as usize)
-        {
-            let room = buffer.capacity().min(limit).saturating_sub(buffer.len());
-            let (now, later) = data.split_at(room.min(data.len()));
-            buffer.extend_from_slice(now);
-            queue.len += length(now.len());
-            data = later;
+    #[inline]
+    pub(crate) fn push(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
+        if queue.is_empty() && data.len() <= INLINE {
+            self.link(queue, Content::inline(data));
+            queue.len = length(data.len());
+        } else {
+            self.push_more(queue, data, limit);
         }
+    }
+
+    fn push_more(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
+        let filled = self.fill_tail(queue, data, limit);
+        queue.len += length(filled);
+        let mut data = &data[filled..];
         while !data.is_empty() {
             let size = segment_size(queue, data.len()).min(limit);
             let (now, later) = data.split_at(size.min(data.len()));
-            let mut buffer = take(self.source.as_deref(), size);
-            buffer.extend_from_slice(now);
-            self.link(queue, Segment::Pooled { buffer, start: 0 });
+            let content = copy(self.source.as_deref(), now, size);
+            self.link(queue, content);
             queue.len += length(now.len());
             data = later;
         }
         self.settle(queue);
+    }
+
+    /// Copies what fits behind the last segment's bytes. Returns how much that is.
+    fn fill_tail(&mut self, queue: &Queue, data: &[u8], limit: usize) -> usize {
+        let tail = self.nodes.get_mut(queue.tail as usize);
+        match tail.map(|node| &mut node.content) {
+            Some(Content::Inline(inline)) => inline.fill(data),
+            Some(Content::Segment(Segment::Pooled { buffer, .. })) => {
+                let room = buffer.capacity().min(limit).saturating_sub(buffer.len());
+                let count = room.min(data.len());
+                buffer.extend_from_slice(&data[..count]);
+                count
+            }
+            Some(Content::Segment(Segment::Shared(_))) | None => 0,
+        }
     }
 
     /// Appends the first `count` bytes of `data` and advances it past them; without a copy unless
@@ -140,7 +160,8 @@ impl Segments {
         // It will not be filled any more.
         self.tighten(queue, queue.tail);
         queue.len += length(count);
-        self.link(queue, Segment::Shared(data.split_to(count)));
+        let shared = Segment::Shared(data.split_to(count));
+        self.link(queue, Content::Segment(shared));
         self.settle(queue);
     }
 
@@ -148,7 +169,7 @@ impl Segments {
     pub(crate) fn front(&self, queue: &Queue) -> &[u8] {
         self.nodes
             .get(queue.head as usize)
-            .map_or(&[], |node| node.segment.as_slice())
+            .map_or(&[], |node| node.content.as_slice())
     }
 
     /// Drops the first `count` bytes, at most all of the first segment.
@@ -156,70 +177,92 @@ impl Segments {
         let Some(node) = self.nodes.get_mut(queue.head as usize) else {
             return;
         };
-        let count = count.min(node.segment.as_slice().len());
+        let len = node.content.as_slice().len();
+        let count = count.min(len);
         queue.len -= length(count);
-        node.segment.advance(count);
-        if node.segment.as_slice().is_empty() {
+        if count == len {
             self.drop_front(queue);
-        }
-        if !queue.is_empty() {
-            self.settle(queue);
-        }
-    }
-
-    /// Takes the first segment if it holds at most `max` bytes.
-    pub(crate) fn pop_whole(&mut self, queue: &mut Queue, max: usize) -> Option<Segment> {
-        let len = self
-            .nodes
-            .get(queue.head as usize)?
-            .segment
-            .as_slice()
-            .len();
-        if len > max {
-            return None;
-        }
-        queue.len -= length(len);
-        let segment = self.unlink(queue)?;
-        if !queue.is_empty() {
-            self.settle(queue);
-        }
-        Some(segment)
-    }
-
-    /// Takes the first `max` bytes of the first segment, or all of it; the part that is shorter is
-    /// copied.
-    pub(crate) fn split_front(&mut self, queue: &mut Queue, max: usize) -> Option<Segment> {
-        if let Some(segment) = self.pop_whole(queue, max) {
-            return Some(segment);
-        }
-        let node = self.nodes.get_mut(queue.head as usize)?;
-        queue.len -= length(max);
-        if let Segment::Shared(bytes) = &mut node.segment {
-            return Some(Segment::Shared(bytes.split_to(max)));
-        }
-        let left = node.segment.as_slice().len() - max;
-        let mut copy = take(self.source.as_deref(), max.min(left).max(MIN_SEGMENT));
-        let front = if max <= left {
-            copy.extend_from_slice(&node.segment.as_slice()[..max]);
-            node.segment.advance(max);
-            Segment::Pooled {
-                buffer: copy,
-                start: 0,
-            }
         } else {
-            copy.extend_from_slice(&node.segment.as_slice()[max..]);
-            let rest = Segment::Pooled {
-                buffer: copy,
-                start: 0,
-            };
-            let mut front = node.replace(queue, rest);
-            if let Segment::Pooled { buffer, start } = &mut front {
-                buffer.truncate(*start + max);
+            node.content.advance(count);
+        }
+        self.settle(queue);
+    }
+
+    /// Takes the first bytes, at most `max`, if they lie in the arena: `copy` gets them. Returns
+    /// how many there were.
+    #[inline]
+    pub(crate) fn take_inline(
+        &mut self,
+        queue: &mut Queue,
+        max: usize,
+        copy: impl FnOnce(&[u8]),
+    ) -> usize {
+        let Some(node) = self.nodes.get_mut(queue.head as usize) else {
+            return 0;
+        };
+        let Content::Inline(inline) = &node.content else {
+            return 0;
+        };
+        let bytes = inline.as_slice();
+        let count = bytes.len().min(max);
+        copy(&bytes[..count]);
+        queue.len -= length(count);
+        if count == bytes.len() {
+            self.unlink(queue);
+        } else {
+            node.content.advance(count);
+        }
+        self.settle(queue);
+        count
+    }
+
+    /// Takes the first `max` bytes of the first segment, or all of it. What lies in the arena is
+    /// copied; of a segment that is split, the part that is shorter.
+    pub(crate) fn split_front(&mut self, queue: &mut Queue, max: usize) -> Option<Segment> {
+        let node = self.nodes.get_mut(queue.head as usize)?;
+        let len = node.content.as_slice().len();
+        let count = len.min(max);
+        queue.len -= length(count);
+        let front = match &mut node.content {
+            Content::Inline(inline) => {
+                let mut buffer = take(self.source.as_deref(), INLINE);
+                buffer.extend_from_slice(&inline.as_slice()[..count]);
+                if count == len {
+                    self.unlink(queue);
+                } else {
+                    node.content.advance(count);
+                }
+                Segment::Pooled { buffer, start: 0 }
             }
-            front
+            Content::Segment(_) if count == len => match self.unlink(queue)? {
+                Content::Segment(segment) => segment,
+                Content::Inline(_) => return None,
+            },
+            Content::Segment(Segment::Shared(bytes)) => Segment::Shared(bytes.split_to(count)),
+            Content::Segment(Segment::Pooled { .. }) => self.split_pooled(queue, count)?,
         };
         self.settle(queue);
         Some(front)
+    }
+
+    /// Takes the first `count` bytes of the first segment, which has more and a buffer.
+    fn split_pooled(&mut self, queue: &mut Queue, count: usize) -> Option<Segment> {
+        let node = self.nodes.get_mut(queue.head as usize)?;
+        let (first, rest) = node.content.as_slice().split_at(count);
+        if first.len() <= rest.len() {
+            let mut buffer = take(self.source.as_deref(), count.max(INLINE));
+            buffer.extend_from_slice(first);
+            node.content.advance(count);
+            return Some(Segment::Pooled { buffer, start: 0 });
+        }
+        let rest = copy(self.source.as_deref(), rest, rest.len());
+        match node.replace(queue, rest) {
+            Content::Segment(Segment::Pooled { mut buffer, start }) => {
+                buffer.truncate(start + count);
+                Some(Segment::Pooled { buffer, start })
+            }
+            _ => None,
+        }
     }
 
     /// Empties a queue and tells how many bytes it held.
@@ -269,7 +312,7 @@ impl Segments {
             };
             while let Some(node) = arena.try_remove(next as usize) {
                 next = node.next;
-                self.link(queue, node.segment);
+                self.link(queue, node.content);
             }
         }
     }
@@ -297,20 +340,19 @@ impl Segments {
         let Some(node) = self.nodes.get_mut(index as usize) else {
             return;
         };
-        let Some(size) = node.segment.fitting() else {
+        let Some(size) = node.content.fitting() else {
             return;
         };
-        let mut buffer = take(self.source.as_deref(), size);
-        buffer.extend_from_slice(node.segment.as_slice());
-        let old = node.replace(queue, Segment::Pooled { buffer, start: 0 });
-        if let Segment::Pooled { buffer, .. } = old {
+        let smaller = copy(self.source.as_deref(), node.content.as_slice(), size);
+        let old = node.replace(queue, smaller);
+        if let Content::Segment(Segment::Pooled { buffer, .. }) = old {
             self.recycle(buffer);
         }
     }
 
     #[inline]
-    fn link(&mut self, queue: &mut Queue, segment: Segment) {
-        let cost = segment.cost();
+    fn link(&mut self, queue: &mut Queue, content: Content) {
+        let cost = content.cost();
         queue.cost += cost;
         // Doubling would leave up to half of the arena unused.
         if self.nodes.len() == self.nodes.capacity() {
@@ -318,7 +360,7 @@ impl Segments {
         }
         let next = NIL;
         let index = index(self.nodes.insert(Node {
-            segment,
+            content,
             next,
             cost,
         }));
@@ -335,21 +377,21 @@ impl Segments {
     }
 
     #[inline]
-    fn unlink(&mut self, queue: &mut Queue) -> Option<Segment> {
+    fn unlink(&mut self, queue: &mut Queue) -> Option<Content> {
         let node = self.nodes.try_remove(queue.head as usize)?;
         queue.head = node.next;
         if queue.head == NIL {
             queue.tail = NIL;
         }
         queue.cost -= node.cost;
-        Some(node.segment)
+        Some(node.content)
     }
 
     fn drop_front(&mut self, queue: &mut Queue) {
         match self.unlink(queue) {
-            Some(Segment::Pooled { buffer, .. }) => self.recycle(buffer),
-            Some(Segment::Shared(bytes)) => self.release(bytes),
-            None => {}
+            Some(Content::Segment(Segment::Pooled { buffer, .. })) => self.recycle(buffer),
+            Some(Content::Segment(Segment::Shared(bytes))) => self.release(bytes),
+            Some(Content::Inline(_)) | None => {}
         }
     }
 
@@ -375,6 +417,16 @@ fn take(source: Option<&dyn BufferSource>, size: usize) -> Vec<u8> {
     let mut buffer = source.get(size);
     buffer.clear();
     buffer
+}
+
+/// A copy of `data` with room for `size` bytes in all.
+fn copy(source: Option<&dyn BufferSource>, data: &[u8], size: usize) -> Content {
+    if size <= INLINE {
+        return Content::inline(data);
+    }
+    let mut buffer = take(source, size);
+    buffer.extend_from_slice(data);
+    Content::Segment(Segment::Pooled { buffer, start: 0 })
 }
 
 /// An arena index: 2^32 segments of at least 64 bytes do not fit in the limits that callers keep.

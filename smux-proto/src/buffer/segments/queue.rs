@@ -1,16 +1,16 @@
 //! What a stream keeps of its queue, and what the queue may take.
 
-/// Smallest segment: a one-byte message does not cost more than this.
-pub(super) const MIN_SEGMENT: usize = 64;
+/// Bytes that an entry of the arena can hold itself. Larger segments have buffers.
+pub(super) const INLINE: usize = 64;
 /// Largest segment, unless frames are smaller than it or up to twice as large.
 pub(crate) const SEGMENT: usize = 1 << 15;
 /// "No segment".
 pub(super) const NIL: u32 = u32::MAX;
 /// What an entry of the arena counts for: its size, and a quarter for entries that are not in use.
-pub(super) const ENTRY: usize = 64;
-/// What a queue may take beyond twice its bytes: its first and its last segment, if both are of the
-/// smallest size.
-const SLACK: usize = 2 * (MIN_SEGMENT + ENTRY);
+pub(super) const ENTRY: usize = 112;
+/// What a queue may take beyond twice its bytes: its first and its last segment, if both are
+/// almost empty.
+const SLACK: usize = 2 * ENTRY;
 /// Costs are counted in units of so many bytes, so that that of 2^32 bytes fits in 32 bits.
 pub(super) const UNIT: usize = 16;
 
@@ -50,7 +50,7 @@ impl Queue {
 
 /// Capacity of the next segment of a queue when `more` bytes are to be added.
 pub(super) fn segment_size(queue: &Queue, more: usize) -> usize {
-    let least = more.next_power_of_two().clamp(MIN_SEGMENT, 1 << 16);
+    let least = more.next_power_of_two().clamp(INLINE, 1 << 16);
     if queue.is_empty() {
         return least;
     }

@@ -1,12 +1,12 @@
-//! Part of a queue.
+//! Parts of a queue.
 
 use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
-use super::queue::{ENTRY, MIN_SEGMENT, UNIT, length};
+use super::queue::{ENTRY, INLINE, UNIT, length};
 
-/// Part of a queue: a pooled buffer, or bytes that the user handed over.
+/// Part of a queue that can leave it as it is: a pooled buffer, or bytes that the user handed over.
 pub(crate) enum Segment {
     Pooled { buffer: Vec<u8>, start: usize },
     Shared(Bytes),
@@ -26,22 +26,94 @@ impl Segment {
             Self::Shared(bytes) => bytes.advance(count.min(bytes.len())),
         }
     }
+}
+
+/// Part of a queue that lies in its entry of the arena.
+///
+/// A small message is copied there and from there, and needs no buffer: lending and returning one
+/// would cost more than both copies.
+pub(super) struct Inline {
+    bytes: [u8; INLINE],
+    start: u8,
+    end: u8,
+}
+
+impl Inline {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: [0; INLINE],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[u8] {
+        let range = usize::from(self.start)..usize::from(self.end);
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Appends as much of `data` as fits. Returns how much that is.
+    #[inline]
+    pub(super) fn fill(&mut self, data: &[u8]) -> usize {
+        let room = self.bytes.get_mut(self.end.into()..).unwrap_or_default();
+        let count = room.len().min(data.len());
+        room[..count].copy_from_slice(&data[..count]);
+        self.end += count as u8;
+        count
+    }
+}
+
+/// What an entry of the arena holds.
+pub(super) enum Content {
+    Inline(Inline),
+    Segment(Segment),
+}
+
+impl Content {
+    /// A copy of at most [`INLINE`] bytes.
+    #[inline]
+    pub(super) fn inline(data: &[u8]) -> Self {
+        let mut inline = Inline::new();
+        inline.fill(data);
+        Self::Inline(inline)
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Inline(inline) => inline.as_slice(),
+            Self::Segment(segment) => segment.as_slice(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn advance(&mut self, count: usize) {
+        match self {
+            Self::Inline(inline) => {
+                let left = inline.as_slice().len().saturating_sub(count);
+                inline.start = inline.end - left as u8;
+            }
+            Self::Segment(segment) => segment.advance(count),
+        }
+    }
 
     /// What it and its entry in the arena take, in units. The user's bytes are the user's.
+    #[inline]
     pub(super) fn cost(&self) -> u32 {
         let buffer = match self {
-            Self::Pooled { buffer, .. } => buffer.capacity(),
-            Self::Shared(_) => 0,
+            Self::Segment(Segment::Pooled { buffer, .. }) => buffer.capacity(),
+            Self::Segment(Segment::Shared(_)) | Self::Inline(_) => 0,
         };
         length(buffer.div_ceil(UNIT) + ENTRY / UNIT)
     }
 
-    /// The size of the smaller buffer that would do, if its own is at least twice as large.
+    /// The size that would do, if its buffer is at least twice as large.
     pub(super) fn fitting(&self) -> Option<usize> {
-        let Self::Pooled { buffer, start } = self else {
+        let Self::Segment(Segment::Pooled { buffer, start }) = self else {
             return None;
         };
-        let size = (buffer.len() - start).next_power_of_two().max(MIN_SEGMENT);
+        let size = (buffer.len() - start).next_power_of_two().max(INLINE);
         (buffer.capacity() >= 2 * size).then_some(size)
     }
 }
