@@ -1,5 +1,4 @@
-//! The smallest whole program on async-std: a server that sends back what it gets, and a client,
-//! over TCP.
+//! The smallest complete program on async-std: an echo server and a client, over TCP.
 
 use std::{error::Error, io};
 

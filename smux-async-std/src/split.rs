@@ -22,8 +22,8 @@ pub struct OwnedReadHalf {
 
 /// The writing half of a [`Stream`].
 ///
-/// Dropping it alone ends our data behind what is queued, as `close` does; the reading half can go
-/// on. When both are dropped, the stream closes.
+/// Dropping it alone ends our data after everything queued, as `close` does; the reading half can
+/// go on. When both are dropped, the stream closes.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     half: WriteHandle,

@@ -29,55 +29,52 @@
 //! # Both ends alike
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
-//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in version 2 a
-//! stream that is not read does not hold up the others.
+//! Go package's defaults. Prefer [`Config::v2`] where both ends are yours: in version 2 an unread
+//! stream does not hold up the others.
 //!
 //! # Threads
 //!
-//! A session has three threads, however many streams there are: one reads from the transport, one
-//! writes to it, and one keeps time, since the others may be blocked. They sleep while nothing
-//! happens and end with the session; to wait for that, call [`Session::close`] or
-//! [`Session::closed`].
+//! A session has three threads, for any number of streams: one reads from the transport, one writes
+//! to it, and one keeps time, since the others may be blocked. They sleep while nothing happens and
+//! end with the session; to wait for that, call [`Session::close`] or [`Session::closed`].
 //!
-//! Whatever waits here waits on its own thread, and any thread may use any handle. For many
-//! thousands of sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.
+//! A waiting call blocks only its own thread, and any thread may use any handle. For many thousands
+//! of sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.
 //!
 //! # Timeouts
 //!
 //! [`Stream::set_read_timeout`], [`Stream::set_write_timeout`] and [`Session::set_accept_timeout`]
-//! limit each call, and can be changed while a thread waits in it. What has arrived is never held
-//! back by a timeout, and a call that timed out has done nothing: try again, or give up. See
-//! [`TimeoutElapsed`] for how to tell it from a session that ended.
+//! limit each call, and can be changed while a thread waits in it. A timeout never withholds data
+//! that has arrived, and a call that timed out has done nothing: repeat it, or give up.
+//! [`TimeoutElapsed`] shows how to distinguish it from the end of the session.
 //!
 //! # Slow transports
 //!
-//! How far a blocking write has come is only seen when it returns. A transport counts as dead if
-//! one write of up to 240 KiB takes longer than the [keep-alive timeout](KeepAlive). That is so
-//! unless input arrives and is read meanwhile. Configure a longer timeout for links below about 10
-//! kB/s.
+//! The progress of a blocking write shows only when it returns. So a transport is considered dead
+//! if one write of up to 240 KiB takes longer than the [keep-alive timeout](KeepAlive), unless
+//! input arrives and is read meanwhile. Configure a longer timeout for links below about 10 kB/s.
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused
-//! it follows by [`source`](std::error::Error::source): the [`CloseReason`], the
-//! [`TransportError`], the transport's own error. Whatever ends a session is its one
-//! [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` returns. Its causes
+//! follow by [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`],
+//! the transport's own error. A session has one [`CloseReason`], which every waiting and every
+//! later call returns.
 //!
-//! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
+//! The protocol cannot reset a stream with a code, nor keep message boundaries: see
 //! [limits](smux_proto::guide::limits).
 //!
 //! # Metrics and logs
 //!
 //! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by
-//! default, sessions and streams are spans, and what happens to them are events under the target
-//! `smux`: the levels and what to mind are in the documentation of `smux_proto`.
+//! default, sessions and streams are spans with events under the target `smux`. The documentation
+//! of `smux_proto` lists the levels and what a subscriber must not do.
 //!
 //! # More
 //!
-//! The guide has a page each on [sizing](smux_proto::guide::sizing),
+//! The guide has pages on [sizing](smux_proto::guide::sizing),
 //! [closing](smux_proto::guide::closing), [cancellation](smux_proto::guide::cancellation) and
-//! [what is what for users of the Go package](smux_proto::guide::from_go). Every setting stands at
-//! [`Config`].
+//! [moving from Go to Rust](smux_proto::guide::from_go). [`Config`] lists every setting.
 //!
 //! An example: `cargo run -p smux-blocking --example echo_blocking`.
 

@@ -152,8 +152,8 @@ impl Session {
         Ok(Stream::new(handle, self.shared.addresses))
     }
 
-    /// How long each [`accept`](Self::accept) may take, on all handles. `None`, as in the
-    /// beginning: however long it takes.
+    /// How long each [`accept`](Self::accept) may take, on all handles. `None`, the default, means
+    /// no limit.
     ///
     /// It also holds for threads that wait already; for them the time counts from now.
     ///
@@ -288,7 +288,7 @@ impl Session {
 
     /// Waits until the session has ended, for whatever reason, and its transport is dropped.
     ///
-    /// The handle that waits keeps the session, which then does not close by itself. To watch a
+    /// The waiting handle keeps the session open, so it does not close by itself. To watch a
     /// session, take [`on_closed`](Self::on_closed).
     pub fn closed(&self) -> CloseReason {
         self.on_closed().wait()
@@ -300,7 +300,7 @@ impl Session {
         OnClosed(Box::pin(self.handle.on_closed()))
     }
 
-    /// A handle that does not keep the session: for metrics, pools and other watchers.
+    /// A weak handle, which does not keep the session open: for metrics, pools and other watchers.
     pub fn downgrade(&self) -> WeakSession {
         WeakSession {
             handle: self.handle.downgrade(),
@@ -383,7 +383,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// A handle that does not keep its [`Session`] from closing by itself.
+/// A weak handle: it does not keep its [`Session`] from closing by itself.
 #[derive(Clone)]
 pub struct WeakSession {
     handle: WeakSessionHandle,
@@ -393,7 +393,8 @@ pub struct WeakSession {
 impl WeakSession {
     /// The session; `None` once all its handles and streams are gone.
     ///
-    /// If only streams are left, the session refuses what the peer opens, and goes on doing so.
+    /// If only streams are left, the session refuses the peer's new streams, and still does with
+    /// the new handle.
     pub fn upgrade(&self) -> Option<Session> {
         let handle = self.handle.upgrade()?;
         let shared = Arc::clone(&self.shared);
@@ -432,7 +433,7 @@ impl fmt::Debug for OnClosed {
 /// [`close_reason`](Session::close_reason) says why, and after an
 /// [accept timeout](Session::set_accept_timeout): then it can go on.
 ///
-/// It keeps the session as a [`Session`] does.
+/// It keeps the session open, as a [`Session`] does.
 #[derive(Debug)]
 pub struct Incoming {
     session: Session,

@@ -28,8 +28,8 @@ const COPY: usize = 64 * 1024;
 /// flush to be sent.
 ///
 /// Dropping it, with all its [clones](Self::try_clone), closes the stream: what is queued is sent,
-/// then its end; what has arrived and was not read is discarded, and the peer's writes fail from
-/// then on, if it can tell. It never waits. A stream keeps its session open.
+/// then its end; unread data is discarded. The peer's writes fail from then on if it understands
+/// the second FIN. It never waits. A stream keeps its session open.
 pub struct Stream {
     shared: Arc<Shared>,
 }
@@ -108,12 +108,12 @@ impl Stream {
         self.shared.addresses.1
     }
 
-    /// How long each read may take. `None`, as in the beginning: however long it takes.
+    /// How long each read may take. `None`, the default, means no limit.
     ///
     /// A read that takes longer fails with [`TimeoutElapsed`](crate::TimeoutElapsed) in an error of
-    /// kind [`io::ErrorKind::TimedOut`], on every platform. It never fails while there is something
-    /// to read, and takes nothing with it. The timeout holds for all clones, and also for threads
-    /// that wait already; for them the time counts from now.
+    /// kind [`io::ErrorKind::TimedOut`], on every platform. It never fails while there is data to
+    /// read, and loses none. The timeout holds for all clones, and also for threads that wait
+    /// already; for them the time counts from now.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is zero.
@@ -141,7 +141,7 @@ impl Stream {
     /// [`set_read_timeout`](Self::set_read_timeout).
     ///
     /// A write that fails has queued nothing. What was queued before, also by a flush or shutdown
-    /// that failed, is still sent. Mind that [`Write::write_all`] does not tell how much it wrote
+    /// that failed, is still sent. Note that [`Write::write_all`] does not report how much it wrote
     /// before it failed.
     ///
     /// # Errors
@@ -289,8 +289,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends our data behind what is queued. It does not wait until that is sent, as
-    /// [`shutdown`](Self::shutdown) does.
+    /// Ends our data: FIN follows queued data. Unlike [`shutdown`](Self::shutdown), it does not
+    /// wait until that is sent.
     ///
     /// Writes fail from now on, also those that wait already.
     ///
@@ -320,17 +320,17 @@ impl Stream {
     /// Ends one direction or both, for all clones.
     ///
     /// * [`Shutdown::Write`]: [`finish`](Self::finish), then flush. Reading goes on. A program that
-    ///   ends right after it may lose the tail: wait for [`Session::close`](crate::Session::close)
-    ///   first.
+    ///   ends right after it may lose the last data: wait for
+    ///   [`Session::close`](crate::Session::close) first.
     /// * [`Shutdown::Read`]: reads return 0 from now on, also those that wait already; what has
     ///   arrived and what still arrives is discarded. The protocol cannot tell the peer before the
     ///   stream is dropped: in version 2 its writer stops once the window is used up, in version 1
-    ///   it goes on into nothing.
+    ///   it goes on, and its data is discarded.
     /// * [`Shutdown::Both`]: both. Threads that read or write this stream return; the stream is
     ///   closed once it is dropped with all its clones.
     ///
     /// # Errors
-    /// As of a flush.
+    /// Same errors as flushing.
     ///
     /// # Example
     /// ```
@@ -363,8 +363,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits until the peer has closed the stream and will read no more, which not every peer
-    /// tells.
+    /// Waits until the peer has closed the stream and will read no more, which only some peers
+    /// signal.
     ///
     /// # Errors
     /// If the session ends before, and after the write timeout.

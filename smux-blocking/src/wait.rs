@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a call that took longer than its timeout fails with, inside an error of kind
+/// The error of a call that took longer than its timeout, inside an [`io::Error`] of kind
 /// [`io::ErrorKind::TimedOut`].
 ///
-/// A session whose peer fell silent ends with an error of the same kind. This tells the two apart:
+/// A session whose peer fell silent ends with an error of the same kind. This distinguishes them:
 ///
 /// ```
 /// use std::io;

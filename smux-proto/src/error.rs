@@ -1,11 +1,11 @@
-//! What can go wrong once a session runs, and how that reads as an `std::io::Error`.
+//! Errors of a running session, and their conversion to `std::io::Error`.
 
 use alloc::sync::Arc;
 use core::fmt;
 
 use crate::wire::ProtocolError;
 
-/// Why a session ended. Every call after the end gets the same.
+/// Why a session ended: one reason, the same for every call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -28,10 +28,9 @@ pub enum CloseReason {
     /// A write to the transport made no progress, or a flush did not end, for the keep-alive
     /// timeout, and nothing was received in that time.
     WriteTimeout,
-    /// The transport failed. If only writing failed, and the session was not closing, what the peer
-    /// had sent is still received: to the end of the input, for `close_timeout` at most, and only
-    /// until the session is closed here, as also happens when the last handle on it and its
-    /// streams is dropped.
+    /// The transport failed. If only writing failed, and the session was not closing, data that the
+    /// peer had sent is still received, to the end of the input. That lasts for `close_timeout` at
+    /// most, and ends earlier when the session is closed here or its last handle is dropped.
     Transport(TransportError),
 }
 
@@ -208,8 +207,8 @@ impl core::error::Error for StreamError {
     }
 }
 
-/// The one table from these errors to I/O error kinds. The I/O error holds the typed one: `get_ref`
-/// gives it, and `source` what caused it.
+/// The only table from these errors to I/O error kinds. The I/O error holds the typed one, which
+/// `get_ref` returns and whose `source` is its cause.
 #[cfg(feature = "std")]
 mod io {
     use std::io::{Error, ErrorKind};

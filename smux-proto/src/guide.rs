@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`sizing`] | Which setting bounds what? What does a long link need? How much memory can a session take? |
 //! | [`closing`] | How do streams and sessions end, and what does the other end see, a Go peer of each release too? |
-//! | [`cancellation`] | What does a future that was dropped leave behind? |
-//! | [`embedding`] | How is the core driven from a loop of one's own? |
+//! | [`cancellation`] | What has a future done when it is dropped? |
+//! | [`embedding`] | How does my own loop drive the core? |
 #![cfg_attr(
     feature = "poll",
     doc = "| [`adapters`] | How is smux brought to another runtime? |"

@@ -2,9 +2,9 @@
 //! state machine: many streams over one reliable, ordered connection.
 //!
 //! This crate does no I/O, reads no clock, takes no lock and starts nothing. It is `no_std` with
-//! `alloc` and has no `unsafe` code. To just use smux, take `smux-tokio`, `smux-async-std` or
-//! `smux-blocking`; take this crate to drive smux from an event loop of your own, in a kernel, in
-//! WebAssembly, in a simulation or under a fuzzer.
+//! `alloc` and has no `unsafe` code. To use smux in a program, take `smux-tokio`, `smux-async-std`
+//! or `smux-blocking`; take this crate to drive smux from an event loop of your own, in a kernel,
+//! in WebAssembly, in a simulation or under a fuzzer.
 //!
 //! # The loop
 //!
@@ -15,8 +15,8 @@
 //!        open, accept, stream(id).read … ──►                    └ poll_event ─────► whom to wake
 //! ```
 //!
-//! Two sessions and a pipe in memory. With sockets and deadlines in addition, that is an event
-//! loop: the example `event_loop` is one to copy.
+//! Two sessions and a pipe in memory follow. With sockets and deadlines this becomes an event loop,
+//! such as the example `event_loop`, which you can copy.
 //!
 //! ```
 //! use core::{task::Poll, time::Duration};
@@ -83,15 +83,15 @@
 //! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
 //! `max_session_send_queue` bytes to send. With overhead, these bytes take at most twice their
 //! size, plus a constant per stream. An idle stream takes some 200 bytes, an idle session owns no
-//! buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of
-//! sessions share, or from the allocator. Nothing is allocated per frame once a source is warm.
-//! Every limit stands in the table at [`Config`].
+//! buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of sessions share,
+//! or from the allocator. Nothing is allocated per frame once a source is warm. The table at
+//! [`Config`] lists every limit.
 //!
 //! # Errors
 //!
-//! What the peer does wrong ends the session with a [`ProtocolError`]; whatever ends it is the one
-//! [`CloseReason`] that every later call gets. What had arrived before stays readable. No input, of
-//! the peer or of the caller, panics.
+//! A violation of the protocol by the peer ends the session with a [`ProtocolError`]. Every later
+//! call returns the session's one [`CloseReason`]. Data that had arrived before stays readable.
+//! Neither the peer's nor the caller's input causes a panic.
 //!
 //! # More
 //!
@@ -105,11 +105,10 @@
 //! [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html) and vectored writes from
 //! [`Transmit`]. `poll`: the layer that the adapters share, `poll`. `tracing`: what follows.
 //!
-//! # What a session shows
+//! # Metrics and logs
 //!
-//! [`Session::stats`] and [`StreamMut::stats`] are for metrics: frames and bytes, what is buffered,
-//! and how often and how long things waited, by cause. They are always there and cost a few
-//! additions per batch.
+//! [`Session::stats`] and [`StreamMut::stats`] are for metrics: frames and bytes, buffered data,
+//! and how often and how long calls waited, by cause. They cost a few additions per batch.
 //!
 //! With feature `tracing`, which needs no `std`, a session also logs what happens to it with
 //! [`tracing`](https://docs.rs/tracing), under the target `smux`. It never logs payload or single

@@ -1,14 +1,14 @@
-//! Counters: what a session and its streams did so far.
+//! Counters of a session and its streams.
 
 use core::{fmt, time::Duration};
 
 use crate::wire::Command;
 
-/// What a session did so far. Byte and frame counts are since its start.
+/// A session's counters. Byte and frame counts are since its start.
 ///
-/// Stall times are those in which at least one stream waited for that cause, or the session did.
-/// They run until the session has ended, and up to the time it was last told: for a stall that goes
-/// on, tell it the [time](crate::Session::advance_time) first.
+/// A stall time is the time in which at least one stream, or the session, waited for that cause.
+/// It is measured up to the last call that was given the time, and to the session's end at most.
+/// While a stall goes on, [advance the time](crate::Session::advance_time) first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStats {
@@ -34,8 +34,8 @@ pub struct SessionStats {
     /// Version 2: bytes that streams hold within their windows or may still receive. At most
     /// `max_receive_buffer`.
     pub windows_granted: usize,
-    /// Version 2: bytes that streams hold beyond their windows, sent before their peers heard of
-    /// smaller ones or against the rules. The session stalls only if this is more than
+    /// Version 2: bytes that streams hold beyond their windows. Their peers sent them before they
+    /// learned of a smaller window, or against the rules. The session stalls only if this exceeds
     /// `max_receive_buffer − windows_granted`.
     pub windows_exceeded: usize,
     /// Version 2: the round trip as the receiver sees it: the shortest time from a window update to
@@ -50,14 +50,14 @@ pub struct SessionStats {
     pub starvation_time: Duration,
     /// Times that reading from the transport paused because the receive buffer was full.
     pub receive_stalls: u64,
-    /// How long reading paused altogether. A read that makes room tells no time: a pause counts up
-    /// to the next call that does, but no longer, even if the peer sends nothing then.
+    /// How long reading paused in all. A read that makes room is not given the time, so a pause
+    /// counts up to the next call that is, and no longer, even if the peer then sends nothing.
     pub receive_stall_time: Duration,
     /// Times that a write waited for the peer's window.
     pub window_stalls: u64,
-    /// How long writes waited for the peer's window. A write tells no time: waiting counts from the
-    /// next call that does, and until the write can go on, even if no task waits for it any more.
-    /// So do the two below.
+    /// How long writes waited for the peer's window. A write is not given the time, so its wait
+    /// counts from the next call that is. It lasts until the write can go on, even if no task waits
+    /// for it any more. The same holds for the two below.
     pub window_stall_time: Duration,
     /// Times that a write waited for room in its stream's send queue.
     pub stream_queue_stalls: u64,
@@ -67,13 +67,13 @@ pub struct SessionStats {
     pub session_queue_stalls: u64,
     /// How long writes waited for room in the session's send queue.
     pub session_queue_stall_time: Duration,
-    /// How long the transport had bytes to write, from each batch handed out until it was seen
-    /// written; adapters on a runtime do not count what the transport takes at once. Close to the
-    /// session's age: the transport is the bottleneck.
+    /// How long the transport had bytes to write: from each batch handed out until the session saw
+    /// it written. Adapters on a runtime do not count batches that the transport takes at once. If
+    /// it is close to the session's age, the transport is the bottleneck.
     pub transport_time: Duration,
     /// Frames by which a peer went beyond a stream's window.
     pub window_overruns: u64,
-    /// Streams that were ended here because they held too much of a full receive buffer.
+    /// Streams that were evicted because they held too much of a full receive buffer.
     pub streams_evicted: u64,
     /// Streams opened here.
     pub streams_opened: u64,
@@ -83,8 +83,8 @@ pub struct SessionStats {
     pub streams_refused: u64,
     /// Frames that had no effect, by kind.
     pub ignored: IgnoredFrames,
-    /// Useless frames as they count towards `max_glitches`: less the useful ones, and fewer with
-    /// time, as of the last useless frame.
+    /// The count that `max_glitches` limits: useless frames, less useful ones, decaying with time.
+    /// It is brought up to date by each useless frame.
     pub glitches: u32,
 }
 
@@ -137,7 +137,7 @@ pub struct IgnoredFrames {
     pub stale_upd: u64,
 }
 
-/// What a stream did so far and what it holds.
+/// A stream's counters, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamStats {
@@ -159,7 +159,7 @@ pub struct StreamStats {
     pub window_limit: WindowLimit,
     /// Version 2: bytes that may be written before the peer's next update; 0 in version 1.
     pub send_window: usize,
-    /// What a write waits for: what was full when it had to, until it can go on.
+    /// What a write waits for: the limit that it met, until it can go on.
     pub write_stall: Option<StallCause>,
 }
 
@@ -195,7 +195,7 @@ impl fmt::Display for WindowLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StallCause {
-    /// Version 2: the peer has to read, and to say so.
+    /// Version 2: the peer's window is used up.
     PeerWindow,
     /// The stream has `max_stream_send_queue` bytes to send.
     StreamQueue,

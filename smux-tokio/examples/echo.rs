@@ -1,4 +1,4 @@
-//! The smallest whole program: a server that sends back what it gets, and a client, over TCP.
+//! The smallest complete program: an echo server and a client, over TCP.
 
 use std::time::Duration;
 

@@ -29,8 +29,8 @@
 //! # Both ends alike
 //!
 //! The two ends must be configured with the same version. [`Config::default`] is version 1 with the
-//! Go package's defaults. [`Config::v2`] is the better choice where you may choose: in version 2 a
-//! stream that is not read does not hold up the others.
+//! Go package's defaults. Prefer [`Config::v2`] where both ends are yours: in version 2 an unread
+//! stream does not hold up the others.
 //!
 //! # What runs where
 //!
@@ -51,7 +51,7 @@
 //!   is flushed. It is not needed for progress: the driver sends at once what is queued, and
 //!   flushes whenever nothing is left to send.
 //! * `shutdown` ends the stream's data and flushes. Reading goes on. A program that ends right
-//!   after it may lose the tail: wait for [`Session::close`] first.
+//!   after it may lose the last data: wait for [`Session::close`] first.
 //! * Dropping a stream sends what is queued, then ends both directions. It never blocks, and works
 //!   outside of a runtime.
 //! * When the last [`Session`] and the last [`Stream`] are gone, the session closes by itself; to
@@ -61,32 +61,31 @@
 //!
 //! Every future of this crate can be dropped at any moment, as in `select!`: nothing that was
 //! received is lost, and a write whose future was dropped before it completed has queued nothing.
-//! `write_all_bytes` and `copy_to` take many steps; the steps already taken are kept.
-//! (tokio's own `write_all` and `copy` do not say how far they came.)
+//! `write_all_bytes` and `copy_to` take many steps; the steps already taken are kept. (tokio's own
+//! `write_all` and `copy` do not report how far they came.)
 //!
 //! # Errors
 //!
-//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` gives. What caused
-//! it follows by [`source`](std::error::Error::source): the [`CloseReason`], the
-//! [`TransportError`], the transport's own error. Whatever ends a session is its one
-//! [`CloseReason`], which everything that waits or is called later gets.
+//! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` returns. Its causes
+//! follow by [`source`](std::error::Error::source): the [`CloseReason`], the [`TransportError`],
+//! the transport's own error. A session has one [`CloseReason`], which every waiting and every
+//! later call returns.
 //!
-//! What no smux can do, such as resetting a stream with a code or keeping message boundaries:
+//! The protocol cannot reset a stream with a code, nor keep message boundaries: see
 //! [limits](smux_proto::guide::limits).
 //!
 //! # Metrics and logs
 //!
 //! [`Session::stats`] and [`Stream::stats`] are for metrics; the example `metrics` exports them.
-//! With feature `tracing`, off by default, sessions and streams are spans, and what happens to them
-//! are events under the target `smux`: the levels and what to mind are in the documentation of
-//! `smux_proto`.
+//! With feature `tracing`, off by default, sessions and streams are spans with events under the
+//! target `smux`. The documentation of `smux_proto` lists the levels and what a subscriber must not
+//! do.
 //!
 //! # More
 //!
-//! The guide has a page each on [sizing](smux_proto::guide::sizing),
+//! The guide has pages on [sizing](smux_proto::guide::sizing),
 //! [closing](smux_proto::guide::closing), [cancellation](smux_proto::guide::cancellation) and
-//! [what is what for users of the Go package](smux_proto::guide::from_go). Every setting stands at
-//! [`Config`].
+//! [moving from Go to Rust](smux_proto::guide::from_go). [`Config`] lists every setting.
 //!
 //! Examples, to be run with `cargo run --release -p smux-tokio --example NAME`: `echo`, the
 //! smallest whole program; `quickstart`, which moves checked data and puts the speed beside raw

@@ -1,4 +1,4 @@
-//! Ends a writer that has no other end than being dropped.
+//! Ends a writer that only dropping ends.
 
 use std::{
     io::{self, IoSlice},

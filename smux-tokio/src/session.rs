@@ -365,19 +365,19 @@ impl Session {
     /// Waits until the session has ended, for whatever reason, and its transport is dropped.
     /// Cancel-safe.
     ///
-    /// The handle that waits keeps the session, which then does not close by itself. To watch a
+    /// The waiting handle keeps the session open, so it does not close by itself. To watch a
     /// session, take [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.handle.closed().await
     }
 
     /// Resolves when the session has ended, for whatever reason, and its transport is dropped. The
-    /// future does not keep the session, so a task of its own can wait for it.
+    /// future does not keep the session open, so a separate task can wait for it.
     pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
         self.handle.on_closed()
     }
 
-    /// A handle that does not keep the session: for metrics, pools and other watchers.
+    /// A weak handle, which does not keep the session open: for metrics, pools and other watchers.
     pub fn downgrade(&self) -> WeakSession {
         WeakSession(self.handle.downgrade())
     }
@@ -438,14 +438,15 @@ fn prepare(tcp: &TcpStream) -> io::Result<(Option<SocketAddr>, Option<SocketAddr
     Ok((Some(tcp.local_addr()?), Some(tcp.peer_addr()?)))
 }
 
-/// A handle that does not keep its [`Session`] from closing by itself.
+/// A weak handle: it does not keep its [`Session`] from closing by itself.
 #[derive(Clone, Debug)]
 pub struct WeakSession(WeakSessionHandle);
 
 impl WeakSession {
     /// The session; `None` once all its handles and streams are gone.
     ///
-    /// If only streams are left, the session refuses what the peer opens, and goes on doing so.
+    /// If only streams are left, the session refuses the peer's new streams, and still does with
+    /// the new handle.
     pub fn upgrade(&self) -> Option<Session> {
         let handle = self.0.upgrade()?;
         Some(Session { handle })
@@ -460,7 +461,7 @@ impl WeakSession {
 /// The streams that the peer opens; it ends with the session, whose
 /// [`close_reason`](Session::close_reason) says why.
 ///
-/// It keeps the session as a [`Session`] does.
+/// It keeps the session open, as a [`Session`] does.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming {

@@ -19,9 +19,9 @@ use tokio::{
 /// A read of 0 bytes is the end of the peer's data. If the session ends before the peer has
 /// finished, reading fails instead, so a truncated stream is never taken for a whole one.
 ///
-/// Dropping it closes the stream: what is queued is sent, then its end; what has arrived and was
-/// not read is discarded, and the peer's writes fail from then on, if it can tell. A stream keeps
-/// its session open.
+/// Dropping it closes the stream: what is queued is sent, then its end; unread data is discarded.
+/// The peer's writes fail from then on if it understands the second FIN. A stream keeps its session
+/// open.
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
@@ -175,8 +175,8 @@ impl Stream {
         Ok(cooperative(self.handle.write_all_bytes(data)).await?)
     }
 
-    /// Ends our data behind what is queued. It does not wait until that is sent, as `shutdown`
-    /// does.
+    /// Ends our data: FIN follows queued data. Unlike `shutdown`, it does not wait until that is
+    /// sent.
     ///
     /// ```
     /// # use smux_tokio::{Config, Session};
@@ -202,11 +202,11 @@ impl Stream {
         self.handle.finish();
     }
 
-    /// Reads no more: what has arrived is discarded, and so is what still arrives. Reads return 0
-    /// bytes from now on. Writing goes on.
+    /// Stops reading: data that has arrived or still arrives is discarded. Reads return 0 bytes
+    /// from now on. Writing goes on.
     ///
     /// The protocol cannot tell the peer before the stream is dropped: in version 2 its writer
-    /// stops once the window is used up, in version 1 it goes on into nothing.
+    /// stops once the window is used up, in version 1 it goes on, and its data is discarded.
     ///
     /// ```
     /// # use smux_tokio::{Config, Session};
@@ -227,8 +227,8 @@ impl Stream {
         self.handle.stop_reading();
     }
 
-    /// Resolves when the peer has closed the stream and will read no more, which not every peer
-    /// tells. The future does not keep the stream. Of several that wait, only the one that was
+    /// Resolves when the peer has closed the stream and will read no more, which only some peers
+    /// signal. The future does not keep the stream. Of several that wait, only the one that was
     /// polled last is woken.
     ///
     /// # Errors

@@ -157,9 +157,8 @@ impl Connection {
         Ok(())
     }
 
-    /// A session that closes has sent everything: the peer is to see the end. Its own end comes as
-    /// ours does, and only then the socket is dropped: closed with unread input, it could destroy
-    /// what we sent last.
+    /// A closing session has sent everything, so the peer must see the end. The socket is dropped
+    /// only after the peer's own end: closed with unread input, it could lose our last data.
     fn shut(&mut self) -> io::Result<()> {
         if self.session.wants_shutdown() && !self.is_shut {
             self.is_shut = true;

@@ -1,4 +1,4 @@
-//! When each session is to be told the time: a heap, in which an idle session has one entry.
+//! The sessions' deadlines: a heap, in which an idle session has one entry.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 

@@ -1,13 +1,13 @@
 //! Many sessions in one thread, on `mio`: non-blocking sockets and nothing else.
 //!
 //! Clients connect to the server, and each sends ten streams of data and checks what comes back.
-//! Then all sessions stay idle for a while, which shows what they cost. It ends by itself. What is
-//! to be taken from here for a loop of your own:
+//! Then all sessions stay idle for a while, which shows what they cost. The program ends by itself.
+//! Take these files for a loop of your own:
 //!
-//! * `connection.rs`: a session and its socket. All rules of driving a session are in there.
+//! * `connection.rs`: a session and its socket, with all rules for driving a session.
 //! * `event_loop.rs`: sockets that become ready, and fairness between connections.
-//! * `deadlines.rs`: when each session is to be told the time.
-//! * `echo.rs`, `client.rs`: two applications, to show how streams are used without waiting.
+//! * `deadlines.rs`: when to call each session's `handle_timeout`.
+//! * `echo.rs`, `client.rs`: two applications, which use streams without waiting.
 //!
 //! The [README](README.md) has the commands.
 

@@ -1,4 +1,4 @@
-//! What this process takes of the machine, as Linux tells it.
+//! Memory and processor time of this process, on Linux.
 
 use std::{fs, time::Duration};
 

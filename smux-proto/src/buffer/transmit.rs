@@ -139,15 +139,15 @@ impl Transmit {
     /// Changes how much the session fills in at a time: it adds frames until the batch holds
     /// `bytes`, so it may exceed them by one frame. 61 440 at first; 0 counts as 1.
     ///
-    /// A fast transport gains from more. But what is in a batch leaves before all that becomes
-    /// urgent later, and has left the session's queues and their limits.
+    /// A fast transport gains from larger batches. But data in a batch leaves before anything that
+    /// becomes urgent later, and no longer counts against the limits of the send queues.
     pub fn set_batch_size(&mut self, bytes: usize) {
         self.size = bytes.max(1);
     }
 
-    /// Whether the session had more to send than this batch takes. Then a write need not take all
-    /// of it, but can end where it suits the transport: the session fills the batch up behind what
-    /// is left, once that is less than two thirds of its [size](Self::set_batch_size).
+    /// Whether the session has more to send than this batch holds. Then a write need not take all
+    /// of it, but may end where it suits the transport: the session refills the batch once less
+    /// than two thirds of its [size](Self::set_batch_size) are left.
     pub const fn more_follows(&self) -> bool {
         self.more_follows
     }

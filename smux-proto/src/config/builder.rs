@@ -1,4 +1,4 @@
-//! Settings on their way to a configuration: what they are, which are derived, and the rules.
+//! The builder of a configuration: settings, derived defaults, and the rules between them.
 
 use core::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{
 
 /// Largest payload of a frame: LENGTH has 16 bits.
 const MAX_FRAME: usize = 65_535;
-/// Windows and budgets are signed 32-bit numbers to the peers in use.
+/// Existing peers treat windows and budgets as signed 32-bit numbers.
 const MAX_BUFFER: usize = i32::MAX as usize;
-/// More streams than this per direction are never meant; half the ids of a side.
+/// A sanity limit for streams per direction: half the ids of a side.
 const MAX_STREAMS: usize = 1 << 30;
 
-/// Settings on their way to a [`Config`]. Nothing is checked before [`build`](Self::build), so
-/// order does not matter.
+/// A builder of a [`Config`]. Nothing is checked before [`build`](Self::build), so the order of
+/// settings does not matter.
 #[derive(Clone, Debug)]
 #[must_use = "call `build` to get the configuration"]
 pub struct ConfigBuilder {
@@ -51,15 +51,15 @@ setters! {
     max_receive_buffer: usize,
     /// Bytes sent on a stream before the peer's first window update (version 2): 1 to 262 144.
     ///
-    /// 262 144 is what the protocol has. Less makes the receiver's guarantee that it never
-    /// stalls hold for more streams, if both ends are set alike.
+    /// The protocol fixes 262 144. If both ends set the same lower value, the receiver can
+    /// guarantee for more streams that it never stalls.
     initial_send_window: u32,
     /// `false` avoids half-closed streams: FIN leaves only when the stream is closed or the peer's
     /// FIN has come.
     ///
-    /// For peers that take a FIN as the end of both directions: releases 1.5.28 to 1.5.53 of the
-    /// Go reference, and the fork in sing-box. A FIN that *they* send is taken as the end of both
-    /// directions too, since they have no other.
+    /// For peers that take a FIN as the end of both directions: Go releases 1.5.28 to 1.5.53, and
+    /// the fork in sing-box. A FIN *from* the peer then also ends both directions, since such peers
+    /// have no other frame for it.
     half_close: bool,
     /// What happens when streams that are not read fill the receive buffer (version 1);
     /// [`SlowReaderPolicy::Stall`] unless set.
@@ -76,8 +76,8 @@ setters! {
     /// Streams that are sending have equal shares of three quarters of it; the rest is for those
     /// that have queued less than 4 096 bytes.
     max_session_send_queue: usize,
-    /// Streams refused since the transport last took output: beyond it the session ends. At most
-    /// twice as many refusals are held.
+    /// Streams that may be refused before the transport takes output again; beyond it the session
+    /// ends. At most twice as many refusals are held.
     max_owed_refusals: usize,
     /// Useless frames (SYN that is repeated or of our parity, a third FIN, empty data, stale
     /// updates) that a peer may send before the session ends. The count halves every minute, and
@@ -97,8 +97,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// A silent peer is given up after this long, if it has sent keep-alives before; at least the
-    /// interval.
+    /// A peer that has sent keep-alives is considered dead after this long without input; at least
+    /// the interval.
     pub const fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         let mut keep_alive = self.keep_alive();
         keep_alive.timeout = timeout;
@@ -106,9 +106,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// `true` gives up any peer that is silent for the timeout, as the reference does. Otherwise
-    /// one that has never sent a keep-alive, as those of sing-box, is given up only when it takes
-    /// no more bytes either; `false` unless set.
+    /// `true` considers any peer dead that is silent for the timeout, as Go does. Otherwise a peer
+    /// that has never sent a keep-alive, such as sing-box, is considered dead only if it takes no
+    /// more bytes either. `false` unless set.
     pub const fn keep_alive_required(mut self, required: bool) -> Self {
         let mut keep_alive = self.keep_alive();
         keep_alive.required = required;
@@ -116,7 +116,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Neither sends NOPs nor gives silent peers up. A peer with a timeout will end idle sessions.
+    /// Sends no NOPs, and never considers a silent peer dead. A peer with a timeout will end idle
+    /// sessions.
     pub const fn keep_alive_disabled(mut self) -> Self {
         self.config.keep_alive = None;
         self
@@ -132,7 +133,7 @@ impl ConfigBuilder {
     }
 
     /// Smallest window announced (version 2): 1 byte to `max_stream_buffer`; 64 unless set.
-    /// A peer is told 0 instead as long as unread data leaves no room for it.
+    /// The window is 0 instead while unread data leaves no room for it.
     ///
     /// Either side has at most `max_receive_buffer / window_floor` streams open at a time in
     /// version 2; more are treated as beyond the stream limits.

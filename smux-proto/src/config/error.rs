@@ -1,8 +1,8 @@
-//! What is wrong with settings.
+//! Invalid settings.
 
 use core::fmt;
 
-/// A setting that cannot be.
+/// An invalid configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -1,4 +1,4 @@
-//! What a session is told before it starts.
+//! The configuration of a session.
 
 mod builder;
 mod error;
@@ -13,10 +13,10 @@ use crate::wire::Version;
 pub(crate) const INITIAL_WINDOW: u32 = 262_144;
 /// Smallest window announced, unless streams are configured with a smaller one.
 const WINDOW_FLOOR: usize = 64;
-/// Unless set; enough for writes of the largest size while the queue is filled again.
+/// The default; enough for the largest writes while the queue is refilled.
 const STREAM_QUEUE: usize = 512 << 10;
 
-/// When to send keep-alives, and when to give a silent peer up.
+/// When to send keep-alives, and when to consider a silent peer dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeepAlive {
@@ -42,15 +42,15 @@ pub enum SlowReaderPolicy {
     Stall,
     /// Ends the stream that has been slow for longest, so that the others go on.
     ///
-    /// Its reader gets what has arrived, then
-    /// [`StreamError::Evicted`](crate::StreamError::Evicted); what was written to it still leaves,
-    /// then FIN. What evicted streams hold unread is no part of `max_receive_buffer`: it may be as
-    /// much again, and of a stream that would make it more is dropped.
+    /// Its reader gets the data that has arrived, then
+    /// [`StreamError::Evicted`](crate::StreamError::Evicted). Data written to it still leaves, then
+    /// FIN. Unread data of evicted streams does not count against `max_receive_buffer`, but has a
+    /// limit of the same size: a stream that would exceed that is evicted without its unread data.
     Evict {
         /// A stream is slow while it has more unread than this, in bytes; 1 to
         /// `max_receive_buffer`.
         share: usize,
-        /// How long a stream may be slow. It goes on if the receive buffer is not full.
+        /// How long a stream may be slow. Without a full receive buffer it is never evicted.
         grace: Duration,
     },
 }
@@ -98,9 +98,9 @@ pub enum SlowReaderPolicy {
 ///   + 16 × max_owed_refusals + 1 MiB
 /// ```
 ///
-/// bytes, the batch that is being written with them if its [size](crate::Transmit::set_batch_size)
-/// is 240 KiB at most: 105 MiB with the defaults, of which 88 MiB only if there are 131 072
-/// streams. A test drives a session there. With [`SlowReaderPolicy::Evict`],
+/// bytes, including the batch that is being written if its [size](crate::Transmit::set_batch_size)
+/// is 240 KiB at most. With the defaults that is 105 MiB, of which 88 MiB are for 131 072 streams.
+/// A test drives a session to this limit. With [`SlowReaderPolicy::Evict`],
 /// `max_receive_buffer + 65 535` counts twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -179,7 +179,7 @@ macro_rules! getters {
 }
 
 getters! {
-    /// The protocol version; a side that detects it starts out with this one in mind.
+    /// The protocol version; an accepting side that detects it may end up with the other one.
     version: Version,
     /// What keeps the session alive, unless that is switched off.
     keep_alive: Option<KeepAlive>,
@@ -203,9 +203,9 @@ getters! {
     max_outbound_streams: usize,
     /// Streams that wait to be accepted.
     accept_backlog: usize,
-    /// Bytes that a stream holds which have not left.
+    /// Bytes of a stream that were written and have not left.
     max_stream_send_queue: usize,
-    /// Bytes that all streams together hold which have not left.
+    /// Bytes of all streams that were written and have not left.
     max_session_send_queue: usize,
     /// Refused streams whose refusal has not left.
     max_owed_refusals: usize,

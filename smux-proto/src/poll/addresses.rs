@@ -1,4 +1,4 @@
-//! Where a transport leads, for adapters whose transports know it.
+//! The addresses of a transport, for adapters that know them.
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What several steps of a stream make together, for every adapter to offer under its own traits.
+//! Calls of several steps on a stream, which every adapter offers under its own traits.
 
 use std::{
     future::poll_fn,

@@ -177,7 +177,7 @@ impl ReadPump {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     More,
-    /// Nothing is of use any more.
+    /// The pump stops: nothing it could read is of use.
     Ended,
 }
 

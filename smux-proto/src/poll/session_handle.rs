@@ -74,7 +74,7 @@ impl SessionHandle {
         self.shared.id()
     }
 
-    /// A handle that does not keep the session.
+    /// A weak handle, which does not keep the session open.
     pub fn downgrade(&self) -> WeakSessionHandle {
         WeakSessionHandle {
             shared: Arc::downgrade(&self.shared),
@@ -196,14 +196,14 @@ impl SessionHandle {
 
     /// Waits until the session has ended and its transport is dropped.
     ///
-    /// This handle keeps the session meanwhile, so that it does not close by itself. To watch a
-    /// session, take [`on_closed`](Self::on_closed).
+    /// This handle keeps the session open meanwhile. To watch a session, take
+    /// [`on_closed`](Self::on_closed).
     pub async fn closed(&self) -> CloseReason {
         self.on_closed().await
     }
 
     /// Resolves when the session has ended and its transport is dropped. The future does not keep
-    /// the session.
+    /// the session open.
     pub fn on_closed(&self) -> impl Future<Output = CloseReason> + Send + Sync + Unpin + use<> {
         let mut waiter = self.waiter(Queue::End);
         poll_fn(move |cx| waiter.poll(cx, |state| state.finished()))
@@ -305,7 +305,7 @@ impl fmt::Debug for SessionHandle {
     }
 }
 
-/// A handle that does not keep its session: not alive, nor from closing by itself.
+/// A weak handle: it neither keeps its session alive nor open.
 #[derive(Clone)]
 pub struct WeakSessionHandle {
     shared: Weak<Shared>,
@@ -316,7 +316,8 @@ pub struct WeakSessionHandle {
 impl WeakSessionHandle {
     /// A handle on the session; `None` once all its handles and streams are gone.
     ///
-    /// If only streams are left, the session refuses what the peer opens, and goes on doing so.
+    /// If only streams are left, the session refuses the peer's new streams, and still does with
+    /// the new handle.
     pub fn upgrade(&self) -> Option<SessionHandle> {
         let shared = self.shared.upgrade()?;
         let addresses = self.addresses.clone();

@@ -154,14 +154,14 @@ impl StreamHandle {
         self.poll_flush(cx)
     }
 
-    /// Ends this side's data: FIN follows what is queued. Reading goes on. Doing it twice is the
-    /// same as once.
+    /// Ends this side's data: FIN follows what is queued. Reading goes on. Has no effect if already
+    /// finished.
     pub fn finish(&self) {
         self.act(|stream| stream.finish());
     }
 
-    /// Reads no more: what has arrived and what still arrives is discarded, reads return 0 bytes,
-    /// also those that wait already. Writing goes on. See [`StreamMut::stop_reading`].
+    /// Stops reading: data that has arrived or still arrives is discarded. Reads return 0 bytes,
+    /// also those already waiting. Writing goes on. See [`StreamMut::stop_reading`].
     pub fn stop_reading(&self) {
         self.act(|stream| stream.stop_reading());
     }

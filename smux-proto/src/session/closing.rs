@@ -7,8 +7,8 @@ use crate::error::{CloseReason, TransportError};
 use super::{Session, keep_alive::Due, phase::Phase};
 
 impl Session {
-    /// Lets the open streams end and refuses new ones, here and of the peer; then closes the
-    /// session, after `limit` in any case. Again can only shorten the limit.
+    /// Drains the session: refuses new streams of both sides, and closes once the open ones have
+    /// ended, after `limit` at the latest. A second call can only shorten the limit.
     pub fn drain(&mut self, now: Duration, limit: Duration) {
         let now = self.advance(now);
         let until = now.saturating_add(limit);
@@ -22,12 +22,12 @@ impl Session {
         self.close_if_drained(now);
     }
 
-    /// Ends the session. What is queued still leaves; then the transport's write side is to be
-    /// [shut](Self::wants_shutdown), and the peer's end awaited, all within `close_timeout`.
+    /// Closes the session. Queued data still leaves; then the transport's write side is to be
+    /// [shut](Self::wants_shutdown) and the peer's end awaited, all within `close_timeout`.
     ///
-    /// Streams that are not finished end without FIN: their readers see that the session ended.
-    /// What has arrived can still be read. Has no effect if already closed. After a
-    /// [write error](Self::handle_write_error) nothing can leave, so that the session is over at
+    /// Streams that are not finished end without FIN, so their readers see that the session ended.
+    /// Data that has arrived stays readable. Has no effect if already closed. After a
+    /// [write error](Self::handle_write_error) nothing can leave, so the session terminates at
     /// once.
     pub fn close(&mut self, now: Duration) {
         let now = self.advance(now);
@@ -46,7 +46,7 @@ impl Session {
         now.saturating_add(self.streams.config.close_timeout())
     }
 
-    /// Ends the session at once: what is queued is dropped, and so is the transport to be.
+    /// Ends the session at once: queued data is dropped, and the transport can be dropped too.
     pub fn abort(&mut self) {
         self.terminate(CloseReason::Aborted);
     }
@@ -63,20 +63,20 @@ impl Session {
         });
     }
 
-    /// Reading the transport failed, or it is of no more use at all. What has arrived can still be
-    /// read. If only writing failed, call [`handle_write_error`](Self::handle_write_error) instead,
-    /// so that nothing is lost that lies unread in the transport.
+    /// Reading the transport failed, or it is of no more use at all. Data that has arrived stays
+    /// readable. If only writing failed, call [`handle_write_error`](Self::handle_write_error)
+    /// instead, so that unread data in the transport is not lost.
     pub fn handle_transport_error(&mut self, error: TransportError) {
         self.terminate(CloseReason::Transport(error));
     }
 
-    /// Writing, flushing or shutting the transport failed. That is the reason from now on for
-    /// everyone who opens or writes; what was queued is dropped.
+    /// Writing, flushing or shutting the transport failed. Opening and writing return this error
+    /// from now on; queued data is dropped.
     ///
-    /// What the peer sent before may lie unread in the transport. So go on reading it, to its end
-    /// or an error: streams that arrive can be accepted, data be read, both as before; a full
-    /// receive buffer waits for the application. Readers hear of the end then, or after
-    /// `close_timeout`. A session that is closing has no use for input: it is over at once.
+    /// Data that the peer sent before may be unread in the transport. So go on reading it, to its
+    /// end or an error: streams can still be accepted and data be read, and a full receive buffer
+    /// waits for the application. Readers see the end then, or after `close_timeout`. A session
+    /// that is closing has no use for input and terminates at once.
     pub fn handle_write_error(&mut self, now: Duration, error: TransportError) {
         let now = self.advance(now);
         match self.phase {
@@ -94,8 +94,8 @@ impl Session {
         }
     }
 
-    /// Does what is due. Call it when the time of [`poll_timeout`](Self::poll_timeout) has come;
-    /// too early does nothing.
+    /// Handles deadlines that have passed. Call it at the time of
+    /// [`poll_timeout`](Self::poll_timeout); an earlier call has no effect.
     pub fn handle_timeout(&mut self, now: Duration) {
         let now = self.advance(now);
         match self.phase {
@@ -151,8 +151,8 @@ impl Session {
         }
     }
 
-    /// Whether everything has left that was to leave before the end: flush the transport, shut its
-    /// write side and go on reading until its end.
+    /// Whether all output has left: flush the transport, shut its write side, and go on reading to
+    /// its end.
     pub fn wants_shutdown(&self) -> bool {
         matches!(self.phase, Phase::Shut(_))
     }
@@ -180,8 +180,7 @@ impl Session {
         }
     }
 
-    /// Notes why the session ends, unless it has ended already, and tells everybody. The first
-    /// reason stays.
+    /// Notes why the session ends, unless it has ended already, and raises the event for it.
     fn end(&mut self, reason: CloseReason) {
         if self.streams.reason.is_none() {
             self.streams.trace.ended(&reason, self.stream_count());
@@ -190,7 +189,7 @@ impl Session {
         }
     }
 
-    /// Takes no more input, and tells those who waited for it.
+    /// Takes no more input, and raises the event for tasks that waited for it.
     fn end_input(&mut self) {
         if !self.streams.input_over {
             self.streams.end_input();

@@ -14,10 +14,10 @@ use crate::{
 use super::{Session, phase::Phase};
 
 impl Session {
-    /// Takes bytes from the transport, cut in whatever way, and tells how many it took: fewer than
-    /// all only if it no longer [wants input](Self::wants_input). Pass the rest again later.
+    /// Takes bytes from the transport, in any pieces, and returns how many: fewer than all only if
+    /// the session no longer [wants input](Self::wants_input). Pass the rest again later.
     ///
-    /// Once the session has ended, input is taken and thrown away.
+    /// Once the session has ended, input is taken and discarded.
     ///
     /// # Errors
     ///

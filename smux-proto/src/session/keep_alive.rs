@@ -1,4 +1,4 @@
-//! When to send a keep-alive and when to give the peer up.
+//! When to send a keep-alive, and when to consider the peer dead.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The session: every part put together.
+//! The session: the public type.
 
 mod closing;
 mod glitches;
@@ -27,18 +27,18 @@ use phase::Phase;
 ///
 /// Methods come in four kinds:
 ///
-/// * `handle_*`: the world tells the session what happened. [`handle_input`](Self::handle_input),
+/// * `handle_*`: tell the session what happened. [`handle_input`](Self::handle_input),
 ///   [`handle_eof`](Self::handle_eof), [`handle_transport_error`](Self::handle_transport_error),
 ///   [`handle_write_error`](Self::handle_write_error),
 ///   [`handle_timeout`](Self::handle_timeout), [`handle_flush_begin`](Self::handle_flush_begin).
 /// * commands: what the application wants. [`open`](Self::open), [`accept`](Self::accept),
 ///   [`stream`](Self::stream), [`drain`](Self::drain), [`close`](Self::close) and others.
-/// * `poll_*`: the session tells the world what to do. [`poll_transmit`](Self::poll_transmit),
+/// * `poll_*`: ask the session what to do. [`poll_transmit`](Self::poll_transmit),
 ///   [`poll_timeout`](Self::poll_timeout), [`poll_event`](Self::poll_event).
 /// * getters.
 ///
-/// Any order of calls is safe; polling late only delays. Time is a [`Duration`] since a moment of
-/// the caller's choice; if it ever goes back, no time has passed.
+/// Any order of calls is safe; a late call only delays. Time is a [`Duration`] since an epoch of
+/// the caller's choice; if it goes back, it counts as standing still.
 #[derive(Debug)]
 pub struct Session {
     streams: Streams,
@@ -101,7 +101,7 @@ impl Session {
         }
     }
 
-    /// Takes buffers from `source` from now on, and gives spent ones back there: any number of
+    /// Takes buffers from `source` from now on, and returns spent ones to it. Any number of
     /// sessions can share one.
     pub fn set_buffer_source(&mut self, source: Arc<dyn BufferSource>) {
         self.streams.segments.set_source(source);
@@ -165,7 +165,7 @@ impl Session {
         self.streams.input_over
     }
 
-    /// Takes the stream of the peer that has waited longest, with whatever has arrived on it.
+    /// Accepts the peer's stream that has waited longest, with the data that has arrived on it.
     ///
     /// Pending until [`Event::Acceptable`].
     ///
@@ -205,7 +205,7 @@ impl Session {
         self.streams.refuse_backlog();
     }
 
-    /// The next thing that the application may want to know.
+    /// The next event for the application.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.poll_event_at().map(|(event, _)| event)
     }
@@ -271,8 +271,8 @@ impl Session {
         }
     }
 
-    /// Tells the session the time, for [`stats`](Self::stats), and does nothing that is due. Every
-    /// other call that takes `now` tells it too.
+    /// Advances the session's time, for [`stats`](Self::stats), without handling deadlines. Every
+    /// other call that takes `now` advances it too.
     pub fn advance_time(&mut self, now: Duration) {
         self.advance(now);
     }
@@ -301,8 +301,8 @@ impl Session {
         self.streams.count()
     }
 
-    /// Iterates over the streams that the application has, each with what it did so far, in no
-    /// particular order.
+    /// Iterates over the streams that the application has, with their counters, in no particular
+    /// order.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, StreamStats)> {
         self.streams.held()
     }
@@ -312,7 +312,7 @@ impl Session {
         self.streams.stats.bytes_emitted
     }
 
-    /// What the session did so far.
+    /// The session's counters.
     pub fn stats(&self) -> SessionStats {
         SessionStats {
             glitches: self.glitches.counted(),

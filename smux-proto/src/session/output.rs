@@ -1,4 +1,4 @@
-//! Frames that leave, batch by batch.
+//! Output, batch by batch.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -22,12 +22,12 @@ use crate::{
 use super::{Session, phase::Phase};
 
 impl Session {
-    /// Fills `out` with frames to write, if it is empty or [more follows](Transmit::more_follows)
-    /// and little is left of it, and tells whether it has bytes to write. Once nothing more will be
-    /// sent, it empties `out`.
+    /// Fills `out` with frames to write, and returns whether it has bytes to write. It adds frames
+    /// if `out` is empty, or if [more follows](Transmit::more_follows) and little of it is left.
+    /// Once nothing more will be sent, it empties `out`.
     ///
-    /// Write from `out` what the transport takes, advance it, and call this again with the same
-    /// `out` until it returns `false`: that is how the session sees the transport's progress.
+    /// Write from `out` as much as the transport takes, advance it, and call this again with the
+    /// same `out` until it returns `false`: that is how the session sees the transport's progress.
     ///
     /// Also returns `false`, and leaves `out` alone, while it holds bytes of another session.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
@@ -99,9 +99,9 @@ impl Session {
         })
     }
 
-    /// A flush of the transport begins: until it [ends](Self::handle_flush_end), it counts as a
-    /// write without progress, so that a transport that never passes on what it took is noticed.
-    /// Has no effect if a flush is under way.
+    /// A flush of the transport begins. Until it [ends](Self::handle_flush_end), it counts as a
+    /// write without progress, so that a transport that never flushes is noticed. Has no effect if
+    /// a flush is under way.
     ///
     /// Only transports that buffer need this.
     pub fn handle_flush_begin(&mut self, now: Duration) {
@@ -109,7 +109,7 @@ impl Session {
         self.liveness.flush_begins(now);
     }
 
-    /// The flush of the transport has ended. Without one that has begun it does nothing.
+    /// The flush of the transport has ended. Has no effect if none has begun.
     pub fn handle_flush_end(&mut self, now: Duration) {
         let now = self.advance(now);
         self.liveness.flush_ends(now);

@@ -1,4 +1,4 @@
-//! What a session tells the application.
+//! Events for the application.
 
 use crate::{
     streams::stream::{Flag, Stream},
@@ -7,10 +7,10 @@ use crate::{
     wire::StreamId,
 };
 
-/// Something that the application may want to know. Each is queued at most once until it is polled.
+/// An event for the application. Each is queued at most once until it is polled.
 ///
-/// Nothing is told about a stream before it is accepted: after accepting, try to read first, and
-/// wait for events after a pending call.
+/// A stream has no events before it is accepted: after accepting, try to read first, and wait for
+/// events after a pending call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
@@ -26,10 +26,10 @@ pub enum Event {
     Finished(StreamId),
     /// The peer closed this stream: it reads no more, writing fails from now on.
     Stopped(StreamId),
-    /// The session has a [close reason](crate::Session::close_reason): every waiting task
-    /// must look again. Comes once, or twice after a
-    /// [write error](crate::Session::handle_write_error): then also when nothing more is received.
-    /// Of a stream that is flushed afterwards, [`Event::Writable`] may follow.
+    /// The session has a [close reason](crate::Session::close_reason): every waiting task must
+    /// repeat its call. It comes once; after a [write error](crate::Session::handle_write_error) a
+    /// second time, when nothing more is received. For a stream that is flushed afterwards,
+    /// [`Event::Writable`] may follow.
     Closed,
 }
 

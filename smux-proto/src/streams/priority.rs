@@ -4,8 +4,7 @@ use core::num::NonZeroU8;
 
 /// Which stream's data leaves first, among those of one session that have data to send.
 ///
-/// Nothing of it is on the wire: it orders what *this* side sends, and the peer knows nothing of
-/// it.
+/// It is not on the wire: it orders only what *this* side sends, and the peer does not know it.
 ///
 /// A level is strict: as long as a stream of a higher level has data, those of lower levels wait.
 /// Within a level, streams share the connection in proportion to their weights. Control frames

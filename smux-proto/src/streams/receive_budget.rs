@@ -46,7 +46,7 @@ impl Budget {
         self.stalled
     }
 
-    /// Input has to wait. True: from now on, not already.
+    /// Marks input as stalled. Returns whether that is new.
     pub(crate) const fn stall(&mut self, stats: &mut SessionStats) -> bool {
         let begins = !core::mem::replace(&mut self.stalled, true);
         stats.receive_stalls += begins as u64;

@@ -122,7 +122,7 @@ impl Scheduler {
     }
 }
 
-/// The next stream of a lane, which then stands in it no more.
+/// Pops the next queued stream of a lane.
 fn next(lane: &mut Ring, table: &mut Table, flag: Flag) -> Option<Key> {
     while let Some(key) = lane.pop() {
         if let Some(stream) = table.get_mut(key)

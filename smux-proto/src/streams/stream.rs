@@ -60,7 +60,7 @@ pub(crate) enum Flag {
     Overran,
     /// The peer's last update acknowledged more than was sent.
     AckedTooMuch,
-    /// Something that was to leave never will.
+    /// Some of its output was dropped.
     CutOff,
     OwesSyn,
     OwesUpd,
@@ -141,7 +141,7 @@ impl Stream {
         self.has(Flag::Accepted) && !self.has(Flag::Closed)
     }
 
-    /// Whether data that arrives now is of use to anybody.
+    /// Whether data that arrives now is kept for the reader.
     pub(crate) const fn takes_data(&self) -> bool {
         !self.has_any([
             Flag::PeerFinished,

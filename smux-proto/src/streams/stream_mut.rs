@@ -1,4 +1,4 @@
-//! A stream in the application's hands.
+//! The application's calls on a stream.
 
 use core::task::Poll;
 
@@ -101,12 +101,11 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(copied))
     }
 
-    /// Takes up to `max` bytes that have arrived, as they lie in memory; an empty result is the end
-    /// of the stream.
+    /// Reads up to `max` bytes without a copy; an empty result is the end of the stream.
     ///
-    /// What a [`BufferSource`](crate::BufferSource) lent is not copied and never given back, so
-    /// this allocates where [`read`](Self::read) does not. Good for passing data on, not for small
-    /// messages.
+    /// A buffer lent by a [`BufferSource`](crate::BufferSource) is handed over instead of given
+    /// back, so this allocates where [`read`](Self::read) does not. Good for passing data on, not
+    /// for small messages.
     ///
     /// # Errors
     ///
@@ -150,11 +149,11 @@ impl<'a> StreamMut<'a> {
         self.streams.on_read(self.key, count);
     }
 
-    /// Queues a copy of as much of `data` as the peer's window and the send queues take, and tells
-    /// how much.
+    /// Queues a copy of as much of `data` as the peer's window and the send queues allow, and
+    /// returns the number of bytes taken.
     ///
-    /// What was taken will be sent, before FIN, unless the peer stops reading or the session ends.
-    /// Pending until [`Event::Writable`](crate::Event::Writable). Writing nothing always succeeds.
+    /// These will be sent, before FIN, unless the peer stops reading or the session ends. Pending
+    /// until [`Event::Writable`](crate::Event::Writable). Writing nothing always succeeds.
     ///
     /// # Errors
     ///
@@ -178,11 +177,12 @@ impl<'a> StreamMut<'a> {
         })
     }
 
-    /// Whether all that was written, and FIN if the stream is finished and its FIN does not have to
-    /// wait for the peer's, has been handed out for writing: it had left once the first `n` bytes
-    /// of the session's output had, where `n` is the number returned (compare
-    /// [`Session::bytes_emitted`](crate::Session::bytes_emitted)). The number stays the same until
-    /// more is written.
+    /// Returns ready once everything written, and a FIN that need not wait for the peer's, has been
+    /// handed out for writing.
+    ///
+    /// The number returned is an offset in the session's output: all of it has left once that many
+    /// bytes have (compare [`Session::bytes_emitted`](crate::Session::bytes_emitted)). It stays the
+    /// same until more is written.
     ///
     /// Pending until [`Event::Writable`](crate::Event::Writable).
     ///
@@ -203,8 +203,8 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(stream.send.flush_offset))
     }
 
-    /// Ends this side's data: FIN leaves behind all that was written. Reading goes on. Again does
-    /// nothing.
+    /// Ends this side's data: FIN follows everything written. Reading goes on. Has no effect if
+    /// already finished.
     ///
     /// Without [half-close](crate::ConfigBuilder::half_close) the FIN waits for the peer's, or for
     /// [`close`](Self::close).
@@ -223,13 +223,13 @@ impl<'a> StreamMut<'a> {
         }
     }
 
-    /// Reads no more: what has arrived is dropped, and so is what still arrives; it takes no room
-    /// of `max_receive_buffer`. Reads give 0 bytes from now on. Writing goes on. Again does
-    /// nothing.
+    /// Stops reading: data that has arrived or still arrives is dropped, and takes no room in
+    /// `max_receive_buffer`. Reads return 0 bytes from now on. Writing goes on. Has no effect if
+    /// reading has already stopped.
     ///
-    /// The wire has no frame to tell the peer of it before the stream is [closed](Self::close). In
-    /// version 2 no UPD follows, so that the peer's writer stops once its window is used up; in
-    /// version 1 it goes on and its data is skipped.
+    /// The wire has no frame for it, so the peer learns of it only when the stream is
+    /// [closed](Self::close). In version 2 no UPD follows, so the peer's writer stops once its
+    /// window is used up. In version 1 it goes on, and its data is skipped.
     pub fn stop_reading(&mut self) {
         self.streams.release_window(self.key);
         self.streams.discard_received(self.key);
@@ -243,18 +243,17 @@ impl<'a> StreamMut<'a> {
         self.streams.uncount_if_spent(self.key);
     }
 
-    /// Ends the stream: what was written leaves, then FIN; what has arrived and was not read is
-    /// dropped.
+    /// Closes the stream: written data leaves, then FIN; unread data is dropped.
     ///
-    /// If the peer has not finished, a second FIN tells it that this side reads no more.
+    /// If the peer has not finished, a second FIN tells it that this side has stopped reading.
     pub fn close(self) {
         let (unread, unsent) = (self.unread(), self.unsent());
         self.streams.trace.closed(self.id(), unread, unsent);
         self.streams.close(self.key);
     }
 
-    /// Sets which data leaves first if this and other streams have some. Only this side knows of
-    /// it.
+    /// Sets the stream's priority: which data leaves first if several streams have some. It is
+    /// local to this side.
     pub fn set_priority(&mut self, priority: Priority) {
         let stream = &mut self.streams.table[self.key];
         self.streams
@@ -262,7 +261,7 @@ impl<'a> StreamMut<'a> {
             .set_priority(self.key, stream, priority);
     }
 
-    /// How this stream's data ranks among that of others.
+    /// The stream's priority.
     pub fn priority(&self) -> Priority {
         self.streams.table[self.key].priority
     }
@@ -297,7 +296,7 @@ impl<'a> StreamMut<'a> {
         self.streams.stream_stats(&self.streams.table[self.key])
     }
 
-    /// If nothing is there to read: end of stream, the error, or pending.
+    /// The result of a read when nothing is buffered: end of stream, the error, or pending.
     fn nothing_to_read(&mut self) -> Option<Poll<Result<(), StreamError>>> {
         let stream = &mut self.streams.table[self.key];
         if !stream.recv.queue.is_empty() {
@@ -363,7 +362,7 @@ impl<'a> StreamMut<'a> {
         }
     }
 
-    /// Why the stream takes or gives no more.
+    /// The error of the stream, if it has one.
     fn ended(&self) -> StreamError {
         match &self.streams.reason {
             Some(reason) => StreamError::Closed(reason.clone()),

@@ -10,8 +10,8 @@ const SWEEP: usize = 32;
 /// First-in first-out queue of stream keys.
 ///
 /// That a stream stands in it at most once is a flag of the stream, which the caller keeps.
-/// Streams that end while they are queued leave a stale entry behind; [`Ring::forget`] counts
-/// those and sweeps them out once they are the majority, so the queue is never longer than
+/// The entry of a stream that ends while it is queued becomes stale. [`Ring::forget`] counts
+/// stale entries and removes them once they are the majority. So the queue is never longer than
 /// twice its live entries plus a constant, at constant amortised cost.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {

@@ -1,4 +1,4 @@
-//! From bytes, cut in whatever way, to frames: knows the format and nothing of sessions or streams.
+//! Decodes bytes, in any pieces, to frames. It knows the format, but no sessions or streams.
 
 use super::{Command, Header, OtherProtocol, ProtocolError, StreamId, Version, WindowUpdate};
 
@@ -92,7 +92,7 @@ impl Decoder {
         }
     }
 
-    /// Judges a header: version, then command, then length, before it has any effect.
+    /// Checks a header before it has any effect: version, then command, then length.
     #[inline(always)]
     fn begin_frame<'a>(&mut self, bytes: [u8; 8]) -> Result<Item<'a>, ProtocolError> {
         let version = self.check_version(bytes[0])?;

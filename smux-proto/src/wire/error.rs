@@ -1,4 +1,4 @@
-//! What a peer can do against the protocol.
+//! Violations of the protocol by the peer.
 
 use core::fmt;
 
@@ -28,7 +28,7 @@ pub enum ProtocolError {
     },
     /// A window update in a session of version 1.
     UpdateInV1,
-    /// More than `max_owed_refusals` streams refused, of which the peer has read no refusal.
+    /// The peer opened more than `max_owed_refusals` streams without reading their refusals.
     TooManyRefusals,
     /// More than `max_glitches` useless frames in a short time.
     TooManyGlitches,

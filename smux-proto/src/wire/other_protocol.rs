@@ -1,4 +1,4 @@
-//! What a peer speaks that does not speak smux, by its first byte.
+//! Recognizes the protocol of a peer that does not speak smux, by its first byte.
 
 use core::fmt;
 

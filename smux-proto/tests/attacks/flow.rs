@@ -241,7 +241,7 @@ const DISCARDS: [Discard; 11] = [
         harness.stop_reading(id);
         assert_eq!(harness.peer_sends_bytes(&frame[200..]), Ok(308));
     }),
-    ("given up for an overrun", |harness, id| {
+    ("evicted for an overrun", |harness, id| {
         while stats(harness).streams_evicted == 0 {
             harness.peer_sends([psh(3, counting(MAX_FRAME))]);
         }

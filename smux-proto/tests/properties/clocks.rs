@@ -82,7 +82,7 @@ proptest! {
                     return Ok(());
                 }
             }
-            prop_assert!(!harness.session.is_closed(), "given up at {:?} before {:?}", now, ends);
+            prop_assert!(!harness.session.is_closed(), "declared dead at {:?}, before {:?}", now, ends);
             let due = harness.session.poll_timeout().expect("keep-alive is on");
             prop_assert!(due <= ends, "the driver is told of the end");
         }

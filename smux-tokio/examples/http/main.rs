@@ -1,9 +1,9 @@
 //! HTTP over smux: `axum` on the streams that a session accepts, `hyper` on those that it opens.
 //!
-//! Both ends live in this process and talk over loopback TCP. Every request carries a body that the
+//! Both ends run in this process and talk over loopback TCP. Every request carries a body that the
 //! server sends back and the client compares. First many requests run over the streams of one
-//! session, then the same over as many TCP connections; then the server is shut down under load,
-//! and what it took must have been answered.
+//! session, then the same over as many TCP connections. Then the server is shut down under load:
+//! every request it accepted must have been answered.
 //!
 //! | file | job |
 //! |---|---|

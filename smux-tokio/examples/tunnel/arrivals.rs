@@ -1,4 +1,4 @@
-//! Clients that have sent no frame yet. They are counted apart, and take no session's place.
+//! Clients that have sent no frame yet. They are counted separately, and take no session's place.
 
 use std::collections::VecDeque;
 use std::future;
@@ -10,8 +10,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::throttle::Throttle;
 use crate::transport::{Arrival, Visitor};
 
-/// So many at a time. One more, and the one that has waited longest is dropped: a client that
-/// speaks is soon none of them.
+/// The most of them at a time. One more drops the one that has waited longest: a real client soon
+/// sends a frame.
 const MOST: usize = 256;
 
 pub(crate) struct Arrivals {

@@ -50,20 +50,20 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "ADDR")]
     pub target: String,
 
-    /// Version of the smux protocol; auto takes that of each client
+    /// Version of the smux protocol; auto detects that of each client
     #[arg(long, value_name = "VERSION", default_value = "auto")]
     pub smux_version: SmuxVersion,
 
-    /// Sessions at the same time; further clients are turned away
+    /// The most sessions at the same time; further clients are turned away
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub max_sessions: u16,
 
-    /// How long a client may take for its handshake and its first frame, in seconds: more than its
-    /// keep-alive interval if it is not this tunnel's. Over KCP it is at most 6
+    /// How long a client may take for its handshake and its first frame, in seconds. It must exceed
+    /// the keep-alive interval of a client that is not this tunnel. Over KCP it is at most 6
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = some_seconds)]
     pub first_frame_timeout: Duration,
 
-    /// Streams of a session at the same time; those beyond are reset
+    /// The most streams of a session at the same time; further ones are reset
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_connections: u16,
 
@@ -79,8 +79,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
     pub tls_key: Option<PathBuf>,
 
-    /// Make a self-signed certificate, in the two files above, unless both exist. Give the client a
-    /// copy of the first one
+    /// Generate a self-signed certificate in the two files above, unless both exist. Give the
+    /// client a copy of the first one
     #[arg(long)]
     pub tls_generate: bool,
 
@@ -112,7 +112,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub sessions: u16,
 
-    /// Connections that a session carries in all before it is replaced; those that are open go on
+    /// Connections that a session carries in all before it is replaced; open ones go on
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub session_connections: u64,
 
@@ -129,11 +129,11 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub max_backoff: Duration,
 
-    /// Certificates in PEM, one of which must have issued or be the server's, for `--transport tls`
+    /// Trusted certificates in PEM: the server's own or one that issued it, for `--transport tls`
     #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
     pub tls_ca: Option<PathBuf>,
 
-    /// Name or IP address that the server's certificate must be for [default: the host of --server]
+    /// Name or IP address that the server's certificate must have [default: the host of --server]
     #[arg(long, value_name = "NAME")]
     pub tls_name: Option<String>,
 
@@ -148,24 +148,24 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "KIND", default_value = "tcp")]
     pub transport: Transport,
 
-    /// Send a sign of life when nothing was sent for so many seconds; 0 for never
+    /// Send a keep-alive after this many seconds without other output; 0 for never
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub keep_alive: Duration,
 
-    /// Give a peer up that was silent for so many seconds, more than its interval [default: three
-    /// times the interval]
+    /// Consider a peer dead after this many seconds of silence; must exceed the peer's interval
+    /// [default: three times the interval]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub keep_alive_timeout: Option<Duration>,
 
-    /// Received and undelivered data that a session may hold
+    /// The most received and undelivered data of a session
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pub receive_buffer: ByteSize,
 
-    /// Of these, what a stream may hold (version 2)
+    /// The largest window of a stream, as a part of these (version 2)
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub stream_buffer: ByteSize,
 
-    /// Unsent data that a stream may hold
+    /// The most unsent data of a stream
     #[arg(long, value_name = "SIZE", default_value = "128KiB")]
     pub send_buffer: ByteSize,
 
@@ -174,17 +174,16 @@ pub(crate) struct LinkArgs {
     pub frame_size: ByteSize,
 
     /// Close a connection as a whole when one direction has ended: needed if the other end is
-    /// kcptun. An answer that pauses for 10 seconds after the user has ended its direction is cut
-    /// with a reset; for half a second if it had begun before
+    /// kcptun. After the user has ended its direction, an answer may pause for 10 seconds, or for
+    /// half a second if it had begun before; then it is cut with a reset
     #[arg(long)]
     pub no_half_close: bool,
 
-    /// Reset a connection one direction of which has ended when nothing has moved in the other for
-    /// so many seconds
+    /// Reset a half-closed connection after this many seconds without data in the open direction
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = some_seconds)]
     pub half_close_timeout: Duration,
 
-    /// After Ctrl-C: cut what is still open after so many seconds
+    /// After Ctrl-C: cut connections that are still open after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub drain: Duration,
 
@@ -196,12 +195,11 @@ pub(crate) struct LinkArgs {
 /// Named as in kcptun, with its defaults.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct KcpArgs {
-    /// Frame of the datagrams: that of kcptun's --crypt null or of its --crypt none. Neither hides
-    /// anything
+    /// Format of the datagrams: that of kcptun's --crypt null or --crypt none. Neither encrypts
     #[arg(long = "kcp-crypt", value_name = "KIND", default_value = "null")]
     pub crypt: KcpCrypt,
 
-    /// How eagerly KCP sends again
+    /// How eagerly KCP retransmits
     #[arg(long = "kcp-mode", value_name = "MODE", default_value = "fast")]
     pub mode: KcpMode,
 
@@ -252,15 +250,15 @@ pub(crate) enum KcpMode {
 }
 
 impl Default for KcpArgs {
-    /// What the command line says when it says nothing.
+    /// The defaults of the command line.
     fn default() -> Self {
         Self::parse_from([""])
     }
 }
 
 impl LinkArgs {
-    /// Refuses what would be ignored: a client that names a certificate must not get plain text.
-    /// `tls`: an option for it was given.
+    /// Refuses options that would be ignored: a client that names a certificate must not get plain
+    /// text. `tls`: an option of TLS was given.
     pub(crate) fn check(&self, tls: bool) -> Result<()> {
         ensure!(
             !tls || self.transport == Transport::Tls,
@@ -273,7 +271,7 @@ impl LinkArgs {
         Ok(())
     }
 
-    /// How connections end. `close`: what to do where one direction cannot end alone.
+    /// How connections end. `close` applies where one direction cannot end alone.
     pub(crate) fn ending(&self, close: HalfClose) -> Ending {
         Ending {
             half_close: if self.no_half_close {
@@ -325,7 +323,7 @@ impl LinkArgs {
     }
 }
 
-/// What does not fit is too much for the configuration, which says so.
+/// A value that does not fit is above the configuration's limit, which reports it.
 fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }

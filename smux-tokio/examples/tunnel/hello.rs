@@ -1,7 +1,7 @@
 //! The first frame each way.
 //!
-//! A client sends a frame that does nothing at once, so that the server can tell it from a stranger
-//! before the first stream. The server starts a session when it has seen the head of a frame.
+//! A client sends a NOP at once, so that the server can distinguish it from a stranger before the
+//! first stream. The server starts a session once it has seen the header of a frame.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 const FRAME: usize = 8;
 /// The command that does nothing. Peers of all releases ignore it.
 const NOP: u8 = 3;
-/// How often a frame is looked for that has come in part.
+/// How often to look for the rest of an incomplete header.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Sends a first frame.

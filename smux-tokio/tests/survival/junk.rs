@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::common::within;
 use crate::ends::End;
-use crate::target::{check_echo, echo};
+use crate::target::{check_echo, start_echo};
 use crate::transports::{Transport, with};
 use crate::usage::{alone, leaves_nothing};
 
@@ -57,13 +57,6 @@ async fn flood(server: SocketAddr, time: Duration) {
             sent += 1;
         }
     }
-}
-
-async fn start_echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    tokio::spawn(echo(listener));
-    address
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,7 @@ pub(crate) async fn assert_turned_away(client: &End) {
 }
 
 /// An address without a listener.
-async fn nowhere() -> std::net::SocketAddr {
+pub(crate) async fn nowhere() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     listener.local_addr().expect("bound")
 }

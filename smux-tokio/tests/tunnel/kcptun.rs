@@ -11,11 +11,11 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::ends::End;
-use crate::target::{check_echo, echo};
+use crate::target::{check_echo, start_echo};
 
 /// Options with which our end matches kcptun.
 const OURS: [&str; 5] = [
@@ -100,13 +100,6 @@ fn free_address() -> SocketAddr {
             return address;
         }
     }
-}
-
-async fn start_echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    tokio::spawn(echo(listener));
-    address
 }
 
 async fn our_client_at_its_server(version: &str) {

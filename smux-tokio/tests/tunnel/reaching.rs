@@ -4,22 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use smux_tokio::Version;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::UdpSocket;
 
 use crate::cli::KcpArgs;
 use crate::common::within;
 use crate::ends::End;
-use crate::target::{check_echo, echo};
+use crate::target::{check_echo, start_echo};
 use crate::transport::first_to_answer;
 
 const KCP: [&str; 2] = ["--transport", "kcp"];
-
-async fn start_echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    tokio::spawn(echo(listener));
-    address
-}
 
 /// Only the last address has a server. Of the others one is silent, one refuses, and one is of a
 /// family that may not exist here.

@@ -1,17 +1,12 @@
 //! The log lines about connections that are not clients, and about those beyond the limits.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 
-use crate::closing::assert_turned_away;
+use crate::closing::{assert_turned_away, nowhere};
 use crate::common::within;
 use crate::ends::{End, Tunnel};
 use crate::transports::end_in_turn;
-
-async fn nowhere() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("bound")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_byte_that_is_not_smux_ends_the_connection_and_is_logged() {

@@ -27,6 +27,14 @@ pub(crate) async fn echo(listener: TcpListener) {
     }
 }
 
+/// Spawns an [`echo`] on a free port, and returns its address.
+pub(crate) async fn start_echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(echo(listener));
+    address
+}
+
 async fn echo_one(tcp: &mut TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let length = tcp.read_u64().await?;
