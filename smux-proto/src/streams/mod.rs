@@ -2,7 +2,6 @@
 
 mod data_lanes;
 pub(crate) mod events;
-mod priority;
 pub(crate) mod receive_budget;
 pub(crate) mod receive_windows;
 pub(crate) mod recv;
@@ -17,7 +16,6 @@ mod stream_queue;
 pub(crate) mod table;
 
 pub use events::Event;
-pub use priority::Priority;
 pub use stream_mut::StreamMut;
 
 use alloc::{collections::VecDeque, vec::Vec};
