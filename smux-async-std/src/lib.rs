@@ -143,8 +143,8 @@ pub use shutdown::ShutdownOnClose;
 pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
-    OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
-    TransportError, Version,
+    OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,
+    StreamState, StreamStats, TransportError, Version, WindowLimit,
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;

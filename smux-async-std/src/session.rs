@@ -10,7 +10,7 @@ use std::{
 use futures_core::Stream as AsyncIterator;
 use futures_io::{AsyncRead, AsyncWrite};
 use smux_proto::{
-    CloseReason, Config, OpenError, SessionStats, Side, Version,
+    CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
     poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
 };
 
@@ -309,6 +309,34 @@ impl Session {
     /// How many streams there are: open, half-closed, being closed, and waiting to be accepted.
     pub fn stream_count(&self) -> usize {
         self.handle.stream_count()
+    }
+
+    /// The streams that the application holds, each with its [`StreamStats`]: state, priority,
+    /// windows and what limits them, bytes queued and unread. In no particular order; those that
+    /// wait to be accepted are not among them.
+    ///
+    /// It is a copy, made under the session's lock: its cost grows with the number of streams.
+    ///
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"hello").await?;
+    /// for (id, stats) in client.streams() {
+    ///     println!("{id}: {}, {} bytes unsent", stats.state, stats.unsent);
+    /// }
+    /// assert_eq!(client.streams().len(), 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.handle.streams()
     }
 
     /// A copy of the session's counters.

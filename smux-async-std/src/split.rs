@@ -5,7 +5,7 @@ use std::{error::Error, fmt, io};
 use bytes::Bytes;
 use futures_io::AsyncWrite;
 use smux_proto::{
-    StreamError, StreamId,
+    Priority, StreamError, StreamId,
     poll::{self, ReadHandle, StreamHandle, WriteHandle},
 };
 
@@ -134,6 +134,16 @@ impl OwnedWriteHalf {
     /// Same errors as writing.
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(self.handle().write_all_bytes(data).await?)
+    }
+
+    /// As [`Stream::set_priority`].
+    pub fn set_priority(&self, priority: Priority) {
+        self.handle().set_priority(priority);
+    }
+
+    /// As [`Stream::priority`].
+    pub fn priority(&self) -> Priority {
+        self.handle().priority()
     }
 
     /// As [`Stream::finish`].

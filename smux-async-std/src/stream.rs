@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_io::AsyncWrite;
-use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
+use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 
 use crate::copy::copy_to;
 
@@ -181,6 +181,42 @@ impl Stream {
     /// ```
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(self.handle.write_all_bytes(data).await?)
+    }
+
+    /// Sets which data leaves first if this and other streams of the session have some, also of
+    /// what is queued already. It is [`Priority::NORMAL`] unless set.
+    ///
+    /// The peer does not learn of it: it orders what this side sends. The batch that is being
+    /// written, at most 240 KiB and a frame, and what the transport holds already leave before. As
+    /// long as streams of a higher level have data, those of lower ones send nothing. Within a
+    /// level, a stream of three times the weight sends three times as much.
+    ///
+    /// ```
+    /// # use smol::{io::AsyncWriteExt, net::TcpListener};
+    /// # use smux_async_std::{Config, Priority, smol::{connect, server_tcp}};
+    /// # fn main() -> std::io::Result<()> {
+    /// # smol::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+    /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+    /// let mut backup = client.open().await?;
+    /// backup.set_priority(Priority::LOW); // only what the others leave
+    /// backup.write_all(&[7; 100_000]).await?;
+    /// let mut keys = client.open().await?;
+    /// keys.set_priority(Priority::HIGH); // before all others
+    /// keys.write_all(b"hello").await?;
+    /// assert_eq!(keys.priority(), Priority::HIGH);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn set_priority(&self, priority: Priority) {
+        self.handle.set_priority(priority);
+    }
+
+    /// How this stream's data ranks among that of others.
+    pub fn priority(&self) -> Priority {
+        self.handle.priority()
     }
 
     /// Ends our data: FIN follows queued data. Unlike `close`, it does not wait until that is sent.

@@ -20,8 +20,8 @@ use smol::{
     stream::StreamExt,
 };
 use smux_async_std::{
-    CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, ReuniteError, Session,
-    ShutdownOnClose, Stream,
+    CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, Priority, ReuniteError,
+    Session, ShutdownOnClose, Stream,
 };
 use smux_conformance::suite::connection::{Behaviour, Memory, tcp_pair};
 
@@ -294,6 +294,20 @@ fn copying_ends_with_the_peers_data() {
         let (count, ()) = zip(theirs.copy_to(&mut copied), writing).await;
         assert_eq!(count.expect("copy"), 1_000_000);
         assert!(copied == sent);
+    });
+}
+
+#[test]
+fn the_write_half_sets_the_priority() {
+    within(async {
+        let (client, server) = pair();
+        let (ours, _theirs) = stream(&client, &server).await;
+        let (read, write) = ours.into_split();
+        write.set_priority(Priority::LOW);
+        assert_eq!(write.priority(), Priority::LOW);
+        let stream = read.reunite(write).expect("one stream");
+        assert_eq!(stream.priority(), Priority::LOW);
+        assert_eq!(client.streams()[0].1.priority, Priority::LOW);
     });
 }
 

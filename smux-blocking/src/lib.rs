@@ -91,8 +91,8 @@ pub use session::{Incoming, OnClosed, Session, WeakSession};
 pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
-    OpenError, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId, StreamStats,
-    TransportError, Version,
+    OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,
+    StreamState, StreamStats, TransportError, Version, WindowLimit,
 };
 pub use stream::Stream;
 pub use transport::{Parts, Socket, Transport};

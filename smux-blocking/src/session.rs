@@ -11,7 +11,7 @@ use std::{
 };
 
 use smux_proto::{
-    CloseReason, Config, OpenError, SessionStats, Side, Version,
+    CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
     poll::{self, SessionHandle, SessionId, WeakSessionHandle},
 };
 
@@ -326,6 +326,32 @@ impl Session {
     /// How many streams there are: open, half-closed, being closed, and waiting to be accepted.
     pub fn stream_count(&self) -> usize {
         self.handle.stream_count()
+    }
+
+    /// The streams that the application holds, each with its [`StreamStats`]: state, priority,
+    /// windows and what limits them, bytes queued and unread. In no particular order; those that
+    /// wait to be accepted are not among them.
+    ///
+    /// It is a copy, made under the session's lock: its cost grows with the number of streams.
+    ///
+    /// ```
+    /// # use std::{io::Write, net::TcpListener};
+    /// # use smux_blocking::{Config, Session};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+    /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+    /// let mut stream = client.open()?;
+    /// stream.write_all(b"hello")?;
+    /// for (id, stats) in client.streams() {
+    ///     println!("{id}: {}, {} bytes unsent", stats.state, stats.unsent);
+    /// }
+    /// assert_eq!(client.streams().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.handle.streams()
     }
 
     /// A copy of the session's counters.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{blocked, configs, pair, pair_with_valve, stream, until, within};
-use smux_blocking::{Bytes, Config, Parts, Session, Stream, StreamError};
+use smux_blocking::{Bytes, Config, Parts, Priority, Session, Stream, StreamError};
 
 /// Sends back what arrives on every stream, until the session ends.
 fn serve_echo(session: &Session) {
@@ -100,6 +100,18 @@ fn echo_over_a_pair_of_pipes() {
             let server = Session::server(far, config).expect("server");
             echo_streams(&client, server);
         }
+    });
+}
+
+#[test]
+fn clones_share_the_priority() {
+    within(|| {
+        let (client, server) = pair(&Config::v2());
+        let (ours, _theirs) = stream(&client, &server);
+        let clone = ours.try_clone().expect("never fails");
+        clone.set_priority(Priority::LOW);
+        assert_eq!(ours.priority(), Priority::LOW);
+        assert_eq!(client.streams()[0].1.priority, Priority::LOW);
     });
 }
 

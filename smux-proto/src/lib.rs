@@ -137,6 +137,7 @@ extern crate std;
 mod buffer;
 mod config;
 mod error;
+mod priority;
 mod session;
 mod stats;
 mod streams;
@@ -153,10 +154,12 @@ pub use buffer::Transmit;
 pub use buffer::{BufferPool, BufferSource};
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive, SlowReaderPolicy};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
+pub use priority::Priority;
 pub use session::Session;
-pub use stats::{FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamStats, WindowLimit};
+pub use stats::{
+    FrameCounts, IgnoredFrames, SessionStats, StallCause, StreamState, StreamStats, WindowLimit,
+};
 pub use streams::Event;
-pub use streams::Priority;
 pub use streams::StreamMut;
 pub use wire::{
     Command, FrameClass, Header, OtherProtocol, ProtocolError, Side, StreamId, Version,

@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use crate::wire::Command;
+use crate::{priority::Priority, wire::Command};
 
 /// A session's counters. Byte and frame counts are since its start.
 ///
@@ -141,6 +141,10 @@ pub struct IgnoredFrames {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamStats {
+    /// Which ends have finished their data.
+    pub state: StreamState,
+    /// How its data ranks among that of others.
+    pub priority: Priority,
     /// Bytes that arrived.
     pub bytes_received: u64,
     /// Bytes that the application has read.
@@ -161,6 +165,33 @@ pub struct StreamStats {
     pub send_window: usize,
     /// What a write waits for: the limit that it met, until it can go on.
     pub write_stall: Option<StallCause>,
+}
+
+/// Which ends of a stream have finished their data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StreamState {
+    /// Neither end.
+    #[default]
+    Open,
+    /// This end: it only reads.
+    Finished,
+    /// The peer: this end only writes. Data that came before may be unread.
+    PeerFinished,
+    /// Both ends, or the stream was evicted. Data that came before may be unread.
+    Ended,
+}
+
+/// A name for logs and metrics: `open`, `finished`, `peer_finished`, `ended`.
+impl fmt::Display for StreamState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Finished => "finished",
+            Self::PeerFinished => "peer_finished",
+            Self::Ended => "ended",
+        })
+    }
 }
 
 /// What keeps a receive window from being larger.

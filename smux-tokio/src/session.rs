@@ -10,7 +10,7 @@ use std::{
 
 use futures_core::Stream as AsyncIterator;
 use smux_proto::{
-    CloseReason, Config, OpenError, SessionStats, Side, Version,
+    CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
     poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
 };
 use tokio::{
@@ -400,6 +400,33 @@ impl Session {
     /// How many streams there are: open, half-closed, being closed, and waiting to be accepted.
     pub fn stream_count(&self) -> usize {
         self.handle.stream_count()
+    }
+
+    /// The streams that the application holds, each with its [`StreamStats`]: state, priority,
+    /// windows and what limits them, bytes queued and unread. In no particular order; those that
+    /// wait to be accepted are not among them.
+    ///
+    /// It is a copy, made under the session's lock: its cost grows with the number of streams.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut stream = client.open().await?;
+    /// stream.write_all(b"hello").await?;
+    /// for (id, stats) in client.streams() {
+    ///     println!("{id}: {}, {} bytes unsent", stats.state, stats.unsent);
+    /// }
+    /// assert_eq!(client.streams().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.handle.streams()
     }
 
     /// A copy of the session's counters.

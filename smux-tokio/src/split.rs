@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use smux_proto::{
-    StreamError, StreamId,
+    Priority, StreamError, StreamId,
     poll::{self, ReadHandle, WriteHandle},
 };
 use tokio::{
@@ -134,6 +134,16 @@ impl OwnedWriteHalf {
     /// Same errors as writing.
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(cooperative(self.half.stream().write_all_bytes(data)).await?)
+    }
+
+    /// As [`Stream::set_priority`].
+    pub fn set_priority(&self, priority: Priority) {
+        self.half.stream().set_priority(priority);
+    }
+
+    /// As [`Stream::priority`].
+    pub fn priority(&self) -> Priority {
+        self.half.stream().priority()
     }
 
     /// As [`Stream::finish`].

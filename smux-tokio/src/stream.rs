@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use smux_proto::{StreamError, StreamId, StreamStats, poll::StreamHandle};
+use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::coop::{cooperative, poll_proceed},
@@ -173,6 +173,41 @@ impl Stream {
     /// ```
     pub async fn write_all_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         Ok(cooperative(self.handle.write_all_bytes(data)).await?)
+    }
+
+    /// Sets which data leaves first if this and other streams of the session have some, also of
+    /// what is queued already. It is [`Priority::NORMAL`] unless set.
+    ///
+    /// The peer does not learn of it: it orders what this side sends. The batch that is being
+    /// written, at most 240 KiB and a frame, and what the transport holds already leave before. As
+    /// long as streams of a higher level have data, those of lower ones send nothing. Within a
+    /// level, a stream of three times the weight sends three times as much.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Priority, Session};
+    /// # use tokio::io::AsyncWriteExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (near, far) = tokio::io::duplex(64 * 1024);
+    /// # let client = Session::client(near, Config::v2());
+    /// # let server = Session::server(far, Config::v2());
+    /// let mut backup = client.open().await?;
+    /// backup.set_priority(Priority::LOW); // only what the others leave
+    /// backup.write_all(&[7; 100_000]).await?;
+    /// let mut keys = client.open().await?;
+    /// keys.set_priority(Priority::HIGH); // before all others
+    /// keys.write_all(b"hello").await?;
+    /// assert_eq!(keys.priority(), Priority::HIGH);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_priority(&self, priority: Priority) {
+        self.handle.set_priority(priority);
+    }
+
+    /// How this stream's data ranks among that of others.
+    pub fn priority(&self) -> Priority {
+        self.handle.priority()
     }
 
     /// Ends our data: FIN follows queued data. Unlike `shutdown`, it does not wait until that is

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use common::{pair, stream, within};
-use smux_tokio::{Config, Session, Stream, StreamError};
+use smux_tokio::{Config, Priority, Session, Stream, StreamError};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -188,6 +188,18 @@ async fn dropping_the_write_half_ends_our_data_only() {
         within(read.read_to_string(&mut text)).await.expect("read");
         assert_eq!(text, "answer");
     }
+}
+
+#[tokio::test]
+async fn the_write_half_sets_the_priority() {
+    let (client, server) = pair(&Config::v2());
+    let (ours, _theirs) = within(stream(&client, &server)).await;
+    let (read, write) = ours.into_split();
+    write.set_priority(Priority::LOW);
+    assert_eq!(write.priority(), Priority::LOW);
+    let stream = read.reunite(write).expect("one stream");
+    assert_eq!(stream.priority(), Priority::LOW);
+    assert_eq!(client.streams()[0].1.priority, Priority::LOW);
 }
 
 #[tokio::test]

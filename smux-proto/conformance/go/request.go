@@ -41,11 +41,18 @@ const (
 	// opCloseInWrite: Close in the middle of a Write of length bytes of the pattern, at the opener's
 	// first byte. Most of that Write follows the FIN. opReport tells when it has returned.
 	opCloseInWrite op = 13
+	// opPourTogether: four goroutines write to the stream at the same time until each has written
+	// length bytes, in writes of togetherPiece; close. Each byte of a write has the writer in its two
+	// upper bits and the lower six bits of the write's number in the others. Writes may fail in part.
+	opPourTogether op = 14
 )
 
 const (
 	requestLen = 1 + 8 + 4
 	receiptLen = 8 + 4
+
+	togetherWriters = 4
+	togetherPiece   = 64 << 10
 
 	// What an acceptor that speaks first says: the beginning of this pattern.
 	greetingSeed = 0

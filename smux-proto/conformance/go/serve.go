@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xtaci/smux"
@@ -116,6 +117,8 @@ func (a *acceptor) perform(req request, stream *smux.Stream) error {
 		return a.readLast(stream, req)
 	case opCloseInWrite:
 		return a.closeInWrite(stream, req)
+	case opPourTogether:
+		return pourTogether(stream, req)
 	case opHold:
 		if err := a.untilReleased(req.seed); err != nil {
 			return err
@@ -177,6 +180,49 @@ func pourAndHalfClose(stream *smux.Stream, req request) error {
 		return err
 	}
 	return closeWrite(stream)
+}
+
+// pourTogether has several writers on one stream, which go on until each has
+// written length bytes. Their frames mix, so each byte tells in which write it was.
+//
+// Concurrent writes of version 2 have two faults. One may fail with ErrConsumed
+// although the peer did nothing wrong, and its result hides what was sent before
+// that; so the next write has another number. And a window update wakes one writer,
+// so that others sleep on although there is window left, if that one has no more to
+// write; so all write until the last has enough.
+func pourTogether(stream *smux.Stream, req request) error {
+	results := make(chan error, togetherWriters)
+	var unfinished atomic.Int32
+	unfinished.Store(togetherWriters)
+	for writer := range byte(togetherWriters) {
+		go func() {
+			data := make([]byte, togetherPiece)
+			written := uint64(0)
+			for number := byte(0); unfinished.Load() > 0; number++ {
+				for i := range data {
+					data[i] = writer<<6 | number&63
+				}
+				_, err := stream.Write(data)
+				if err == nil {
+					written += togetherPiece
+					if written == req.length && unfinished.Add(-1) == 0 {
+						stream.Close()
+					}
+				} else if errors.Is(err, smux.ErrConsumed) {
+					time.Sleep(time.Millisecond)
+				} else if unfinished.Load() > 0 {
+					results <- err
+					return
+				}
+			}
+			results <- nil
+		}()
+	}
+	var errs []error
+	for range togetherWriters {
+		errs = append(errs, <-results)
+	}
+	return errors.Join(errs...)
 }
 
 func (a *acceptor) readAndPost(stream *smux.Stream, req request) error {

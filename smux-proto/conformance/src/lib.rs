@@ -29,4 +29,4 @@ pub mod trace;
 pub mod world;
 
 #[doc(hidden)]
-pub use smux_proto::{CloseReason, SessionStats, StreamId, Version};
+pub use smux_proto::{CloseReason, Priority, SessionStats, StreamId, StreamStats, Version};

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Weak},
     task::{Context, Poll},
     time::Duration,
+    vec::Vec,
 };
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
     stream_handle::StreamHandle,
 };
 use crate::{
-    CloseReason, Config, OpenError, SessionStats, Side, StreamId, Version, streams::table::Key,
+    CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
+    streams::table::Key,
 };
 
 /// A session whose transport a [`Driver`](super::Driver) moves. Clones are handles on the same
@@ -223,6 +225,12 @@ impl SessionHandle {
     /// Streams of this session: open, half-closed, being closed, and waiting to be accepted.
     pub fn stream_count(&self) -> usize {
         self.shared.view(|state| state.session.stream_count())
+    }
+
+    /// The streams that the application holds, each with what it did so far, in no particular
+    /// order: a copy, made under the session's lock.
+    pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.shared.view(|state| state.session.streams().collect())
     }
 
     /// A copy of the session's counters, as of now.

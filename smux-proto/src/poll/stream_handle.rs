@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{addresses::Addresses, shared::Shared, wakers::Interest};
-use crate::{StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
+use crate::{Priority, StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
 ///
@@ -164,6 +164,18 @@ impl StreamHandle {
     /// also those already waiting. Writing goes on. See [`StreamMut::stop_reading`].
     pub fn stop_reading(&self) {
         self.act(|stream| stream.stop_reading());
+    }
+
+    /// Sets which data leaves first if this and other streams have some, also of what is queued
+    /// already. Only this side knows of it. See [`Priority`] for what it means, and
+    /// [`StreamMut::set_priority`].
+    pub fn set_priority(&self, priority: Priority) {
+        self.act(|stream| stream.set_priority(priority));
+    }
+
+    /// How this stream's data ranks among that of others.
+    pub fn priority(&self) -> Priority {
+        self.act(|stream| stream.priority()).unwrap_or_default()
     }
 
     /// Waits until the peer has closed the stream and will read no more.

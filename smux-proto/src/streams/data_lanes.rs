@@ -1,6 +1,6 @@
 //! Which stream sends data next.
 //!
-//! The streams of a level of [priority](super::Priority) take turns: deficit round robin in bytes,
+//! The streams of a level of [priority](Priority) take turns: deficit round robin in bytes,
 //! where a turn is a frame of `max_frame_size`, or as much more or less as the stream's weight
 //! says. Frames can be cut anywhere, so a backlogged stream uses its turn up and has no deficit.
 //!
@@ -12,11 +12,13 @@
 //! Each step costs the same whatever the number of streams: an empty stream that is passed over has
 //! sent a frame since it was passed over last.
 
-use crate::streams::{
-    priority::Level,
-    stream::{Flag, Stream},
-    stream_queue::Ring,
-    table::{Key, Table},
+use crate::{
+    priority::{Level, Priority},
+    streams::{
+        stream::{Flag, Stream},
+        stream_queue::Ring,
+        table::{Key, Table},
+    },
 };
 
 /// Frames of fresh streams before one of the round: streams that are opened for one frame each must
@@ -116,12 +118,7 @@ impl DataLanes {
     }
 
     /// Changes a stream's priority, and its place with it if the level is another.
-    pub(super) fn set_priority(
-        &mut self,
-        key: Key,
-        stream: &mut Stream,
-        priority: super::Priority,
-    ) {
+    pub(super) fn set_priority(&mut self, key: Key, stream: &mut Stream, priority: Priority) {
         let owes = stream.has(Flag::OwesData);
         if priority.level() == stream.priority.level() || !(owes || is_member(stream)) {
             stream.priority = priority;

@@ -17,7 +17,6 @@ mod ending;
 pub(crate) mod events;
 mod eviction;
 mod opening;
-mod priority;
 pub(crate) mod receive_budget;
 pub(crate) mod receive_windows;
 mod receiving;
@@ -35,7 +34,6 @@ pub(crate) mod table;
 mod window_updates;
 
 pub use events::Event;
-pub use priority::Priority;
 pub use stream_mut::StreamMut;
 
 use alloc::collections::VecDeque;

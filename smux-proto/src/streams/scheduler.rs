@@ -4,8 +4,8 @@
 use alloc::collections::VecDeque;
 
 use crate::{
+    priority::Priority,
     streams::data_lanes::DataLanes,
-    streams::priority::Priority,
     streams::stream::{Flag, Stream},
     streams::stream_queue::Ring,
     streams::table::{Key, Table},

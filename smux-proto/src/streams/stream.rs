@@ -23,8 +23,8 @@
 //!   UPD renews the window any more; FINs leave as if it were read.
 
 use crate::{
-    stats::{StallCause, StreamStats, WindowLimit},
-    streams::priority::Priority,
+    priority::Priority,
+    stats::{StallCause, StreamState, StreamStats, WindowLimit},
     streams::recv::Recv,
     streams::send::Send,
     wire::StreamId,
@@ -202,8 +202,22 @@ impl Stream {
         self.has(Flag::Closed) && self.is_sent(half_close)
     }
 
+    const fn state(&self) -> StreamState {
+        if self.has(Flag::Evicted) {
+            return StreamState::Ended;
+        }
+        match (self.has(Flag::Finished), self.has(Flag::PeerFinished)) {
+            (false, false) => StreamState::Open,
+            (true, false) => StreamState::Finished,
+            (false, true) => StreamState::PeerFinished,
+            (true, true) => StreamState::Ended,
+        }
+    }
+
     pub(crate) const fn stats(&self, windows: bool) -> StreamStats {
         StreamStats {
+            state: self.state(),
+            priority: self.priority,
             bytes_received: self.recv.received,
             bytes_read: self.recv.read,
             bytes_written: self.send.written,

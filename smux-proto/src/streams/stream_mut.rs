@@ -7,10 +7,11 @@ use bytes::{BufMut, Bytes};
 use crate::{
     buffer::segments::{Queue, Segment, Segments},
     error::StreamError,
+    priority::Priority,
     stats::StreamStats,
+    streams::Streams,
     streams::stream::Flag,
     streams::table::Key,
-    streams::{Priority, Streams},
     wire::StreamId,
 };
 

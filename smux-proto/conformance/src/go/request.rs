@@ -11,6 +11,9 @@ pub const GREETING: Pattern = Pattern { seed: 0 };
 /// How many bytes of [`GREETING`] it sends.
 pub const GREETING_LEN: usize = 64;
 
+/// A write of [`Op::PourTogether`].
+pub const TOGETHER_PIECE: u64 = 64 << 10;
+
 /// What the acceptor of a stream does with it. `length` and `seed` are those of the [`Request`];
 /// "the pattern" is [`Pattern`] with that seed, from offset 0 in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +60,15 @@ pub enum Op {
     /// Closes in the middle of a write of `length` bytes of the pattern, at the opener's first
     /// byte. Only a Go acceptor can: most of that write follows its FIN.
     CloseInWrite = 13,
+    /// Has four writers write to the stream at the same time until each has written `length` bytes,
+    /// in writes of [`TOGETHER_PIECE`]; closes. Their frames mix, so each byte of a write has the
+    /// writer in its two upper bits and the lower six bits of the write's number in the others. A
+    /// write that fails is sent in part. Only a Go acceptor does this.
+    PourTogether = 14,
 }
 
 impl Op {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Echo,
         Self::Drain,
         Self::Pour,
@@ -74,6 +82,7 @@ impl Op {
         Self::Report,
         Self::ReadLast,
         Self::CloseInWrite,
+        Self::PourTogether,
     ];
 }
 
@@ -231,7 +240,7 @@ mod tests {
             }
             assert_eq!(
                 Request::decode(raw).is_ok(),
-                (1..=13).contains(&number),
+                (1..=14).contains(&number),
                 "op {number}"
             );
         }

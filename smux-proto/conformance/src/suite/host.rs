@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 
-use smux_proto::{CloseReason, Config, SessionStats, Side, StreamId};
+use smux_proto::{CloseReason, Config, Priority, SessionStats, Side, StreamId, StreamStats};
 
 use super::{
     connection::{Connection, tcp_pair},
@@ -100,6 +100,9 @@ pub trait HostSession: Clone + Send + Sync + 'static {
     /// Streams that exist.
     fn stream_count(&self) -> usize;
 
+    /// The streams that the application holds, in any order.
+    fn streams(&self) -> Vec<(StreamId, StreamStats)>;
+
     /// The session's counters.
     fn stats(&self) -> SessionStats;
 }
@@ -109,6 +112,9 @@ pub trait HostSession: Clone + Send + Sync + 'static {
 pub trait HostStream: Read + Write + Send + Sized + 'static {
     /// The stream's number.
     fn id(&self) -> StreamId;
+
+    /// Sets how its data ranks among that of others.
+    fn set_priority(&self, priority: Priority);
 
     /// Ends this side's data with FIN, and flushes. Reading goes on.
     fn finish(&mut self) -> io::Result<()>;

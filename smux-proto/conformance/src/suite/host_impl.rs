@@ -89,6 +89,10 @@ macro_rules! host {
                 self.0.stream_count()
             }
 
+            fn streams(&self) -> Vec<($crate::StreamId, $crate::StreamStats)> {
+                self.0.streams()
+            }
+
             fn stats(&self) -> $crate::SessionStats {
                 self.0.stats()
             }
@@ -97,6 +101,10 @@ macro_rules! host {
         impl $crate::suite::host::HostStream for Hosted<$Stream> {
             fn id(&self) -> $crate::StreamId {
                 self.0.id()
+            }
+
+            fn set_priority(&self, priority: $crate::Priority) {
+                self.0.set_priority(priority);
             }
 
             fn finish(&mut self) -> ::std::io::Result<()> {

@@ -68,6 +68,8 @@ macro_rules! suite {
                         acknowledged_too_much,
                         first_window_is_kept,
                         flooded_stream_is_evicted,
+                        round_trip_shows_in_the_statistics,
+                        starving_shows_in_the_statistics,
                         strict_sender_makes_progress,
                         unread_stream_leaves_others_alone,
                         window_boundaries,
@@ -258,6 +260,11 @@ macro_rules! every_scenario {
                 spent_streams_do_not_count,
                 outbound_limit_waits,
                 owed_refusals_are_bounded,
+                // priorities
+                higher_level_overtakes_bulk,
+                weights_share_in_proportion,
+                // statistics
+                streams_are_listed,
                 // keep_alive
                 any_frame_is_a_sign_of_life,
                 idle_sessions_stay_alive,

@@ -7,10 +7,12 @@ mod half_close;
 mod hostile;
 mod keep_alive;
 mod limits;
+mod priorities;
 mod reasons;
+mod statistics;
 mod transports;
 
 pub use self::{
-    closing::*, data::*, flow::*, half_close::*, hostile::*, keep_alive::*, limits::*, reasons::*,
-    transports::*,
+    closing::*, data::*, flow::*, half_close::*, hostile::*, keep_alive::*, limits::*,
+    priorities::*, reasons::*, statistics::*, transports::*,
 };

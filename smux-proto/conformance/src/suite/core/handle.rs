@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use smux_proto::{CloseReason, SessionStats, StreamError, StreamId, StreamMut};
+use smux_proto::{
+    CloseReason, Priority, SessionStats, StreamError, StreamId, StreamMut, StreamStats,
+};
 
 use super::end::Wait;
 use crate::suite::host::{HostSession, HostStream};
@@ -95,8 +97,15 @@ impl<W: Wait> HostSession for CoreSession<W> {
         self.end.act(|end| end.session.stream_count())
     }
 
+    fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.end.act(|end| end.session.streams().collect())
+    }
+
     fn stats(&self) -> SessionStats {
-        self.end.act(|end| end.session.stats())
+        self.end.act(|end| {
+            end.session.advance_time(end.now);
+            end.session.stats()
+        })
     }
 }
 
@@ -159,6 +168,14 @@ impl<W: Wait> Write for CoreStream<W> {
 impl<W: Wait> HostStream for CoreStream<W> {
     fn id(&self) -> StreamId {
         self.id
+    }
+
+    fn set_priority(&self, priority: Priority) {
+        self.end.act(|end| {
+            let stream = end.session.stream(self.id);
+            let mut stream = stream.expect("the session keeps a stream until it is closed");
+            stream.set_priority(priority);
+        });
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -90,6 +90,7 @@ impl Acceptor {
                 Ok(())
             }
             Op::CloseInWrite => Err(io::Error::other("our writes never follow a FIN")),
+            Op::PourTogether => Err(io::Error::other("a stream of ours has one writer")),
             Op::Hold => {
                 self.until_released(seed)?;
                 drain(pattern, length, &mut stream)

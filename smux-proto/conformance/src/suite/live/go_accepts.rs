@@ -3,24 +3,25 @@
 use std::{
     io::{self, Read, Write},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use smux_proto::ConfigBuilder;
+use smux_proto::{ConfigBuilder, SlowReaderPolicy, StreamError, Version};
 
 use super::Live;
 use crate::{
     go::{
         KeepAlive, Mode, Options,
-        request::{GREETING, GREETING_LEN, Op, Receipt, Request},
+        request::{GREETING, GREETING_LEN, Op, Receipt, Request, TOGETHER_PIECE},
     },
     pattern::Pattern,
     suite::{
         case::{
             expect_eof, failure, read_all, read_exactly, read_pattern, read_pattern_to_end,
-            write_pattern,
+            stream_error, write_pattern,
         },
         host::{Adapter, HostSession, HostStream},
+        time::{RealTime, Time},
     },
 };
 
@@ -339,6 +340,122 @@ pub fn unread<A: Adapter>(live: &Live<'_, A>) {
     }
     read_pattern_to_end(&mut unread, 1, LENGTH, PIECE);
     drop(unread);
+    live.end_well(&session, peer);
+}
+
+/// In version 1, a stream that we do not read fills the receive buffer and stops all others, until
+/// it is evicted: then those go on, and lose nothing.
+pub fn evict<A: Adapter>(live: &Live<'_, A>) {
+    const BUFFER: usize = 1 << 20;
+    const SHARE: usize = BUFFER / 4;
+    const GRACE: Duration = Duration::from_millis(300);
+    const OTHERS: u32 = 99;
+    if live.version != Version::V1 {
+        return;
+    }
+    // Less than a share, so that none of the others is ever slow.
+    let length = live.scaled(20_000, 200_000);
+    let config = live.config().max_receive_buffer(BUFFER);
+    let config = config.slow_readers(SlowReaderPolicy::Evict {
+        share: SHARE,
+        grace: GRACE,
+    });
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), config);
+    let begun = Instant::now();
+    let mut unread = ask(&session, Op::Pour, 4 * BUFFER as u64, 0);
+    RealTime.until("the session stalls", &mut || {
+        session.stats().receive_stalls > 0
+    });
+    let others: Vec<_> = (1..=OTHERS)
+        .map(|seed| (seed, ask(&session, Op::Pour, length, seed)))
+        .collect();
+    thread::scope(|scope| {
+        for (seed, mut stream) in others {
+            scope.spawn(move || read_pattern_to_end(&mut stream, seed, length, PIECE));
+        }
+    });
+    assert!(begun.elapsed() >= GRACE, "{:?}", begun.elapsed());
+    assert_eq!(session.stats().streams_evicted, 1);
+    expect_eviction(&mut unread, 0, BUFFER);
+    drop(unread);
+    echo_once(&session, OTHERS + 1, 10_000);
+    let outcome = live.end(&session, peer);
+    assert!(outcome.finished > u64::from(OTHERS), "{outcome:?}");
+}
+
+/// What had arrived, at least so much, then an error that says why it ends.
+fn expect_eviction(stream: &mut impl Read, seed: u32, least: usize) {
+    let mut come = Vec::new();
+    let error = stream_error(stream.read_to_end(&mut come));
+    assert_eq!(error, StreamError::Evicted);
+    let come = &come[..];
+    assert!(come.len() >= least, "{} bytes", come.len());
+    Pattern { seed }.check(0, come).expect("the pattern");
+}
+
+/// Four writers of the peer on one stream at the same time: each write comes whole and in its
+/// order, but for those that failed there.
+pub fn writers_on_one_stream<A: Adapter>(live: &Live<'_, A>) {
+    let length = live.scaled(2 << 20, 32 << 20);
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let mut stream = ask(&session, Op::PourTogether, length, 1);
+    let mut writers: [Writer; 4] = Default::default();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = stream.read(&mut buffer).expect("data or the end");
+        if count == 0 {
+            break;
+        }
+        for byte in &buffer[..count] {
+            writers[usize::from(byte >> 6)].sent(byte & 63);
+        }
+    }
+    for Writer { whole, failed, .. } in writers {
+        assert!(whole >= length / TOGETHER_PIECE, "{whole} whole writes");
+        let may_fail = live.version == Version::V2;
+        assert!(failed == 0 || may_fail, "{failed} times not whole");
+    }
+    drop(stream);
+    live.end_well(&session, peer);
+}
+
+/// What has come of a writer.
+#[derive(Default)]
+struct Writer {
+    /// Writes that came whole,
+    whole: u64,
+    /// and times that one came in part or not at all.
+    failed: u64,
+    /// The write that comes now, modulo 64, and how much of it came.
+    number: u8,
+    count: u64,
+}
+
+impl Writer {
+    fn sent(&mut self, number: u8) {
+        if number != self.number {
+            let follows = number == (self.number + 1) & 63;
+            self.failed += u64::from(!follows || self.count < TOGETHER_PIECE);
+            (self.number, self.count) = (number, 0);
+        }
+        self.count += 1;
+        assert!(self.count <= TOGETHER_PIECE, "more than was written");
+        self.whole += u64::from(self.count == TOGETHER_PIECE);
+    }
+}
+
+/// Four writers of the peer at the same time, each on a stream of its own.
+pub fn writers_on_four_streams<A: Adapter>(live: &Live<'_, A>) {
+    let length = live.scaled(2 << 20, 32 << 20);
+    let (session, peer) = live.connect(Mode::Serve, &live.options(), live.config());
+    let streams: Vec<_> = (0..4)
+        .map(|seed| (seed, ask(&session, Op::Pour, length, seed)))
+        .collect();
+    thread::scope(|scope| {
+        for (seed, mut stream) in streams {
+            scope.spawn(move || read_pattern_to_end(&mut stream, seed, length, PIECE));
+        }
+    });
     live.end_well(&session, peer);
 }
 

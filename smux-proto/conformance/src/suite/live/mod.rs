@@ -53,6 +53,7 @@ macro_rules! go_suite {
                     close_in_write,
                     concurrent,
                     echo,
+                    evict,
                     fin_first,
                     full_frames,
                     greeting,
@@ -67,6 +68,8 @@ macro_rules! go_suite {
                     unread,
                     we_abandon,
                     without_half_close,
+                    writers_on_four_streams,
+                    writers_on_one_stream,
                 ]
             );
 

@@ -232,6 +232,7 @@ pub fn empty_frames<H: Host>(case: &Case<H>) {
     let mut stream = ours.accept().expect("accepted");
     assert_eq!(read_all(&mut stream), b"data");
     assert_eq!(ours.stats().ignored.empty_psh, 2);
+    assert!(ours.stats().glitches > 0);
 }
 
 /// The id of a stream that has ended may be used again, for a new stream.

@@ -29,14 +29,14 @@ pub struct Priority {
 /// In the order in which they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub(super) enum Level {
+pub(crate) enum Level {
     High,
     Normal,
     Low,
 }
 
 impl Level {
-    pub(super) const COUNT: usize = 3;
+    pub(crate) const COUNT: usize = 3;
 }
 
 /// A stream of this weight sends a frame of `max_frame_size` a turn.
@@ -72,12 +72,12 @@ impl Priority {
         self.weight.get()
     }
 
-    pub(super) const fn level(self) -> Level {
+    pub(crate) const fn level(self) -> Level {
         self.level
     }
 
     /// Bytes that a stream may send each time it is its turn.
-    pub(super) fn turn(self, max_frame_size: usize) -> usize {
+    pub(crate) fn turn(self, max_frame_size: usize) -> usize {
         let weight = usize::from(self.weight.get());
         (max_frame_size * weight / usize::from(USUAL_WEIGHT.get())).max(1)
     }
