@@ -125,9 +125,9 @@
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished or stopped a stream |
 //!
 //! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so
-//! in the adapters, this happens under the session's lock: a subscriber that is slow makes the
-//! session slow, and it must not use or drop anything of the session: even asking for its counters
-//! deadlocks.
+//! in the adapters, the subscriber runs without the session's lock, and may use the session. It
+//! runs at the end of the call that caused the event, so a slow one makes that call slow. The
+//! events of one call are in order; those of several threads may mix.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,7 +1,7 @@
 //! Code of others never runs under the session's lock: each kind of it uses the session here.
 //!
 //! A deadlock fails after a while. The user's clock is in `waits`, the subscriber of `tracing` in
-//! `tests/tracing.rs`.
+//! `subscribers`.
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ use smux_proto::{CloseReason, Command, Config, TransportError, poll::SessionHand
 use crate::wire::{Wire, now, run, server};
 
 #[allow(clippy::disallowed_methods, reason = "a deadlock must fail, not hang")]
-fn must_end(what: &str, scenario: impl FnOnce() + Send + 'static) {
+pub(crate) fn must_end(what: &str, scenario: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
         scenario();
