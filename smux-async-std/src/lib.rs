@@ -96,6 +96,32 @@
 //! `copy_to` take many steps; the steps already taken are kept. (The `write_all` and `copy` of the
 //! runtimes do not report how far they came.)
 //!
+//! # Small messages beside bulk data
+//!
+//! The constructors for TCP set `TCP_NODELAY`. On a slow link, small messages also wait for the
+//! bulk data that the kernel holds. `TCP_NOTSENT_LOWAT` bounds that, where the platform has it; the
+//! crate `socket2`, with feature `all`, sets it:
+//!
+#![cfg_attr(feature = "smol", doc = "```")]
+#![cfg_attr(not(feature = "smol"), doc = "```ignore")]
+//! # use smol::net::{TcpListener, TcpStream};
+//! use smux_async_std::{Config, smol::client_tcp};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # smol::block_on(async {
+//! # let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! let tcp = TcpStream::connect(address).await?;
+//! # #[cfg(any(target_os = "android", target_os = "linux"))]
+//! socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(16 << 10)?;
+//! # #[cfg(any(target_os = "android", target_os = "linux"))]
+//! # assert_eq!(socket2::SockRef::from(&tcp).tcp_notsent_lowat()?, 16 << 10);
+//! let session = client_tcp(tcp, Config::v2())?;
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
 //! # Errors
 //!
 //! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` returns. Its causes

@@ -54,6 +54,27 @@
 //! if one write of up to 240 KiB takes longer than the [keep-alive timeout](KeepAlive), unless
 //! input arrives and is read meanwhile. Configure a longer timeout for links below about 10 kB/s.
 //!
+//! # Small messages beside bulk data
+//!
+//! A session over TCP sets `TCP_NODELAY`. On a slow link, small messages also wait for the bulk
+//! data that the kernel holds. `TCP_NOTSENT_LOWAT` bounds that, where the platform has it; the
+//! crate `socket2`, with feature `all`, sets it:
+//!
+//! ```
+//! # use std::net::{TcpListener, TcpStream};
+//! use smux_blocking::{Config, Session};
+//!
+//! # let listener = TcpListener::bind("127.0.0.1:0")?;
+//! # let address = listener.local_addr()?;
+//! let tcp = TcpStream::connect(address)?;
+//! # #[cfg(any(target_os = "android", target_os = "linux"))]
+//! socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(16 << 10)?;
+//! # #[cfg(any(target_os = "android", target_os = "linux"))]
+//! # assert_eq!(socket2::SockRef::from(&tcp).tcp_notsent_lowat()?, 16 << 10);
+//! let session = Session::client(tcp, Config::v2())?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! # Errors
 //!
 //! The [`std::io::Error`]s of a stream hold a [`StreamError`], which `get_ref` returns. Its causes

@@ -122,9 +122,10 @@
 //! | `DEBUG` | the session is draining, or ended without an error; streams opened, accepted, closed, evicted, or refused and why; reading paused |
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished a stream, or stopped reading it |
 //!
-//! Events that a peer can trigger at will are logged at `DEBUG` or below. The poll layer, and so
-//! each adapter, logs under the session's lock: a slow subscriber slows the session down. A
-//! subscriber must not call or drop anything of the session; even reading its counters deadlocks.
+//! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so
+//! in each adapter, a subscriber runs without the session's lock and may use the session. It runs at
+//! the end of the call that caused the event: a slow subscriber slows that call down. The events of
+//! one call are in order; those of several threads may interleave.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

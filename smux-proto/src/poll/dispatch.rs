@@ -29,6 +29,7 @@ impl State {
             || self.session.has_events()
             || !self.waiting.called.is_empty()
             || !self.session.released().is_empty()
+            || self.session.trace().has_untold()
             || self.flushes.is_due()
             || self.read_pump_is_due()
             || self.write_pump_is_due()
@@ -60,6 +61,7 @@ impl State {
     /// Takes what is due. True: there may be more.
     pub(super) fn collect(&mut self, aftermath: &mut Aftermath) -> bool {
         aftermath.release(self.session.released());
+        aftermath.tell(self.session.trace().untold());
         while aftermath.has_room()
             && let Some((event, key)) = self.session.poll_event_at()
         {

@@ -24,8 +24,8 @@
 //!   into its own buffer without the lock and hands over the bytes under it.
 //! * **No code of others under the lock**: it may come back here. Without it, wakers are cloned,
 //!   woken and dropped, and the owners of [`Bytes`](bytes::Bytes) dropped. So are buffers filled,
-//!   values formatted, the clock read, and the transport's errors formatted and dropped. (With
-//!   feature `tracing`, what the program's subscriber does with an event it does under the lock.)
+//!   values formatted, the clock read, and the transport's errors formatted and dropped. With
+//!   feature `tracing`, events are collected under the lock, and the subscriber sees them without.
 //! * **Reading never waits for writing**, nor the other way round. Reading stops while the
 //!   session's receive buffer is full, writing while there is nothing to write.
 //! * **A wake-up is never lost.** Whether to wait is decided, and the waker stored, under one lock.

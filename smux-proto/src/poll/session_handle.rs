@@ -60,7 +60,8 @@ impl SessionHandle {
     #[must_use]
     pub fn with_addresses(mut self, addresses: Addresses) -> Self {
         if let Some(peer) = addresses.peer() {
-            self.shared.view(|state| state.session.trace().peer(peer));
+            self.shared
+                .act_on_streams(|state| state.session.trace().peer(peer));
         }
         self.addresses = addresses;
         self

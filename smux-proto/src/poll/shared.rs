@@ -48,7 +48,7 @@ impl fmt::Display for SessionId {
 }
 
 impl Shared {
-    pub(super) fn new(session: Session, clock: Clock) -> Self {
+    pub(super) fn new(mut session: Session, clock: Clock) -> Self {
         let id = SessionId::next();
         session.trace().id(id.get());
         Self {
@@ -177,8 +177,7 @@ impl Shared {
         look(&self.lock())
     }
 
-    /// No code of others runs under the lock, except the subscriber of `tracing`, which may panic
-    /// there. The session goes on with what such a call left, which may be half done.
+    /// No code of others runs under the lock, so only a mistake in here could poison it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

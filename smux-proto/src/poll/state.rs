@@ -72,6 +72,7 @@ pub(super) struct PumpWakers {
 impl State {
     pub(super) fn new(mut session: Session) -> Self {
         session.keep_released();
+        session.trace().keep_untold();
         Self {
             session,
             blocked: BlockedStreams::default(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::streams::table::Key;
+use crate::{streams::table::Key, trace::Untold};
 
 /// What is left to do once the lock is released: whatever runs code of others.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(super) struct Aftermath {
     more: Vec<Waker>,
     /// Payload of the user that was discarded.
     released: Vec<Bytes>,
+    /// For the subscriber of `tracing`.
+    untold: Untold,
 }
 
 impl Aftermath {
@@ -40,11 +42,17 @@ impl Aftermath {
         self.released.append(payload);
     }
 
-    /// Wakes and drops all, and is empty then. Call it without the lock.
+    /// Call it once before each [`run`](Self::run).
+    pub(super) fn tell(&mut self, untold: Untold) {
+        self.untold = untold;
+    }
+
+    /// Wakes, drops and tells all, and is empty then. Call it without the lock.
     pub(super) fn run(&mut self) {
         self.inline.drain(..).for_each(Waker::wake);
         self.more.drain(..).for_each(Waker::wake);
         self.released.clear();
+        mem::take(&mut self.untold).tell();
     }
 }
 

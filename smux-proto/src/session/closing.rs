@@ -17,7 +17,8 @@ impl Session {
             Phase::Draining(before) => self.phase = Phase::Draining(until.min(before)),
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => return,
         }
-        self.streams.trace.draining(self.stream_count());
+        let streams = self.stream_count();
+        self.streams.trace.draining(streams);
         self.streams.notify_opener();
         self.close_if_drained(now);
     }
@@ -183,7 +184,8 @@ impl Session {
     /// Notes why the session ends, unless it has ended already, and raises the event for it.
     fn end(&mut self, reason: CloseReason) {
         if self.streams.reason.is_none() {
-            self.streams.trace.ended(&reason, self.stream_count());
+            let streams = self.stream_count();
+            self.streams.trace.ended(&reason, streams);
             self.streams.reason = Some(reason);
             self.streams.events.closed();
         }

@@ -220,10 +220,10 @@ impl Session {
         self.streams.events.may_be_any()
     }
 
-    /// The session's span.
+    /// What the session tells `tracing`.
     #[cfg(feature = "poll")]
-    pub(crate) const fn trace(&self) -> &crate::trace::Trace {
-        &self.streams.trace
+    pub(crate) const fn trace(&mut self) -> &mut crate::trace::Trace {
+        &mut self.streams.trace
     }
 
     /// From now on keeps bytes of the user that it discards, for

@@ -248,8 +248,8 @@ impl<'a> StreamMut<'a> {
     ///
     /// If the peer has not finished, a second FIN tells it that this side has stopped reading.
     pub fn close(self) {
-        let (unread, unsent) = (self.unread(), self.unsent());
-        self.streams.trace.closed(self.id(), unread, unsent);
+        let (id, unread, unsent) = (self.id(), self.unread(), self.unsent());
+        self.streams.trace.closed(id, unread, unsent);
         self.streams.close(self.key);
     }
 

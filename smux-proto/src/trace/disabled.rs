@@ -15,6 +15,19 @@ impl Trace {
     }
 
     #[cfg(feature = "poll")]
+    pub(crate) const fn keep_untold(&self) {}
+
+    #[cfg(feature = "poll")]
+    pub(crate) const fn has_untold(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "poll")]
+    pub(crate) const fn untold(&self) -> Untold {
+        Untold
+    }
+
+    #[cfg(feature = "poll")]
     pub(crate) const fn id(&self, _: u64) {}
 
     #[cfg(feature = "poll")]
@@ -45,4 +58,13 @@ impl Trace {
     pub(crate) const fn draining(&self, _streams: usize) {}
 
     pub(crate) const fn ended(&self, _: &CloseReason, _streams: usize) {}
+}
+
+#[cfg(feature = "poll")]
+#[derive(Debug, Default)]
+pub(crate) struct Untold;
+
+#[cfg(feature = "poll")]
+impl Untold {
+    pub(crate) const fn tell(self) {}
 }

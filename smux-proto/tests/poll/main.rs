@@ -7,6 +7,8 @@ mod flushes;
 mod handles;
 mod reentrancy;
 mod sharing;
+#[cfg(feature = "tracing")]
+mod subscribers;
 mod turns;
 mod waits;
 mod wakers;

@@ -1,7 +1,7 @@
 //! Foreign code never runs under the session's lock: here each kind of it uses the session.
 //!
-//! A deadlock fails by timeout. `waits` tests the user's clock, `tests/tracing.rs` the subscriber
-//! of `tracing`.
+//! A deadlock fails by timeout. `waits` tests the user's clock, `subscribers` the subscriber of
+//! `tracing`.
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ use smux_proto::{CloseReason, Command, Config, TransportError, poll::SessionHand
 use crate::wire::{Wire, now, run, server};
 
 #[allow(clippy::disallowed_methods, reason = "a deadlock must fail, not hang")]
-fn must_end(what: &str, scenario: impl FnOnce() + Send + 'static) {
+pub(crate) fn must_end(what: &str, scenario: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
         scenario();

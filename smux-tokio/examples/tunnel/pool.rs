@@ -80,7 +80,7 @@ impl Link {
         let opened = self.session.open().await;
         let is_spent = match &opened {
             Ok(_) => self.session.stats().streams_opened >= self.most_streams,
-            Err(error) => matches!(error, OpenError::IdsExhausted | OpenError::Draining),
+            Err(error) => opens_no_more(error),
         };
         if is_spent {
             self.spent.cancel();
@@ -91,6 +91,11 @@ impl Link {
     fn is_usable(&self) -> bool {
         !self.session.is_closed() && !self.spent.is_cancelled()
     }
+}
+
+/// Whether a session that lives on opens no stream any more.
+fn opens_no_more(error: &OpenError) -> bool {
+    matches!(error, OpenError::IdsExhausted | OpenError::Draining)
 }
 
 #[derive(Clone)]
@@ -232,4 +237,48 @@ enum Served {
     Lost(CloseReason),
     Spent,
     Closed(CloseReason),
+}
+
+/// All ids of a session are more than a test can use up: a session that drains is in the same case.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> (Link, Session) {
+        let (near, far) = tokio::io::duplex(1000);
+        let link = Link {
+            session: Session::client(near, Config::v2()),
+            most_streams: u64::MAX,
+            spent: CancellationToken::new(),
+        };
+        (link, Session::server(far, Config::v2()))
+    }
+
+    #[test]
+    fn used_up_ids_end_the_use_of_a_session_and_its_end_does_so_by_itself() {
+        assert!(opens_no_more(&OpenError::IdsExhausted));
+        assert!(opens_no_more(&OpenError::Draining));
+        assert!(!opens_no_more(&OpenError::Closed(CloseReason::Local)));
+    }
+
+    #[tokio::test]
+    async fn connections_go_on_once_a_session_opens_no_more() {
+        let [(worn, _peer), (fresh, _other_peer)] = [link(), link()];
+        let carried = worn.open().await.expect("it is new");
+        worn.session.start_drain(Duration::MAX);
+        let (publish, links) = watch::channel(vec![Some(worn.clone())]);
+        let mut opener = Opener(links);
+        let next = async {
+            // As its keeper does.
+            worn.spent.cancelled().await;
+            assert!(!worn.is_usable());
+            publish.send_modify(|slots| slots[0] = Some(fresh.clone()));
+        };
+        let (opened, ()) = tokio::join!(opener.open(), next);
+        drop(opened.expect("on the next session"));
+        assert_eq!(fresh.session.stats().streams_opened, 1);
+        assert_eq!(worn.session.stats().streams_opened, 1);
+        assert!(!worn.session.is_closed());
+        drop(carried);
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     error::Error as _,
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     panic,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -343,12 +343,19 @@ pub fn reason<T>(result: io::Result<T>) -> CloseReason {
         .unwrap_or_else(|| panic!("no close reason in {error:?}"))
 }
 
-/// The error's causes begin with the reason. If that was a transport error, they end with it.
+/// The error's causes begin with the reason. If that was a transport error, they end with it and
+/// the number that the operating system gave it.
 fn assert_leads_to(error: &io::Error, reason: &CloseReason) {
     let cause = error.source().expect("a cause");
     assert_eq!(cause.downcast_ref(), Some(reason));
     if let CloseReason::Transport(failure) = reason {
         let cause = cause.source().expect("a cause");
         assert_eq!(cause.downcast_ref(), Some(failure));
+        let own = cause.source().and_then(|own| own.downcast_ref());
+        let own: &io::Error = own.unwrap_or_else(|| panic!("{cause:?} has lost its I/O error"));
+        assert_eq!(own.kind(), error.kind());
+        if let ErrorKind::BrokenPipe | ErrorKind::ConnectionReset = own.kind() {
+            assert!(own.raw_os_error().is_some(), "{own:?}");
+        }
     }
 }

@@ -91,6 +91,20 @@ pub enum Failure {
     WriteOnly,
 }
 
+/// As the operating system tells it, with its number.
+fn broken_pipe() -> io::Error {
+    io::Error::from_raw_os_error(if cfg!(windows) { 109 } else { 32 })
+}
+
+/// As the operating system tells it, with its number.
+fn connection_reset() -> io::Error {
+    io::Error::from_raw_os_error(match () {
+        () if cfg!(windows) => 10_054,
+        () if cfg!(any(target_os = "android", target_os = "linux")) => 104,
+        () => 54,
+    })
+}
+
 /// One end of a connection in memory. Dropping it closes both directions.
 #[derive(Debug)]
 pub struct Memory {
@@ -215,7 +229,7 @@ impl Direction {
         let there = self.bytes.len() - self.held;
         if there == 0 {
             return match self.ended {
-                Some(Failure::Reset) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                Some(Failure::Reset) => Poll::Ready(Err(connection_reset())),
                 Some(Failure::Eof | Failure::WriteZero) => Poll::Ready(Ok(0)),
                 None | Some(Failure::WriteOnly) if self.reader_gone => Poll::Ready(Ok(0)),
                 None | Some(Failure::WriteOnly) => {
@@ -238,11 +252,11 @@ impl Direction {
     fn write(&mut self, cx: &Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.ended {
             Some(Failure::WriteZero) => return Poll::Ready(Ok(0)),
-            Some(Failure::Reset) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            Some(Failure::Reset) => return Poll::Ready(Err(connection_reset())),
             Some(Failure::Eof | Failure::WriteOnly) => {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                return Poll::Ready(Err(broken_pipe()));
             }
-            None if self.reader_gone => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            None if self.reader_gone => return Poll::Ready(Err(broken_pipe())),
             None => {}
         }
         let room = self.behaviour.capacity.saturating_sub(self.bytes.len());
