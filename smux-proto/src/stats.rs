@@ -1,6 +1,6 @@
 //! Counters of a session and its streams.
 
-use core::{fmt, time::Duration};
+use core::{fmt, ops::AddAssign, time::Duration};
 
 use crate::{priority::Priority, wire::Command};
 
@@ -88,6 +88,79 @@ pub struct SessionStats {
     pub glitches: u32,
 }
 
+/// Adds the counters of another session, and what it holds. The round trip becomes the shorter one.
+impl AddAssign<&Self> for SessionStats {
+    fn add_assign(&mut self, other: &Self) {
+        // Named one by one, so that none is forgotten.
+        let Self {
+            frames_received,
+            frames_sent,
+            bytes_received,
+            bytes_emitted,
+            payload_received,
+            payload_discarded,
+            payload_sent,
+            receive_buffered,
+            send_queued,
+            windows_granted,
+            windows_exceeded,
+            round_trip,
+            starved_streams,
+            starvations,
+            starvation_time,
+            receive_stalls,
+            receive_stall_time,
+            window_stalls,
+            window_stall_time,
+            stream_queue_stalls,
+            stream_queue_stall_time,
+            session_queue_stalls,
+            session_queue_stall_time,
+            transport_time,
+            window_overruns,
+            streams_evicted,
+            streams_opened,
+            streams_accepted,
+            streams_refused,
+            ignored,
+            glitches,
+        } = other;
+        self.frames_received += frames_received;
+        self.frames_sent += frames_sent;
+        self.bytes_received += bytes_received;
+        self.bytes_emitted += bytes_emitted;
+        self.payload_received += payload_received;
+        self.payload_discarded += payload_discarded;
+        self.payload_sent += payload_sent;
+        self.receive_buffered += receive_buffered;
+        self.send_queued += send_queued;
+        self.windows_granted += windows_granted;
+        self.windows_exceeded += windows_exceeded;
+        self.round_trip = self.round_trip.into_iter().chain(*round_trip).min();
+        self.starved_streams += starved_streams;
+        self.starvations += starvations;
+        self.starvation_time = self.starvation_time.saturating_add(*starvation_time);
+        self.receive_stalls += receive_stalls;
+        self.receive_stall_time = self.receive_stall_time.saturating_add(*receive_stall_time);
+        self.window_stalls += window_stalls;
+        self.window_stall_time = self.window_stall_time.saturating_add(*window_stall_time);
+        self.stream_queue_stalls += stream_queue_stalls;
+        self.stream_queue_stall_time =
+            (self.stream_queue_stall_time).saturating_add(*stream_queue_stall_time);
+        self.session_queue_stalls += session_queue_stalls;
+        self.session_queue_stall_time =
+            (self.session_queue_stall_time).saturating_add(*session_queue_stall_time);
+        self.transport_time = self.transport_time.saturating_add(*transport_time);
+        self.window_overruns += window_overruns;
+        self.streams_evicted += streams_evicted;
+        self.streams_opened += streams_opened;
+        self.streams_accepted += streams_accepted;
+        self.streams_refused += streams_refused;
+        self.ignored += ignored;
+        self.glitches = self.glitches.saturating_add(*glitches);
+    }
+}
+
 /// Frames by command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,6 +171,23 @@ pub struct FrameCounts {
     pub psh: u64,
     pub nop: u64,
     pub upd: u64,
+}
+
+impl AddAssign<&Self> for FrameCounts {
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            syn,
+            fin,
+            psh,
+            nop,
+            upd,
+        } = other;
+        self.syn += syn;
+        self.fin += fin;
+        self.psh += psh;
+        self.nop += nop;
+        self.upd += upd;
+    }
 }
 
 impl FrameCounts {
@@ -135,6 +225,29 @@ pub struct IgnoredFrames {
     pub repeated_fin: u64,
     /// UPD that acknowledges less than an earlier one.
     pub stale_upd: u64,
+}
+
+impl AddAssign<&Self> for IgnoredFrames {
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            duplicate_syn,
+            own_parity_syn,
+            empty_psh,
+            unknown_stream,
+            reading_stopped,
+            after_fin,
+            repeated_fin,
+            stale_upd,
+        } = other;
+        self.duplicate_syn += duplicate_syn;
+        self.own_parity_syn += own_parity_syn;
+        self.empty_psh += empty_psh;
+        self.unknown_stream += unknown_stream;
+        self.reading_stopped += reading_stopped;
+        self.after_fin += after_fin;
+        self.repeated_fin += repeated_fin;
+        self.stale_upd += stale_upd;
+    }
 }
 
 /// A stream's counters, and what it holds.

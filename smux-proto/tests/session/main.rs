@@ -7,4 +7,5 @@ mod embedding;
 mod keep_alive;
 mod pairs;
 mod regressions;
+mod sums;
 mod write_errors;
