@@ -93,7 +93,10 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod phase;
 mod pipe;
+mod pool;
+mod race;
 mod session;
 mod split;
 mod stream;
@@ -102,6 +105,7 @@ mod transport;
 
 pub use bytes::Bytes;
 pub use pipe::DropOnShutdown;
+pub use pool::{Connect, Pool, PoolBuilder, PoolClosed, PoolEvent, PoolStats};
 pub use session::{Incoming, Session, WeakSession};
 pub use smux_proto::poll::SessionId;
 pub use smux_proto::{
@@ -134,6 +138,7 @@ const _: () = {
     const fn check<T: Send + Sync + Unpin>() {}
     check::<Session>();
     check::<Incoming>();
+    check::<Pool>();
     check::<Stream>();
     check::<OwnedReadHalf>();
     check::<OwnedWriteHalf>();
