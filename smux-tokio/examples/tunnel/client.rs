@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use smux_tokio::Pool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ClientArgs;
-use crate::pool::{Opener, Pool};
+use crate::pool;
 use crate::pump::{self, Carried, DELIVERY, Ending, HalfClose};
 use crate::statistics::Statistics;
 use crate::throttle::Throttle;
@@ -42,9 +43,11 @@ impl Client {
         let listener = TcpListener::bind(&args.listen)
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
+        let pool = pool::start(args)?;
+        statistics.count_pool(&pool);
         Ok(Self {
             listener,
-            pool: Pool::start(args, statistics)?,
+            pool,
             service: Arc::new(Service {
                 connect_timeout: args.connect_timeout,
                 ending: args.link.ending(HalfClose::CloseAfter(CLOSE_WAIT)),
@@ -68,7 +71,7 @@ impl Client {
                 accepted = self.listener.accept() => match accepted {
                     Ok((tcp, from)) => {
                         let service = Arc::clone(&self.service);
-                        connections.spawn(service.carry(tcp, from, self.pool.opener()));
+                        connections.spawn(service.carry(tcp, from, self.pool.clone()));
                     }
                     Err(error) => {
                         if let Some(more) = unaccepted.pass() {
@@ -103,13 +106,13 @@ impl Client {
 }
 
 impl Service {
-    async fn carry(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, mut opener: Opener) {
+    async fn carry(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, pool: Pool) {
         // A reset instead of an end, as long as nothing was carried.
         if let Err(error) = tcp.set_zero_linger() {
             tracing::debug!(%from, %error, "connection ended early");
             return;
         }
-        let opened = tokio::time::timeout(self.connect_timeout, opener.open()).await;
+        let opened = tokio::time::timeout(self.connect_timeout, pool.open()).await;
         let Ok(Ok(stream)) = opened else {
             if let Some(more) = self.refused.pass() {
                 tracing::warn!(%from, more, "connection refused: no session with the server");

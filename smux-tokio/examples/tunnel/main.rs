@@ -76,7 +76,7 @@
 //! | file | job |
 //! |---|---|
 //! | `cli.rs` | the arguments |
-//! | `client.rs`, `pool.rs`, `backoff.rs` | accepting connections; the sessions that carry them; when to connect again |
+//! | `client.rs`, `pool.rs` | accepting connections; the sessions that carry them |
 //! | `server.rs`, `arrivals.rs` | serving sessions and their streams; peers without a first frame |
 //! | `pump.rs`, `socket.rs` | a TCP connection and a stream, both ways; what sockets are told |
 //! | `transport.rs`, `hello.rs`, `tls.rs`, `kcp/` | what sessions run over; first frames |
@@ -84,7 +84,6 @@
 //! | `shutdown.rs` | Ctrl-C |
 
 mod arrivals;
-mod backoff;
 mod cli;
 mod client;
 mod hello;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytesize::ByteSize;
-use smux_tokio::{Session, SessionStats};
+use smux_tokio::{Pool, Session, SessionStats};
 
 /// The sessions that there are, and the sums of those that there were. Clones are handles on the
 /// same.
@@ -16,6 +16,7 @@ pub(crate) struct Statistics(Arc<Mutex<State>>);
 struct State {
     next: u64,
     live: HashMap<u64, Session>,
+    pool: Option<Pool>,
     ended: Totals,
 }
 
@@ -50,6 +51,11 @@ impl Statistics {
         }
     }
 
+    /// Counts the sessions of a pool, which sums them itself.
+    pub(crate) fn count_pool(&self, pool: &Pool) {
+        self.lock().pool = Some(pool.clone());
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         let state = self.lock();
         let mut totals = state.ended;
@@ -57,6 +63,12 @@ impl Statistics {
             totals.sessions += 1;
             totals.open_streams += session.stream_count();
             totals.add(&session.stats());
+        }
+        if let Some(pool) = &state.pool {
+            let stats = pool.stats();
+            totals.sessions += stats.sessions + stats.draining;
+            totals.open_streams += stats.open_streams;
+            totals.add(&stats.totals);
         }
         totals
     }

@@ -1,12 +1,9 @@
 //! What the command line refuses, and what its limits do.
 
-use std::time::Duration;
-
 use smux_tokio::{Config, Session};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use crate::backoff::Backoff;
 use crate::closing::assert_turned_away;
 use crate::common::within;
 use crate::ends::{End, Tunnel};
@@ -61,14 +58,6 @@ async fn options_of_another_transport_are_refused() {
     }
     let why = End::refused_server(&["--tls-name", "localhost"]).await;
     assert!(why.contains("--tls-generate"), "{why}");
-}
-
-#[test]
-fn a_longest_pause_of_zero_still_pauses() {
-    let mut backoff = Backoff::new(Duration::ZERO);
-    for _ in 0..10 {
-        assert!(backoff.pause() >= Duration::from_millis(100));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,8 +10,6 @@
 
 #[path = "../../../examples/tunnel/arrivals.rs"]
 pub(crate) mod arrivals;
-#[path = "../../../examples/tunnel/backoff.rs"]
-pub(crate) mod backoff;
 #[path = "../../../examples/tunnel/cli.rs"]
 pub(crate) mod cli;
 #[path = "../../../examples/tunnel/client.rs"]
