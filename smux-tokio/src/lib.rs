@@ -93,6 +93,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod listener;
 mod phase;
 mod pipe;
 mod pool;
@@ -104,6 +105,7 @@ mod tcp;
 mod transport;
 
 pub use bytes::Bytes;
+pub use listener::{Accept, Listener, ListenerBuilder, ListenerEvent, ListenerHandle};
 pub use pipe::DropOnShutdown;
 pub use pool::{Connect, Pool, PoolBuilder, PoolClosed, PoolEvent, PoolStats};
 pub use session::{Incoming, Session, WeakSession};
@@ -138,6 +140,7 @@ const _: () = {
     const fn check<T: Send + Sync + Unpin>() {}
     check::<Session>();
     check::<Incoming>();
+    check::<Listener>();
     check::<Pool>();
     check::<Stream>();
     check::<OwnedReadHalf>();
