@@ -74,6 +74,23 @@
 //! The protocol cannot reset a stream with a code, nor keep message boundaries: see
 //! [limits](smux_proto::guide::limits).
 //!
+//! # Many sessions
+//!
+//! [`Pool`] keeps sessions with one peer up, connects again when one is lost, and opens streams on
+//! the least loaded. [`Listener`] is the other end: the streams of all sessions that a TCP, Unix or
+//! TLS listener accepts.
+//!
+//! # With other libraries
+//!
+//! Each feature is off by default, and can be combined with all others.
+//!
+//! | feature | what it makes |
+//! |---|---|
+//! | `axum` | [`Listener`] one for `axum::serve`, `StreamInfo` its `ConnectInfo` |
+//! | `tonic` | [`Stream`] a connection of tonic's server, which takes a [`Listener`] as it is |
+//! | `hyper-util` | [`Stream`] a connection of hyper-util's client |
+//! | `tower` | [`Pool`] a connector, for tonic's `Endpoint` and, with `hyper-util`, its client |
+//!
 //! # Metrics and logs
 //!
 //! [`Session::stats`] and [`Stream::stats`] are for metrics; the example `metrics` exports them.
@@ -89,10 +106,13 @@
 //!
 //! Examples, to be run with `cargo run --release -p smux-tokio --example NAME`: `echo`, the
 //! smallest whole program; `quickstart`, which moves checked data and puts the speed beside raw
-//! TCP; `tunnel`, TCP ports through sessions; `http`, axum and hyper; `metrics`, Prometheus.
+//! TCP; `tunnel`, TCP ports through sessions; `websocket`, sessions as through a CDN; `reverse`, a
+//! server that dials out; `metrics`, Prometheus. With features: `http` with `axum`, axum and hyper;
+//! `grpc` with `tonic,tower`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod integrations;
 mod listener;
 mod phase;
 mod pipe;
@@ -105,6 +125,8 @@ mod tcp;
 mod transport;
 
 pub use bytes::Bytes;
+#[cfg(any(feature = "axum", feature = "hyper-util", feature = "tonic"))]
+pub use integrations::StreamInfo;
 pub use listener::{Accept, Listener, ListenerBuilder, ListenerEvent, ListenerHandle};
 pub use pipe::DropOnShutdown;
 pub use pool::{Connect, Pool, PoolBuilder, PoolClosed, PoolEvent, PoolStats};

@@ -164,7 +164,10 @@ impl ListenerBuilder {
     /// # use smux_tokio::{Config, Listener, Session};
     /// # use tokio::net::{TcpListener, TcpStream};
     /// # trait Tls: Clone + Send + Sync + 'static {
-    /// #     fn accept(&self, tcp: TcpStream) -> impl Future<Output = std::io::Result<TcpStream>> + Send;
+    /// #     fn accept(
+    /// #         &self,
+    /// #         tcp: TcpStream,
+    /// #     ) -> impl Future<Output = std::io::Result<TcpStream>> + Send;
     /// # }
     /// // `tls` is a `tokio_rustls::TlsAcceptor`.
     /// fn listen(tcp: TcpListener, tls: impl Tls) -> Listener {
