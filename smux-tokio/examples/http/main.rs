@@ -1,4 +1,4 @@
-//! HTTP over smux: `axum` on the streams that a session accepts, `hyper` on those that it opens.
+//! HTTP over smux: `axum` on the streams that sessions accept, `hyper` on those that one opens.
 //!
 //! Both ends run in this process and talk over loopback TCP. Every request carries a body that the
 //! server sends back and the client compares. First many requests run over the streams of one
@@ -8,7 +8,6 @@
 //! | file | job |
 //! |---|---|
 //! | `cli.rs` | the arguments |
-//! | `listener.rs` | the streams of a session as a listener of `axum::serve`: the one to copy |
 //! | `server.rs` | the server, over smux and over TCP |
 //! | `client.rs` | connections, and one request with its answer |
 //! | `load.rs` | many requests at once |
@@ -16,7 +15,6 @@
 
 mod cli;
 mod client;
-mod listener;
 mod load;
 mod report;
 mod server;

@@ -1,7 +1,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,23 +15,17 @@ use axum::{
     response::IntoResponse,
     routing,
 };
-use smux_tokio::{Config, Session};
+use smux_tokio::{Config, Listener, ListenerEvent};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    task::{JoinError, JoinHandle, JoinSet},
-    time::{Instant, sleep, timeout},
+    net::TcpListener,
+    task::JoinHandle,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
-
-use crate::listener::Streams;
 
 /// How long the answers of sessions may take to leave once the server was told to stop. What is
 /// still open then is cut.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(30);
-/// After an error of `accept`, which is most often the lack of file descriptors: some may be free
-/// again then.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Between two lines about connections that cannot be accepted.
 const LINES: Duration = Duration::from_secs(10);
 /// Sessions at a time; further clients are turned away. One whose peer is silent ends by its
@@ -105,70 +99,44 @@ async fn echo(
 /// Any number of TCP connections, each of which carries a session with any number of streams. One
 /// that goes wrong concerns no other.
 async fn serve_sessions(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
-    let mut sessions = JoinSet::new();
-    let mut told = None::<Instant>;
-    // One line an interval: any client can cause it.
-    let mut lack = |what: &str| {
-        if told.is_none_or(|told| told.elapsed() >= LINES) {
-            told = Some(Instant::now());
-            eprintln!("cannot accept a connection: {what}");
-        }
+    let listener = Listener::builder()
+        .max_sessions(MAX_SESSIONS)
+        .on_event(tell(LINES))
+        .tcp(listener, Config::v2());
+    let sessions = listener.handle();
+    let serve = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let too_late = async {
+        stop.cancelled().await;
+        sleep(SHUTDOWN_LIMIT).await;
     };
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(_) if sessions.len() >= MAX_SESSIONS => lack("too many sessions at once"),
-                Ok((tcp, _)) => {
-                    sessions.spawn(serve_session(tcp, app.clone(), stop.clone()));
-                }
-                Err(error) => {
-                    lack(&error.to_string());
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(served) = sessions.join_next() => report(served),
-            () = stop.cancelled() => break,
+    tokio::select! {
+        served = serve.into_future() => served?,
+        () = too_late => {
+            eprintln!("cut {} sessions that did not end in time", sessions.session_count());
+            sessions.start_close();
         }
     }
-    let ended = async {
-        while let Some(served) = sessions.join_next().await {
-            report(served);
-        }
-    };
-    if timeout(SHUTDOWN_LIMIT, ended).await.is_err() {
-        eprintln!("cut {} sessions that did not end in time", sessions.len());
-        sessions.shutdown().await;
-    }
+    // Each session closes when its last answer has left.
+    sessions.ended().await;
     Ok(())
 }
 
-fn report(served: Result<Result<()>, JoinError>) {
-    if let Err(error) = served.unwrap_or_else(|panic| Err(panic.into())) {
-        eprintln!("a session failed: {error:#}");
-    }
-}
-
-/// Serves a session until it ends, or after `stop` until the last answer has left. Cuts it if
-/// dropped.
-async fn serve_session(tcp: TcpStream, app: Router, stop: CancellationToken) -> Result<()> {
-    tcp.set_nodelay(true)?;
-    let addresses = (Some(tcp.local_addr()?), Some(tcp.peer_addr()?));
-    let (session, driver) = Session::server_with_driver(tcp, Config::v2());
-    let session = session.with_addresses(addresses.0, addresses.1);
-    let ended = session.clone();
-    let stopped = async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = ended.closed() => {}
+/// Prints what goes wrong, one line an interval: any client can cause it.
+fn tell(interval: Duration) -> impl Fn(&ListenerEvent<'_>) + Send + Sync {
+    let told = Mutex::new(None::<Instant>);
+    move |event| {
+        let what = match event {
+            ListenerEvent::AcceptFailed { error } => error.to_string(),
+            ListenerEvent::HandshakeFailed { error } => error.to_string(),
+            ListenerEvent::Refused => "too many sessions at once".to_owned(),
+            _ => return,
+        };
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= interval) {
+            *told = Some(Instant::now());
+            eprintln!("cannot accept a connection: {what}");
         }
-    };
-    let serve = axum::serve(Streams::new(session), app)
-        .with_graceful_shutdown(stopped)
-        .into_future();
-    // Serving drops the last handle of the session. That closes when the last answer has left, and
-    // its driver ends.
-    let (served, _) = tokio::join!(serve, driver);
-    Ok(served?)
+    }
 }
 
 async fn serve_tcp(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<()> {
