@@ -20,6 +20,12 @@ lints() {
         section "clippy: smux-async-std with features '$features'"
         run cargo clippy -p smux-async-std --lib --features "$features" -- -D warnings
     done
+    for features in axum hyper-util tonic tower; do
+        section "clippy: smux-tokio with feature '$features'"
+        run cargo clippy -p smux-tokio --lib --features "$features" -- -D warnings
+    done
+    section "clippy: smux-tokio with all features"
+    run cargo clippy -p smux-tokio --all-features --all-targets -- -D warnings
     for crate in smux-tokio smux-blocking; do
         section "clippy: $crate with feature 'tracing'"
         run cargo clippy -p "$crate" --lib --features tracing -- -D warnings
@@ -88,6 +94,8 @@ tests() {
     section "core's tests without the poll layer"
     run cargo test -p smux-proto --no-default-features --no-run
     run timeout 300 cargo test -p smux-proto --no-default-features
+    section "smux-tokio under axum, hyper-util and tonic"
+    run timeout 600 cargo test -p smux-tokio --all-features --test integrations
     section "what is told to tracing, and that it allocates nothing"
     run timeout 300 cargo test -p smux-proto --features poll,tracing --test tracing --test allocations
 }

@@ -68,13 +68,39 @@ tunnel() {
 # Fails by itself if an answer is missing or wrong.
 http() {
     local command
-    command=$(page_command smux-tokio/examples/http/README.md "cargo run --release -p smux-tokio --example http")
+    command=$(page_command smux-tokio/examples/http/README.md "cargo run --release -p smux-tokio")
     section "HTTP over smux"
-    run cargo build --release -p smux-tokio --example http
+    run cargo build --release -p smux-tokio --features axum --example http
     # With the descriptors that every shell allows, macOS's being the fewest.
     run timeout 120 bash -c "ulimit -Sn 256 && $command -- --requests 5000"
     # Fewer connections than requests at once.
     run timeout 120 bash -c "$command -- --requests 5000 --concurrency 200 --streams 20"
+}
+
+# The same, for calls; 5000 of them are over soon.
+grpc() {
+    local command
+    command=$(page_command smux-tokio/examples/grpc/README.md "cargo run --release -p smux-tokio")
+    section "gRPC over smux"
+    run cargo build --release -p smux-tokio --features tonic,tower --example grpc
+    run timeout 120 bash -c "$command -- --calls 5000"
+}
+
+# Both compare every byte, and fail by themselves.
+websocket() {
+    local command
+    command=$(page_command smux-tokio/examples/websocket/README.md "cargo run --release -p smux-tokio")
+    section "smux over WebSockets"
+    run cargo build --release -p smux-tokio --example websocket
+    run timeout 120 bash -c "$command"
+}
+
+reverse() {
+    local command
+    command=$(page_command smux-tokio/examples/reverse/README.md "cargo run --release -p smux-tokio")
+    section "a server that dials out"
+    run cargo build --release -p smux-tokio --example reverse
+    run timeout 120 bash -c "$command"
 }
 
 metrics() {
