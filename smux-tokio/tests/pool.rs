@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use smux_tokio::{Config, Pool, PoolBuilder, PoolClosed, PoolEvent, Session, Stream};
+use smux_tokio::{Config, Pool, PoolBuilder, PoolClosed, PoolEvent, Session, Stream, WeakSession};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::{JoinHandle, yield_now},
@@ -33,6 +33,8 @@ struct PeerState {
     attempts: AtomicUsize,
     /// Its ends of all sessions, in order.
     sessions: Mutex<Vec<Session>>,
+    /// The pool's ends.
+    ours: Mutex<Vec<WeakSession>>,
     events: Mutex<Vec<Event>>,
 }
 
@@ -67,7 +69,9 @@ impl Peer {
         }
         let (near, far) = tokio::io::duplex(64 * 1024);
         self.sessions().push(Session::server(far, Config::v2()));
-        Ok(Session::client(near, config.clone()))
+        let session = Session::client(near, config.clone());
+        lock(&self.0.ours).push(session.downgrade());
+        Ok(session)
     }
 
     fn note(&self, event: &PoolEvent<'_>) {
@@ -363,6 +367,27 @@ async fn a_session_that_has_opened_its_streams_is_replaced() {
     assert_eq!((stats.draining, stats.open_streams), (10, 30));
     assert_eq!(stats.sessions_replaced, 10);
     assert_eq!(stats.totals.streams_opened, 30);
+}
+
+/// More ids than a test can use up: a session that drains is in the same case.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_opens_no_more_is_replaced_and_its_streams_go_on() {
+    let peer = Peer::default();
+    let pool = peer.pool(Pool::builder(), 1_000);
+    let mut stream = open(&pool).await;
+    let worn = lock(&peer.0.ours)[0].upgrade().expect("in use");
+    worn.start_drain(Duration::MAX);
+    let _next = open(&pool).await;
+    assert_eq!(worn.stats().streams_opened, 1);
+    assert_eq!(peer.count(&Event::Replaced), 1);
+    assert_eq!(peer.count(&Event::Lost), 0);
+    stream.write_all(b"hello").await.expect("not lost");
+    let mut served = peer.session(0).accept().await.expect("not closed");
+    let mut text = [0; 5];
+    within_a_day(served.read_exact(&mut text))
+        .await
+        .expect("not lost");
+    assert_eq!(&text, b"hello");
 }
 
 /// Fifty streams at once, ten a session: neither fewer sessions nor more.
