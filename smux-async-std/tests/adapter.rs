@@ -331,14 +331,16 @@ fn halves_are_joined_again_if_they_belong_together() {
 }
 
 #[test]
-fn incoming_ends_with_the_session() {
+fn incoming_ends_with_the_reason_of_the_session() {
     let (client, server) = pair();
     within(async {
         let mut incoming = server.incoming();
         let ours = client.open().await.expect("open");
-        let theirs = incoming.next().await.expect("a stream");
+        let theirs = incoming.next().await.expect("a stream").expect("no end");
         assert_eq!(theirs.id(), ours.id());
         client.close().await;
+        let reason = incoming.next().await.expect("a reason");
+        assert_eq!(reason.map(drop), Err(CloseReason::PeerClosed));
         assert!(incoming.next().await.is_none());
     });
 }

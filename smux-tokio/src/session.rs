@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures_core::Stream as AsyncIterator;
+use futures_core::{Stream as AsyncIterator, stream::FusedStream as FusedAsyncIterator};
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
     poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
@@ -285,6 +285,7 @@ impl Session {
     pub fn incoming(&self) -> Incoming {
         Incoming {
             incoming: self.handle.incoming(),
+            has_ended: false,
         }
     }
 
@@ -485,23 +486,33 @@ impl WeakSession {
     }
 }
 
-/// The streams that the peer opens; it ends with the session, whose
-/// [`close_reason`](Session::close_reason) says why.
+/// The streams that the peer opens. The last item is an error: why the session has ended.
 ///
 /// It keeps the session open, as a [`Session`] does.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming {
     incoming: poll::Incoming,
+    has_ended: bool,
 }
 
 impl AsyncIterator for Incoming {
-    type Item = Stream;
+    type Item = Result<Stream, CloseReason>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Stream>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
         let budget = ready!(poll_proceed(cx));
         let accepted = ready!(self.incoming.poll_next(cx));
         budget.made_progress();
-        Poll::Ready(accepted.ok().map(Stream::new))
+        self.has_ended = accepted.is_err();
+        Poll::Ready(Some(accepted.map(Stream::new)))
+    }
+}
+
+impl FusedAsyncIterator for Incoming {
+    fn is_terminated(&self) -> bool {
+        self.has_ended
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{Probe, pair, stream, within, within_a_day};
-use futures_core::Stream as _;
+use futures_core::{Stream as _, stream::FusedStream as _};
 use smux_tokio::{CloseReason, Config, OpenError, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufWriter, duplex},
@@ -324,17 +324,20 @@ async fn a_stream_keeps_its_session() {
 }
 
 #[tokio::test]
-async fn incoming_ends_with_the_session() {
+async fn incoming_ends_with_the_reason_of_the_session() {
     let (client, server) = pair(&Config::default());
     let mut incoming = server.incoming();
     // It accepts on its own.
     drop(server);
     let ours = client.open().await.expect("open");
     let mut next = async || poll_fn(|cx| Pin::new(&mut incoming).poll_next(cx)).await;
-    let theirs = within(next()).await.expect("a stream");
+    let theirs = within(next()).await.expect("a stream").expect("no end");
     assert_eq!(theirs.id(), ours.id());
     client.abort();
+    let reason = within(next()).await.expect("a reason");
+    assert_eq!(reason.map(drop), Err(CloseReason::Truncated));
     assert!(within(next()).await.is_none());
+    assert!(incoming.is_terminated());
 }
 
 #[tokio::test]
