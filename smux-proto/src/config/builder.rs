@@ -6,6 +6,7 @@ use crate::wire::Version;
 
 use super::{
     Config, ConfigError, INITIAL_WINDOW, KeepAlive, STREAM_QUEUE, SlowReaderPolicy, WINDOW_FLOOR,
+    error::{Bound, Value, check},
 };
 
 /// Largest payload of a frame: LENGTH has 16 bits.
@@ -149,7 +150,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Checks the settings, in the order of [`ConfigError`]'s variants.
+    /// Checks the settings, always in the same order.
     ///
     /// # Errors
     ///
@@ -165,62 +166,8 @@ impl ConfigBuilder {
         config.max_stream_send_queue = self
             .max_stream_send_queue
             .unwrap_or_else(|| config.usual_stream_send_queue());
-        let keep_alive = config.keep_alive;
-        let rules = [
-            (
-                keep_alive.is_none_or(|k| !k.interval.is_zero()),
-                ConfigError::KeepAliveInterval,
-            ),
-            (
-                keep_alive.is_none_or(|k| k.timeout >= k.interval),
-                ConfigError::KeepAliveTimeout,
-            ),
-            (
-                (1..=MAX_FRAME).contains(&config.max_frame_size),
-                ConfigError::FrameSize,
-            ),
-            (
-                (1..=MAX_BUFFER).contains(&config.max_receive_buffer),
-                ConfigError::ReceiveBuffer,
-            ),
-            (config.max_stream_buffer >= 1, ConfigError::StreamBuffer),
-            (
-                config.max_stream_buffer <= config.max_receive_buffer,
-                ConfigError::StreamBufferExceedsReceiveBuffer,
-            ),
-            (
-                (1..=INITIAL_WINDOW).contains(&config.initial_send_window),
-                ConfigError::InitialSendWindow,
-            ),
-            (
-                (1..=config.max_stream_buffer).contains(&config.window_floor),
-                ConfigError::WindowFloor,
-            ),
-            (
-                config.max_inbound_streams.max(config.max_outbound_streams) <= MAX_STREAMS,
-                ConfigError::StreamLimit,
-            ),
-            (config.accept_backlog >= 1, ConfigError::AcceptBacklog),
-            (
-                match config.slow_readers {
-                    SlowReaderPolicy::Stall => true,
-                    SlowReaderPolicy::Evict { share, .. } => {
-                        (1..=config.max_receive_buffer).contains(&share)
-                    }
-                },
-                ConfigError::SlowReaderShare,
-            ),
-            (
-                (1..=MAX_BUFFER).contains(&config.max_stream_send_queue)
-                    && (config.max_stream_send_queue..=MAX_BUFFER)
-                        .contains(&config.max_session_send_queue),
-                ConfigError::SendQueue,
-            ),
-        ];
-        match rules.into_iter().find(|(kept, _)| !kept) {
-            Some((_, error)) => Err(error),
-            None => Ok(config),
-        }
+        check_all(&config)?;
+        Ok(config)
     }
 
     /// The keep-alive set so far, or the reference's.
@@ -234,6 +181,62 @@ impl ConfigBuilder {
             },
         }
     }
+}
+
+fn check_all(config: &Config) -> Result<(), ConfigError> {
+    if let Some(keep_alive) = config.keep_alive {
+        let interval = Value::Time(keep_alive.interval);
+        let shortest = Bound::fixed(Value::Time(Duration::from_nanos(1)));
+        check("keep_alive_interval", interval, shortest, None)?;
+        let interval = Bound::setting("keep_alive_interval", interval);
+        let timeout = Value::Time(keep_alive.timeout);
+        check("keep_alive_timeout", timeout, interval, None)?;
+    }
+    let bytes = |setting, value, max| {
+        let min = Bound::fixed(Value::Bytes(1));
+        check(setting, Value::Bytes(value), min, Some(max))
+    };
+    let most = |bytes| Bound::fixed(Value::Bytes(bytes));
+    let as_much_as = |setting, bytes| Bound::setting(setting, Value::Bytes(bytes));
+    bytes("max_frame_size", config.max_frame_size, most(MAX_FRAME))?;
+    let receive_buffer = config.max_receive_buffer;
+    bytes("max_receive_buffer", receive_buffer, most(MAX_BUFFER))?;
+    let receive_buffer = as_much_as("max_receive_buffer", receive_buffer);
+    let stream_buffer = config.max_stream_buffer;
+    bytes("max_stream_buffer", stream_buffer, receive_buffer)?;
+    let window = config.initial_send_window as usize;
+    let largest = most(INITIAL_WINDOW as usize);
+    bytes("initial_send_window", window, largest)?;
+    let stream_buffer = as_much_as("max_stream_buffer", stream_buffer);
+    bytes("window_floor", config.window_floor, stream_buffer)?;
+
+    let streams = |setting, value, min, max: Option<usize>| {
+        let bound = |streams| Bound::fixed(Value::Streams(streams));
+        check(setting, Value::Streams(value), bound(min), max.map(bound))
+    };
+    let most_streams = Some(MAX_STREAMS);
+    streams(
+        "max_inbound_streams",
+        config.max_inbound_streams,
+        0,
+        most_streams,
+    )?;
+    streams(
+        "max_outbound_streams",
+        config.max_outbound_streams,
+        0,
+        most_streams,
+    )?;
+    streams("accept_backlog", config.accept_backlog, 1, None)?;
+    if let SlowReaderPolicy::Evict { share, .. } = config.slow_readers {
+        bytes("slow_readers.share", share, receive_buffer)?;
+    }
+
+    let session_queue = config.max_session_send_queue;
+    bytes("max_session_send_queue", session_queue, most(MAX_BUFFER))?;
+    let session_queue = as_much_as("max_session_send_queue", session_queue);
+    let stream_queue = config.max_stream_send_queue;
+    bytes("max_stream_send_queue", stream_queue, session_queue)
 }
 
 impl Config {

@@ -1,63 +1,128 @@
-//! Invalid settings.
+//! What is wrong with settings.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 
-/// An invalid configuration.
+/// A setting that breaks a rule. Its text names the setting, its value and the rule.
+///
+/// ```
+/// # use smux_proto::Config;
+/// let error = Config::builder().max_frame_size(70_000).build().unwrap_err();
+/// assert_eq!(error.setting(), "max_frame_size");
+/// assert_eq!(
+///     error.to_string(),
+///     "max_frame_size is 70000 bytes: it must be 1 byte to 65535 bytes"
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The keep-alive interval is 0.
-    KeepAliveInterval,
-    /// The keep-alive timeout is shorter than the interval.
-    KeepAliveTimeout,
-    /// `max_frame_size` is not 1 to 65 535.
-    FrameSize,
-    /// `max_receive_buffer` is not 1 to 2^31 − 1.
-    ReceiveBuffer,
-    /// `max_stream_buffer` is 0.
-    StreamBuffer,
-    /// `max_stream_buffer` is above `max_receive_buffer`.
-    StreamBufferExceedsReceiveBuffer,
-    /// `initial_send_window` is not 1 to 262 144.
-    InitialSendWindow,
-    /// `window_floor` is not 1 to `max_stream_buffer`.
-    WindowFloor,
-    /// A stream limit is above 2^30.
-    StreamLimit,
-    /// `accept_backlog` is 0.
-    AcceptBacklog,
-    /// The share of `SlowReaderPolicy::Evict` is not 1 to `max_receive_buffer`.
-    SlowReaderShare,
-    /// `max_stream_send_queue` is 0 or above `max_session_send_queue`, or that is above 2^31 − 1.
-    SendQueue,
+pub struct ConfigError {
+    setting: &'static str,
+    value: Value,
+    min: Bound,
+    max: Option<Bound>,
+}
+
+impl ConfigError {
+    /// The setting, as the method of [`ConfigBuilder`](super::ConfigBuilder) is called.
+    pub const fn setting(&self) -> &'static str {
+        self.setting
+    }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::KeepAliveInterval => "the keep-alive interval must be more than 0",
-            Self::KeepAliveTimeout => "the keep-alive timeout must be at least the interval",
-            Self::FrameSize => "max_frame_size must be 1 to 65535 bytes",
-            Self::ReceiveBuffer => "max_receive_buffer must be 1 to 2147483647 bytes",
-            Self::StreamBuffer => "max_stream_buffer must be at least 1 byte",
-            Self::StreamBufferExceedsReceiveBuffer => {
-                "max_stream_buffer must be at most max_receive_buffer"
-            }
-            Self::InitialSendWindow => "initial_send_window must be 1 to 262144 bytes",
-            Self::WindowFloor => "window_floor must be 1 byte to max_stream_buffer",
-            Self::StreamLimit => {
-                "max_inbound_streams and max_outbound_streams must be at most 2^30"
-            }
-            Self::AcceptBacklog => "accept_backlog must be at least 1 stream",
-            Self::SlowReaderShare => {
-                "the share of SlowReaderPolicy::Evict must be 1 byte to max_receive_buffer"
-            }
-            Self::SendQueue => {
-                "max_stream_send_queue must be 1 byte to max_session_send_queue, and that at most \
-                 2147483647 bytes"
-            }
-        })
+        let Self {
+            setting,
+            value,
+            min,
+            max,
+        } = self;
+        write!(f, "{setting} is {value}: it must be ")?;
+        match max {
+            None => write!(f, "at least {min}"),
+            Some(max) if min.value.is_zero() => write!(f, "at most {max}"),
+            Some(max) => write!(f, "{min} to {max}"),
+        }
     }
 }
 
 impl core::error::Error for ConfigError {}
+
+/// What a setting is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Value {
+    Bytes(usize),
+    Streams(usize),
+    Time(Duration),
+}
+
+impl Value {
+    const fn is_zero(self) -> bool {
+        match self {
+            Self::Bytes(number) | Self::Streams(number) => number == 0,
+            Self::Time(time) => time.is_zero(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(1) => f.write_str("1 byte"),
+            Self::Bytes(number) => write!(f, "{number} bytes"),
+            Self::Streams(1) => f.write_str("1 stream"),
+            Self::Streams(number) => write!(f, "{number} streams"),
+            Self::Time(time) => write!(f, "{time:?}"),
+        }
+    }
+}
+
+/// The least or the most that a setting may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    value: Value,
+    /// The setting that the bound is, if it is one.
+    setting: Option<&'static str>,
+}
+
+impl Bound {
+    pub(super) const fn fixed(value: Value) -> Self {
+        Self {
+            value,
+            setting: None,
+        }
+    }
+
+    pub(super) const fn setting(setting: &'static str, value: Value) -> Self {
+        Self {
+            value,
+            setting: Some(setting),
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.setting {
+            Some(setting) => write!(f, "{setting}, which is {}", self.value),
+            None => self.value.fmt(f),
+        }
+    }
+}
+
+/// Checks a setting against its bounds, which are of its kind.
+pub(super) fn check(
+    setting: &'static str,
+    value: Value,
+    min: Bound,
+    max: Option<Bound>,
+) -> Result<(), ConfigError> {
+    if value >= min.value && max.is_none_or(|max| value <= max.value) {
+        return Ok(());
+    }
+    Err(ConfigError {
+        setting,
+        value,
+        min,
+        max,
+    })
+}

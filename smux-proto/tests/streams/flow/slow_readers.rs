@@ -6,7 +6,7 @@ use smux_conformance::{
     frame::{Kind, fin, psh, syn},
     harness::Harness,
 };
-use smux_proto::{Config, ConfigError, SlowReaderPolicy, StreamError, StreamId, Version};
+use smux_proto::{Config, SlowReaderPolicy, StreamError, StreamId, Version};
 
 const BUDGET: usize = 1 << 20;
 const SHARE: usize = 65_536;
@@ -251,6 +251,7 @@ fn an_impossible_share_is_refused() {
                     share,
                     grace: GRACE,
                 });
-        assert_eq!(config.build(), Err(ConfigError::SlowReaderShare));
+        let error = config.build().expect_err("wrong");
+        assert_eq!(error.setting(), "slow_readers.share");
     }
 }
