@@ -12,15 +12,15 @@ lints() {
     section "clippy: workspace"
     run cargo clippy --workspace --all-targets -- -D warnings
     local features crate
-    for features in "" std poll tracing poll,tracing; do
+    for features in "" std poll serde tracing poll,tracing; do
         section "clippy: core with features '$features'"
         run cargo clippy -p smux-proto --lib --no-default-features --features "$features" -- -D warnings
     done
-    for features in "" smol async-std "smol,async-std" tracing; do
+    for features in "" smol async-std "smol,async-std" serde tracing; do
         section "clippy: smux-async-std with features '$features'"
         run cargo clippy -p smux-async-std --lib --features "$features" -- -D warnings
     done
-    for features in axum hyper-util tonic tower; do
+    for features in axum hyper-util serde tonic tower; do
         section "clippy: smux-tokio with feature '$features'"
         run cargo clippy -p smux-tokio --lib --features "$features" -- -D warnings
     done
@@ -63,10 +63,10 @@ go_peer() {
 
 no_std() {
     section "core without std"
-    run cargo build -p smux-proto --no-default-features --features tracing
+    run cargo build -p smux-proto --no-default-features --features serde,tracing
     # The host's target always has a std that a dependency could link; this one has none.
     if rustup target list --installed | grep -qx "$BARE_TARGET" || run rustup target add "$BARE_TARGET"; then
-        run cargo build -p smux-proto --no-default-features --features tracing --target "$BARE_TARGET"
+        run cargo build -p smux-proto --no-default-features --features serde,tracing --target "$BARE_TARGET"
     else
         skip "core on $BARE_TARGET (target not installed)"
     fi
@@ -94,6 +94,8 @@ tests() {
     section "core's tests without the poll layer"
     run cargo test -p smux-proto --no-default-features --no-run
     run timeout 300 cargo test -p smux-proto --no-default-features
+    section "configurations in files"
+    run timeout 300 cargo test -p smux-proto --features serde --test serde
     section "smux-tokio under axum, hyper-util and tonic"
     run timeout 600 cargo test -p smux-tokio --all-features --test integrations
     section "what is told to tracing, and that it allocates nothing"

@@ -103,7 +103,8 @@
 //!
 //! None is on by default. `std`: conversions to
 //! [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html) and vectored writes from
-//! [`Transmit`]. `poll`: the layer that the adapters share, `poll`. `tracing`: what follows.
+//! [`Transmit`]. `poll`: the layer that the adapters share, `poll`. `serde`: [`Config`] in files,
+//! with sizes and durations as a person writes them. `tracing`: what follows.
 //!
 //! # Metrics and logs
 //!

@@ -2,6 +2,10 @@
 
 mod builder;
 mod error;
+#[cfg(feature = "serde")]
+mod text;
+#[cfg(feature = "serde")]
+mod units;
 
 use core::time::Duration;
 
