@@ -97,7 +97,8 @@ tests() {
     section "configurations in files"
     run timeout 300 cargo test -p smux-proto --features serde --test serde
     section "smux-tokio under axum, hyper-util and tonic"
-    run timeout 600 cargo test -p smux-tokio --all-features --test integrations
+    run cargo test -p smux-tokio --all-features --test integrations --no-run
+    run timeout 300 cargo test -p smux-tokio --all-features --test integrations
     section "what is told to tracing, and that it allocates nothing"
     run timeout 300 cargo test -p smux-proto --features poll,tracing --test tracing --test allocations
 }
