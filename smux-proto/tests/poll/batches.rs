@@ -48,10 +48,9 @@ fn ahead_of_a_message(
     loop {
         wire.ends(|ends| ends.room = Some(room));
         assert!(run(driver, Waker::noop()).is_pending());
-        if let Some(at) = wire.ends(|ends| last_frame_of(&ends.output, small)) {
-            if at >= begun {
-                return at - begun;
-            }
+        let found = wire.ends(|ends| last_frame_of(&ends.output, small));
+        if let Some(at) = found.filter(|at| *at >= begun) {
+            return at - begun;
         }
     }
 }
