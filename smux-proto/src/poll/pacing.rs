@@ -30,6 +30,10 @@ pub(super) const PAGE: u64 = 4 << 10;
 /// for an offloading network card. A write of 64 KiB is one packet and a tiny one, which costs as
 /// much. Whole pages just below it moved bulk data up to 1.4 times as fast. Its multiples up to
 /// [`LARGEST_BATCH`] need no tiny packet either.
+///
+/// Smaller ones, as large as what a transport takes at a time, gain nothing: beside eight bulk
+/// streams on a link of 2 MB/s and 23 ms, a ping took 120 ms with either. On loopback, where a
+/// kernel with `TCP_NOTSENT_LOWAT` also takes little at a time, they halved the speed of bulk data.
 pub(super) const SMALLEST_BATCH: usize = 60 << 10;
 
 /// The most that a batch holds: four times as much for one write and one wake-up of the peer.

@@ -1,6 +1,7 @@
 //! The poll layer without a runtime: polled by hand, over a transport made of two buffers.
 #![cfg(feature = "poll")]
 
+mod batches;
 mod conformance;
 mod driver;
 mod flushes;

@@ -160,6 +160,25 @@ fn bulk_streams_have_equal_shares() {
     }
 }
 
+/// The first to write fill their queues as if they were alone. Counted from the first byte, shares
+/// are equal all the same after 16 frames a stream.
+#[test]
+fn shares_are_equal_soon_after_the_first_writers_filled_the_queue() {
+    for bulk in [10, 100] {
+        let (mut harness, streams) = client(config(), bulk);
+        let mut writers = Bulk::new(&mut harness, &streams, 65_536);
+        let mut sent = 0;
+        while sent < 16 * bulk * 32_768 {
+            sent += writers.round(&mut harness, None);
+        }
+        let shares = streams
+            .iter()
+            .map(|id| writers.sent.get(&id.get()).copied().unwrap_or(0) as f64);
+        let index = fairness(shares);
+        assert!(index >= 0.99, "{index} among {bulk}");
+    }
+}
+
 /// Streams opened for one frame each go first, but others still get their turns.
 #[test]
 fn newcomers_do_not_starve_the_others() {
