@@ -54,6 +54,9 @@
 //! if one write of up to 240 KiB takes longer than the [keep-alive timeout](KeepAlive), unless
 //! input arrives and is read meanwhile. Configure a longer timeout for links below about 10 kB/s.
 //!
+//! A flush that has to flush the transport waits until the write in progress has returned, also if
+//! that carries other streams' bytes: one thread does both.
+//!
 //! # Small messages beside bulk data
 //!
 //! A session over TCP sets `TCP_NODELAY`. On a slow link, small messages also wait for the bulk

@@ -326,3 +326,86 @@ fn data_written_before_the_session_ended_counts_as_flushed() {
         });
     });
 }
+
+#[test]
+fn a_flush_that_meets_a_blocked_write_ends_with_it() {
+    within(|| {
+        let (client, server, valve) = common::pair_with_valve(&Config::default());
+        valve.open();
+        let (mut ours, mut theirs) = stream(&client, &server);
+        let (other, _unread) = stream(&client, &server);
+        ours.write_all(b"first").expect("write");
+        ours.flush().expect("flushed");
+        valve.shut();
+        valve.fill(&other);
+        // What was flushed before waits for no other write.
+        ours.flush().expect("flushed before");
+        ours.write_all(b"second").expect("queued");
+        thread::scope(|scope| {
+            let flush = blocked(scope, || (&ours).flush());
+            valve.open();
+            flush.join().expect("no panic").expect("flushed");
+        });
+        let mut received = [0; 11];
+        theirs.read_exact(&mut received).expect("read");
+        assert_eq!(&received, b"firstsecond");
+    });
+}
+
+/// Takes all bytes or none, and does not return from a flush or a write until it is shut.
+struct Hanging {
+    takes_bytes: bool,
+    shut: Receiver<()>,
+}
+
+impl Write for Hanging {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.takes_bytes {
+            return Ok(data.len());
+        }
+        self.flush().map(|()| 0)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Err(_) = self.shut.recv() else {
+            unreachable!("nothing is sent")
+        };
+        Err(ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[test]
+fn a_flush_ends_with_the_session_though_its_reader_never_returns() {
+    for takes_bytes in [false, true] {
+        within(move || {
+            let (reader_open, never) = mpsc::channel();
+            let (open, shut) = mpsc::channel();
+            let open = Mutex::new(Some(open));
+            let parts = Parts::new(Silent(never), Hanging { takes_bytes, shut }, move |_| {
+                *open.lock().expect("no panic") = None;
+                Ok(())
+            });
+            let client = Session::client(parts, keep_alive(50, 300)).expect("client");
+            let mut other = client.open().expect("open");
+            let mut ours = client.open().expect("open");
+            other.write_all(&[0; 10_000]).expect("queued");
+            ours.write_all(b"with it").expect("queued");
+            thread::scope(|scope| {
+                let flushes = [&ours, &other].map(|mut of| blocked(scope, move || of.flush()));
+                for flush in flushes {
+                    let error = flush.join().expect("no panic").expect_err("stuck");
+                    assert_eq!(error.kind(), ErrorKind::TimedOut);
+                }
+            });
+            assert_eq!(client.close_reason(), Some(CloseReason::WriteTimeout));
+            for late in [
+                ours.flush(),
+                ours.write_all(b"late"),
+                ours.read_exact(&mut [0]),
+            ] {
+                assert_eq!(late.expect_err("ended").kind(), ErrorKind::TimedOut);
+            }
+            drop(reader_open);
+        });
+    }
+}

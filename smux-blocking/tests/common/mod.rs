@@ -117,6 +117,10 @@ impl Valve {
         self.set(State::Open);
     }
 
+    pub(crate) fn shut(&self) {
+        self.set(State::Shut);
+    }
+
     fn set(&self, state: State) {
         *self.state.lock().expect("no panic") = state;
         self.changed.notify_all();

@@ -1,6 +1,6 @@
-//! More than 4 GiB on one stream: counters on the wire are modulo 2^32.
+//! More than 4 GiB on one stream, more than 71 minutes: both are counted modulo 2^32.
 
-use std::task::Poll;
+use std::{task::Poll, time::Duration};
 
 use smux_conformance::frame::{counting, psh, upd};
 use smux_proto::Version;
@@ -56,4 +56,39 @@ fn a_sender_counts_past_four_gigabytes() {
         harness.peer_sends([upd(3, wire(total), 262_144)]);
     }
     assert_eq!(harness.session.stats().ignored.stale_upd, 0);
+}
+
+/// All windows that a stream is told whose peer uses them up in each round trip, from `start` on.
+fn windows_from(start: Duration) -> Vec<u32> {
+    let config = config(Version::V2).max_receive_buffer(2 << 20);
+    let (mut harness, id) = server(config.max_stream_buffer(1 << 20));
+    harness.skip(start);
+    let (mut sent, mut allowed, mut told) = (0, INITIAL as u64, Vec::new());
+    for _ in 0..8 {
+        while sent < allowed {
+            let count = (allowed - sent).min(32_768);
+            let count = usize::try_from(count).expect("a frame");
+            harness.peer_sends([psh(3, counting(count))]);
+            assert_eq!(harness.read(id).len(), count);
+            sent += count as u64;
+        }
+        for update in harness.take_frames() {
+            let (consumed, window) = update.window_update().expect("only updates");
+            allowed = allowed.max(u64::from(consumed) + u64::from(window));
+            told.push(window);
+        }
+        harness.advance(Duration::from_millis(50));
+    }
+    told
+}
+
+#[test]
+fn windows_grow_alike_when_the_clock_of_microseconds_begins_again() {
+    let usual = windows_from(Duration::from_secs(10));
+    assert!(usual.last() > usual.first(), "{usual:?}");
+    let wrap = Duration::from_micros(WRAP);
+    for before in [75, 225] {
+        let start = wrap - Duration::from_millis(before);
+        assert_eq!(windows_from(start), usual, "{before} ms before");
+    }
 }
