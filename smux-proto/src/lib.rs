@@ -124,9 +124,9 @@
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished a stream, or stopped reading it |
 //!
 //! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so
-//! in each adapter, a subscriber runs without the session's lock and may use the session. It runs at
-//! the end of the call that caused the event: a slow subscriber slows that call down. The events of
-//! one call are in order; those of several threads may interleave.
+//! in each adapter, a subscriber runs without the session's lock and may use the session. It runs
+//! at the end of the call that caused the event: a slow subscriber slows that call down. The events
+//! of one call are in order; those of several threads may interleave.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
