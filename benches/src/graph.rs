@@ -25,6 +25,7 @@ use crate::{
 const LINK: Link = Link {
     round_trip: Duration::from_millis(10),
     rate: 25_000_000,
+    queue: None,
 };
 const SMALL: usize = 256 << 10;
 const LARGE: usize = 4 << 20;

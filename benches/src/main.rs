@@ -3,6 +3,7 @@
 mod cli;
 mod compare;
 mod ends;
+mod go;
 mod graph;
 mod mux;
 mod peers;
@@ -32,8 +33,9 @@ fn main() -> Result<()> {
             shape,
             seconds,
         }) => {
-            end_after(LONGEST + 10 * Duration::from_secs_f64(seconds));
-            let figures = peer.run(workload.work, shape, Duration::from_secs_f64(seconds))?;
+            let time = Duration::from_secs_f64(seconds);
+            end_after(workload.work.limit(time) + LONGER);
+            let figures = peer.run(workload.work, shape, time)?;
             println!("{}", serde_json::to_string(&figures)?);
             // Tasks and threads of the peer may still run; they are not awaited.
             process::exit(0)
@@ -41,9 +43,8 @@ fn main() -> Result<()> {
     }
 }
 
-/// What a run may take beyond ten times what it measures. The process that started it ends
-/// it earlier, if it still can.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The process that started a run ends it earlier by this, if it still can.
+const LONGER: Duration = Duration::from_secs(10);
 
 /// A run that hangs must not outlive the comparison, even if that was killed.
 fn end_after(limit: Duration) {

@@ -8,7 +8,7 @@ mod table;
 
 pub(crate) use self::{
     chart::{Chart, run as chart},
-    child::{Limits, finish},
+    child::finish,
     table::Spread,
 };
 
