@@ -9,6 +9,7 @@ mod picomux;
 mod smux_async_std;
 mod smux_blocking;
 mod smux_iberryful;
+mod smux_rust;
 mod smux_tokio;
 mod std_tcp;
 mod tcp;
@@ -242,6 +243,18 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "smux",
         settings: "0.2, defaults (version 1)",
         run: Run::Here(work::run::<smux_iberryful::SmuxIberryful>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux_rust-v1",
+        settings: "0.2, defaults",
+        run: Run::Here(work::run::<smux_rust::SmuxRust<1>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux_rust-v2",
+        settings: "0.2, version 2, with 16 MiB a session and 1 MiB a stream",
+        run: Run::Here(work::run::<smux_rust::SmuxRust<2>>),
         skip: nothing,
     },
     Peer {
