@@ -94,6 +94,10 @@ impl Table {
         self.workload
     }
 
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// For a terminal.
     pub(super) fn text(&self) -> String {
         format!(
