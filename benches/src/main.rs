@@ -9,6 +9,7 @@ mod mux;
 mod peers;
 mod relay;
 mod runtime;
+mod series;
 mod syscalls;
 mod work;
 
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
         None => compare::run(&cli.compare),
         Some(Command::Show(options)) => compare::show(&options),
         Some(Command::Chart(options)) => compare::chart(&options),
+        Some(Command::Ramp(options)) => compare::ramp(&options),
         Some(Command::Graph(options)) => graph::run(&options),
         Some(Command::Syscalls(options)) => syscalls::run(&options),
         Some(Command::Child {
