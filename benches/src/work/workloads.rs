@@ -209,17 +209,17 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ),
     Workload {
         name: "slow-link",
-        about: "round trips over 23 ms and 2 MB/s beside 8 downloads, against those alone; less is better",
+        about: "round trips over 23 ms and 2 MB/s beside 8 downloads; less is better",
         work: Work::SlowLink {},
     },
     Workload {
         name: "sessions-500",
-        about: "resident bytes of a pair of sessions with 1 stream, 1 s after 4 MB; of 500; less is better",
+        about: "bytes of each of 500 pairs of sessions, 1 s after 4 MB; less is better",
         work: Work::Sessions { pairs: 500 },
     },
     Workload {
         name: "sessions-2000",
-        about: "resident bytes of a pair of sessions with 1 stream, 1 s after 4 MB; of 2000; less is better",
+        about: "bytes of each of 2000 pairs of sessions, 1 s after 4 MB; less is better",
         work: Work::Sessions { pairs: 2000 },
     },
 ];
