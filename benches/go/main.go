@@ -1,6 +1,6 @@
 // The peers of the comparison that are written in Go, each on the same work as those in Rust.
 //
-// One run in one process: both ends, over loopback TCP, on two threads. Prints JSON.
+// One run in one process, over loopback TCP, on two threads: both ends, or one. Prints JSON.
 package main
 
 import (
@@ -14,8 +14,9 @@ import (
 
 // figures is what a run found: see the type of the same name in the Rust program.
 type figures struct {
-	Rate float64            `json:"rate"`
-	More map[string]float64 `json:"more,omitempty"`
+	Rate     float64            `json:"rate"`
+	More     map[string]float64 `json:"more,omitempty"`
+	OverTime []float64          `json:"over_time,omitempty"`
 }
 
 // work is the Rust program's enum, as serde writes it; one of its fields is set.
@@ -31,16 +32,35 @@ type work struct {
 	Idle        *struct{ Streams int }
 	Stalled     *struct{}
 	Fairness    *struct{}
+	Link        *struct{ Streams int }
+	Long        *struct{ Milliseconds, Streams, Writers int }
+	Beside      *struct{ Idle int }
+	SlowLink    *struct{} `json:"slow_link"`
+	Sessions    *struct{ Pairs int }
 }
+
+// longest is what a run may take if nobody ends it.
+const longest = 4 * time.Minute
 
 func main() {
 	peer := flag.String("peer", "", "who")
 	text := flag.String("work", "", "what, as JSON")
 	seconds := flag.Float64("seconds", 1, "how long")
+	end := flag.String("end", "both", "both, client, or server, which answers what it is asked")
+	dial := flag.String("dial", "", "the client's way to the listener, which is the standard input")
 	flag.Parse()
 	runtime.GOMAXPROCS(2)
+	time.AfterFunc(longest, func() { os.Exit(1) })
 
-	found, err := run(*peer, *text, time.Duration(*seconds*float64(time.Second)))
+	var found figures
+	client, server, err := connect(*peer, *end, *dial)
+	if err == nil && *end == "server" {
+		answerAll(server)
+		return
+	}
+	if err == nil {
+		found, err = run(*peer, client, server, *text, time.Duration(*seconds*float64(time.Second)))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -50,14 +70,14 @@ func main() {
 	}
 }
 
-func run(peer, text string, length time.Duration) (figures, error) {
+// run does the work; server is nil if another process is at that end.
+func run(peer string, client, server mux, text string, length time.Duration) (figures, error) {
 	var w work
 	if err := json.Unmarshal([]byte(text), &w); err != nil {
 		return figures{}, err
 	}
-	client, server, err := connect(peer)
-	if err != nil {
-		return figures{}, err
+	if server != nil && (w.Long != nil || w.Beside != nil || w.SlowLink != nil) {
+		go answerAll(server)
 	}
 	phases := []time.Duration{length / 5, length}
 	switch {
@@ -81,6 +101,17 @@ func run(peer, text string, length time.Duration) (figures, error) {
 		return stalled(client, server, length)
 	case w.Fairness != nil:
 		return fairness(client, server, length)
+	case w.Link != nil:
+		return total(client, server, w.Link.Streams, length)
+	case w.Long != nil:
+		roundTrip := time.Duration(w.Long.Milliseconds) * time.Millisecond
+		return long(client, roundTrip, w.Long.Streams, w.Long.Writers, length)
+	case w.Beside != nil:
+		return beside(client, w.Beside.Idle, length)
+	case w.SlowLink != nil:
+		return slowLink(client, length)
+	case w.Sessions != nil:
+		return sessions(peer, w.Sessions.Pairs, length)
 	}
 	return figures{}, fmt.Errorf("not done in Go")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 
 	"github.com/hashicorp/yamux"
 	"github.com/xtaci/smux"
@@ -15,57 +16,103 @@ type mux interface {
 	accept() (io.ReadWriteCloser, error)
 }
 
-// connect returns a connected pair of the peer with this name.
-func connect(peer string) (client, server mux, err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// connect returns the ends of the peer with this name: both, "client" or "server". The client dials
+// this address; the listener is the standard input then, and otherwise made here.
+func connect(peer, end, dial string) (client, server mux, err error) {
+	if end == "client" {
+		if client, err = newClient(peer, dial); err != nil {
+			return nil, nil, err
+		}
+		return client, nil, nil
+	}
+	listener, err := listen(end == "both" && dial == "")
 	if err != nil {
 		return nil, nil, err
 	}
+	if dial == "" {
+		dial = listener.Addr().String()
+	}
+	if end == "both" {
+		// The listener's queue takes the connection before it is accepted.
+		if client, err = newClient(peer, dial); err != nil {
+			return nil, nil, err
+		}
+	}
+	server, err = newServer(peer, listener)
+	return client, server, err
+}
+
+func listen(own bool) (net.Listener, error) {
+	if own {
+		return net.Listen("tcp", "127.0.0.1:0")
+	}
+	return net.FileListener(os.Stdin)
+}
+
+func newClient(peer, address string) (mux, error) {
 	if peer == "go-tcp" {
-		return tcpMux{listener: listener}, tcpMux{listener: listener}, nil
+		return tcpMux{address: address}, nil
 	}
-	// The listener's queue takes the connection before it is accepted.
-	ours, err := net.Dial("tcp", listener.Addr().String())
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	theirs, err := listener.Accept()
+	return session(peer, conn, true)
+}
+
+func newServer(peer string, listener net.Listener) (mux, error) {
+	if peer == "go-tcp" {
+		return tcpMux{listener: listener}, nil
+	}
+	conn, err := listener.Accept()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	listener.Close()
+	return session(peer, conn, false)
+}
+
+func session(peer string, conn net.Conn, client bool) (mux, error) {
 	switch peer {
 	case "go-smux-v1":
-		return smuxPair(ours, theirs, smux.DefaultConfig())
+		return smuxSession(conn, client, smux.DefaultConfig())
 	case "go-smux-v2":
-		config := smux.DefaultConfig()
-		config.Version = 2
-		config.MaxReceiveBuffer = 16 << 20
-		config.MaxStreamBuffer = 1 << 20
-		return smuxPair(ours, theirs, config)
+		return smuxSession(conn, client, version2(16<<20, 1<<20))
+	case "go-smux-v2-16m":
+		return smuxSession(conn, client, version2(32<<20, 16<<20))
 	case "go-yamux":
-		return yamuxPair(ours, theirs)
+		return yamuxSession(conn, client)
 	}
-	return nil, nil, fmt.Errorf("no such peer")
+	return nil, fmt.Errorf("no such peer")
+}
+
+func version2(session, stream int) *smux.Config {
+	config := smux.DefaultConfig()
+	config.Version = 2
+	config.MaxReceiveBuffer = session
+	config.MaxStreamBuffer = stream
+	return config
 }
 
 // tcpMux makes a connection for every stream.
-type tcpMux struct{ listener net.Listener }
-
-func (m tcpMux) open() (io.ReadWriteCloser, error) {
-	return net.Dial("tcp", m.listener.Addr().String())
+type tcpMux struct {
+	address  string
+	listener net.Listener
 }
+
+func (m tcpMux) open() (io.ReadWriteCloser, error) { return net.Dial("tcp", m.address) }
 
 func (m tcpMux) accept() (io.ReadWriteCloser, error) { return m.listener.Accept() }
 
 type smuxMux struct{ session *smux.Session }
 
-func smuxPair(ours, theirs net.Conn, config *smux.Config) (client, server mux, err error) {
-	c, err := smux.Client(ours, config)
-	if err != nil {
-		return nil, nil, err
+func smuxSession(conn net.Conn, client bool, config *smux.Config) (mux, error) {
+	start := smux.Server
+	if client {
+		start = smux.Client
 	}
-	s, err := smux.Server(theirs, config)
-	return smuxMux{c}, smuxMux{s}, err
+	session, err := start(conn, config)
+	return smuxMux{session}, err
 }
 
 func (m smuxMux) open() (io.ReadWriteCloser, error)   { return m.session.OpenStream() }
@@ -73,15 +120,15 @@ func (m smuxMux) accept() (io.ReadWriteCloser, error) { return m.session.AcceptS
 
 type yamuxMux struct{ session *yamux.Session }
 
-func yamuxPair(ours, theirs net.Conn) (client, server mux, err error) {
+func yamuxSession(conn net.Conn, client bool) (mux, error) {
 	config := yamux.DefaultConfig()
 	config.LogOutput = io.Discard
-	c, err := yamux.Client(ours, config)
-	if err != nil {
-		return nil, nil, err
+	start := yamux.Server
+	if client {
+		start = yamux.Client
 	}
-	s, err := yamux.Server(theirs, config)
-	return yamuxMux{c}, yamuxMux{s}, err
+	session, err := start(conn, config)
+	return yamuxMux{session}, err
 }
 
 func (m yamuxMux) open() (io.ReadWriteCloser, error)   { return m.session.OpenStream() }

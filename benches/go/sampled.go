@@ -103,6 +103,23 @@ func fairness(client, server mux, length time.Duration) (figures, error) {
 	return figures{Rate: jain, More: map[string]float64{"MB/s": sum}}, nil
 }
 
+// total is the rate of all streams together.
+func total(client, server mux, streams int, length time.Duration) (figures, error) {
+	plans := make([]plan, streams)
+	for i := range plans {
+		plans[i] = plan{128 << 10, true}
+	}
+	rates, err := sample(client, server, plans, length)
+	if err != nil {
+		return figures{}, err
+	}
+	var sum float64
+	for _, rate := range rates {
+		sum += rate
+	}
+	return figures{Rate: sum}, nil
+}
+
 // idle returns the resident bytes that a stream holds, both ends together.
 func idle(client, server mux, streams int) (figures, error) {
 	arrived := make(chan io.ReadWriteCloser, ahead)

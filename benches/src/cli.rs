@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    compare::{Chart, Show},
+    compare::{Chart, Ramp, Show},
     graph::Graph,
     peers::{self, Peer},
     runtime::Shape,
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Draws saved runs beside raw TCP, and prints the same as a small table in Markdown.
     Chart(Chart),
+    /// Draws how the downloads of saved runs got up to speed.
+    Ramp(Ramp),
     /// Draws throughput over time with a reader that pauses, for small and large receive buffers.
     Graph(Graph),
     /// Counts system calls with strace.

@@ -20,7 +20,7 @@ const SMALL_BUFFER: usize = 64 << 10;
 /// One end, and where its tasks run.
 pub(crate) struct End<M: Mux> {
     pub(crate) mux: Arc<M>,
-    runtime: M::Runtime,
+    pub(crate) runtime: M::Runtime,
 }
 
 impl<M: Mux> Clone for End<M> {
@@ -33,6 +33,13 @@ impl<M: Mux> Clone for End<M> {
 }
 
 impl<M: Mux> End<M> {
+    pub(crate) fn new(mux: M, runtime: M::Runtime) -> Self {
+        Self {
+            mux: Arc::new(mux),
+            runtime,
+        }
+    }
+
     /// Runs `task` on this end. It runs on if the result is not awaited.
     pub(crate) fn spawn<T, F>(
         &self,
@@ -75,21 +82,15 @@ impl<M: Mux> Ends<M> {
             server.await.context("server")?,
         );
         Ok(Self {
-            client: End {
-                mux: Arc::new(client),
-                runtime: ours,
-            },
-            server: End {
-                mux: Arc::new(server),
-                runtime: theirs,
-            },
+            client: End::new(client, ours),
+            server: End::new(server, theirs),
         })
     }
 }
 
 /// std's own listener queues 128 connections; what comes beyond waits a second before it tries
 /// again.
-fn listen(options: Options) -> Result<TcpListener> {
+pub(crate) fn listen(options: Options) -> Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if options.receive_buffer.is_some() {
         // Otherwise the kernel's buffer is the one that is measured.

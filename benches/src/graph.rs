@@ -17,6 +17,7 @@ use crate::{
     peers::{SmuxTokio, TokioTcp},
     relay::{self, Link, Meter},
     runtime::{Runtime, Shape, Tokio},
+    series::{Series, table},
     work::pausing,
 };
 
@@ -25,6 +26,7 @@ use crate::{
 const LINK: Link = Link {
     round_trip: Duration::from_millis(10),
     rate: 25_000_000,
+    queue: None,
 };
 const SMALL: usize = 256 << 10;
 const LARGE: usize = 4 << 20;
@@ -38,12 +40,6 @@ pub(crate) struct Graph {
     /// Seconds to draw.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-}
-
-struct Series {
-    name: String,
-    /// Seconds, and megabytes a second in the bucket that begins there.
-    points: Vec<(f64, f64)>,
 }
 
 pub(crate) fn run(options: &Graph) -> Result<()> {
@@ -102,16 +98,6 @@ fn trace<M: Mux<Runtime = Tokio>>(
         name,
         points: bytes.into_iter().enumerate().map(point).collect(),
     })
-}
-
-fn table(all: &[Series]) -> String {
-    let mut text = "series,seconds,megabytes per second\n".to_owned();
-    for series in all {
-        for (seconds, rate) in &series.points {
-            text.push_str(&format!("\"{}\",{seconds:.2},{rate:.2}\n", series.name));
-        }
-    }
-    text
 }
 
 /// A chart for each series, one below the other.

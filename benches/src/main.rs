@@ -3,11 +3,13 @@
 mod cli;
 mod compare;
 mod ends;
+mod go;
 mod graph;
 mod mux;
 mod peers;
 mod relay;
 mod runtime;
+mod series;
 mod syscalls;
 mod work;
 
@@ -24,6 +26,7 @@ fn main() -> Result<()> {
         None => compare::run(&cli.compare),
         Some(Command::Show(options)) => compare::show(&options),
         Some(Command::Chart(options)) => compare::chart(&options),
+        Some(Command::Ramp(options)) => compare::ramp(&options),
         Some(Command::Graph(options)) => graph::run(&options),
         Some(Command::Syscalls(options)) => syscalls::run(&options),
         Some(Command::Child {
@@ -32,8 +35,9 @@ fn main() -> Result<()> {
             shape,
             seconds,
         }) => {
-            end_after(LONGEST + 10 * Duration::from_secs_f64(seconds));
-            let figures = peer.run(workload.work, shape, Duration::from_secs_f64(seconds))?;
+            let time = Duration::from_secs_f64(seconds);
+            end_after(workload.work.limit(time) + LONGER);
+            let figures = peer.run(workload.work, shape, time)?;
             println!("{}", serde_json::to_string(&figures)?);
             // Tasks and threads of the peer may still run; they are not awaited.
             process::exit(0)
@@ -41,9 +45,8 @@ fn main() -> Result<()> {
     }
 }
 
-/// What a run may take beyond ten times what it measures. The process that started it ends
-/// it earlier, if it still can.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The process that started a run ends it earlier by this, if it still can.
+const LONGER: Duration = Duration::from_secs(10);
 
 /// A run that hangs must not outlive the comparison, even if that was killed.
 fn end_after(limit: Duration) {

@@ -29,9 +29,13 @@ pub(crate) struct Link {
     pub(crate) round_trip: Duration,
     /// Bytes a second in each direction.
     pub(crate) rate: u32,
+    /// Bytes of each connection that wait in front of it; as many as the system likes if `None`.
+    pub(crate) queue: Option<u32>,
 }
 
+/// Bytes that are passed on at a time: the most, and for how long they take the link otherwise.
 const CHUNK: usize = 16 << 10;
+const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// What may leave ahead of its time, so that the ticks of the timer do not cost throughput.
 const BURST: Duration = Duration::from_millis(2);
 /// What the link catches up on when the relay was late.
@@ -50,12 +54,31 @@ pub(crate) fn start(link: Link, target: SocketAddr, meter: Option<Meter>) -> Res
     let (tell, told) = std_mpsc::channel();
     thread::spawn(move || {
         runtime.block_on(async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let listener = listen(link)?;
             tell.send(listener.local_addr()?)?;
             relay(link, &listener, target, meter).await
         })
     });
     told.recv().context("the relay did not start")
+}
+
+/// Connections that wait to be accepted: a workload without a multiplexer opens many at once.
+const BACKLOG: u32 = 4096;
+
+fn listen(link: Link) -> io::Result<TcpListener> {
+    let socket = socket(link)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(BACKLOG)
+}
+
+/// What is accepted inherits these buffers.
+fn socket(link: Link) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    if let Some(bytes) = link.queue {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(socket)
 }
 
 async fn relay(
@@ -68,9 +91,7 @@ async fn relay(
     let back = Arc::new(Pacer::new(link, None));
     loop {
         let (near, _) = listener.accept().await?;
-        let socket = TcpSocket::new_v4()?;
-        socket.set_send_buffer_size(SOCKET_BUFFER)?;
-        let far = socket.connect(target).await?;
+        let far = socket(link)?.connect(target).await?;
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
         let (near_read, near_write) = near.into_split();
@@ -83,6 +104,7 @@ async fn relay(
 /// One direction of the link, which all connections share.
 struct Pacer {
     rate: u32,
+    chunk: usize,
     delay: Duration,
     /// When the next byte may leave.
     free: Mutex<Instant>,
@@ -96,8 +118,10 @@ impl Pacer {
         let delay = link.round_trip / 2;
         // What arrives while the first byte is on its way, in milliseconds to stay with integers.
         let room = (delay + CATCH_UP).as_millis() * u128::from(link.rate) / 1000;
+        let chunk = usize::try_from((CHUNK_TIME * link.rate).as_secs()).unwrap_or(CHUNK);
         Self {
             rate: link.rate,
+            chunk: CHUNK.min(chunk).max(1),
             delay,
             free: Mutex::new(Instant::now()),
             room: Arc::new(Semaphore::new(
@@ -127,7 +151,7 @@ async fn pass(mut from: OwnedReadHalf, to: OwnedWriteHalf, pacer: Arc<Pacer>) ->
     let (queue, arriving) = mpsc::unbounded_channel();
     tokio::spawn(deliver(arriving, to));
     loop {
-        let mut data = vec![0; CHUNK];
+        let mut data = vec![0; pacer.chunk];
         let n = from.read(&mut data).await?;
         if n == 0 {
             return Ok(());

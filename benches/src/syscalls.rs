@@ -4,6 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +12,8 @@ use clap::Args;
 use comfy_table::presets;
 
 use crate::{
-    compare::{Limits, Spread, finish},
+    compare::{Spread, finish},
+    go::Input,
     peers::{self, Peer},
     runtime::Shape,
     work::{self, Figures, Work, Workload},
@@ -106,7 +108,8 @@ fn count(peer: &Peer, workload: &Workload, seconds: f64) -> Result<f64> {
         "--seconds",
         &seconds.to_string(),
     ]);
-    let figures: Figures = finish(&mut command, Limits::GRACE).context("strace")?;
+    let limit = workload.work.limit(Duration::from_secs_f64(seconds));
+    let figures: Figures = finish(&mut command, Input::Nothing, limit).context("strace")?;
     ensure!(figures.amount > 0.0, "nothing was moved");
     let unit = if bytes(workload.work) {
         figures.amount / 1.048_576

@@ -27,6 +27,9 @@ const WORKLOADS: [&str; 6] = [
     "exchange-64",
 ];
 
+/// The shape that goes without saying.
+const USUAL: Shape = Shape::Two;
+
 #[derive(Args)]
 pub(crate) struct Chart {
     /// What comparisons saved.
@@ -34,9 +37,9 @@ pub(crate) struct Chart {
     files: Vec<PathBuf>,
     #[command(flatten)]
     selection: Selection,
-    /// How the two ends shared threads.
-    #[arg(long, value_enum, value_name = "SHAPE", default_value = "two")]
-    runtimes: Shape,
+    /// How the two ends shared threads. A table for each of which there are runs.
+    #[arg(long, value_enum, value_name = "SHAPE", default_values = ["two", "one"])]
+    runtimes: Vec<Shape>,
     /// Where to draw.
     #[arg(long, value_name = "FILE", default_value = "comparison.svg")]
     output: PathBuf,
@@ -48,19 +51,28 @@ pub(crate) fn run(options: &Chart) -> Result<()> {
     if options.selection.workload.is_empty() {
         workloads.retain(|workload| WORKLOADS.contains(&workload.name));
     }
-    let tables = workloads
-        .into_iter()
-        .map(|workload| Table::of(workload, options.runtimes, &peers, &records));
-    let tables: Vec<_> = tables.filter(|table| table.baseline().is_some()).collect();
+    let tables = options.runtimes.iter().map(|&shape| {
+        let tables = workloads
+            .iter()
+            .map(|workload| Table::of(workload, shape, &peers, &records));
+        let tables = tables.filter(|table| table.baseline().is_some());
+        (shape, tables.collect())
+    });
+    let mut tables: Vec<(Shape, Vec<Table>)> = tables.collect();
+    tables.retain(|(_, tables)| !tables.is_empty());
     ensure!(
         !tables.is_empty(),
         "none of the runs can be compared with {BASELINE}"
     );
 
-    let panels: Vec<_> = tables.iter().map(panel).collect();
+    let all = || tables.iter().flat_map(|(_, tables)| tables);
+    let panels: Vec<_> = all().map(panel).collect();
     fs::write(&options.output, picture::draw(&panels)).context("--output")?;
-    println!("{}", summary(&tables, &peers));
-    for table in &tables {
+    let summaries = tables
+        .iter()
+        .map(|(shape, tables)| summary(*shape, tables, &peers).to_string());
+    println!("{}", summaries.collect::<Vec<_>>().join("\n\n"));
+    for table in all() {
         for note in table.notes().lines() {
             println!("\n{}: {note}", table.workload().name);
         }
@@ -78,7 +90,10 @@ fn panel(table: &Table) -> Panel {
     };
     let others = table.ratios().filter(|(peer, _)| peer.name != BASELINE);
     Panel {
-        title: table.workload().name,
+        title: match table.shape() {
+            USUAL => table.workload().name.to_owned(),
+            shape => format!("{}, {}", table.workload().name, shape.describe()),
+        },
         about: table.workload().about,
         bars: others.filter_map(bar).collect(),
     }
@@ -96,12 +111,16 @@ fn kind(peer: &Peer) -> Kind {
 
 /// A row for each peer, a column for each workload; the baseline's row has what the ratios stand
 /// for.
-fn summary(tables: &[Table], peers: &[&'static Peer]) -> comfy_table::Table {
+fn summary(shape: Shape, tables: &[Table], peers: &[&'static Peer]) -> comfy_table::Table {
     let mut summary = comfy_table::Table::new();
-    let names = tables.iter().map(|table| table.workload().name);
+    let title = match shape {
+        USUAL => "× raw TCP".to_owned(),
+        shape => format!("× raw TCP, {}", shape.describe()),
+    };
+    let names = tables.iter().map(|table| table.workload().name.to_owned());
     summary
         .load_preset(presets::ASCII_MARKDOWN)
-        .set_header(["× raw TCP"].into_iter().chain(names));
+        .set_header([title].into_iter().chain(names));
     let baseline = tables.iter().map(|table| match table.baseline() {
         Some(rate) => format!("{} {}", number(rate.median), table.workload().work.unit()),
         None => "–".to_owned(),

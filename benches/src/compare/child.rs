@@ -3,46 +3,37 @@
 use std::{
     env,
     io::Read,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use wait_timeout::ChildExt;
 
 use crate::{
+    go::{self, Input},
     peers::Peer,
     runtime::Shape,
-    work::{Figures, Work, Workload},
+    work::{Figures, Workload},
 };
-
-/// What runs may take beyond three times what they measure.
-pub(crate) struct Limits;
-
-impl Limits {
-    pub(crate) const GRACE: Duration = Duration::from_secs(10);
-    /// Opening many streams takes its own time.
-    const IDLE_GRACE: Duration = Duration::from_secs(60);
-}
 
 const LONGEST_ERROR: usize = 200;
 
-/// Starts the runs, in this program or in Go's.
+/// Starts the runs.
 pub(super) struct Runner {
-    /// Or why there is none.
-    go: Result<PathBuf, String>,
+    /// Or why there is no Go program.
+    go: Result<(), String>,
 }
 
 impl Runner {
     /// Builds the Go program, if any of `peers` needs it.
     pub(super) fn new(peers: &[&Peer]) -> Self {
-        let go = if peers.iter().any(|peer| peer.is_go()) {
-            build_go().map_err(|error| format!("{error:#}"))
+        let go = if peers.iter().any(|peer| peer.needs_go()) {
+            go::build().map_err(|error| format!("{error:#}"))
         } else {
-            Err("not asked for".to_owned())
+            Ok(())
         };
         Self { go }
     }
@@ -54,50 +45,27 @@ impl Runner {
         shape: Shape,
         time: Duration,
     ) -> Result<Figures> {
-        let mut command = if peer.is_go() {
-            let program = self
-                .go
-                .as_ref()
-                .map_err(|error| anyhow::anyhow!("no Go program: {error}"))?;
-            let mut command = Command::new(program);
-            command.args([
-                "-peer",
-                peer.name,
-                "-work",
-                &serde_json::to_string(&workload.work)?,
-            ]);
-            command.args(["-seconds", &time.as_secs_f64().to_string()]);
-            command
-        } else {
-            let shape = shape
-                .to_possible_value()
-                .context("a shape without a name")?;
-            let mut command = Command::new(env::current_exe()?);
-            command.args(["child", "--peer", peer.name, "--workload", workload.name]);
-            command.args(["--shape", shape.get_name()]);
-            command.args(["--seconds", &time.as_secs_f64().to_string()]);
-            command
-        };
+        if let (true, Err(error)) = (peer.needs_go(), &self.go) {
+            return Err(anyhow!("no Go program: {error}"));
+        }
+        let shape = shape
+            .to_possible_value()
+            .context("a shape without a name")?;
+        let mut command = Command::new(env::current_exe()?);
         command
+            .args(["child", "--peer", peer.name, "--workload", workload.name])
+            .args(["--shape", shape.get_name()])
+            .args(["--seconds", &time.as_secs_f64().to_string()])
             .env("RUST_BACKTRACE", "0")
             .env("ASYNC_STD_THREAD_COUNT", "2");
-        let idle = matches!(workload.work, Work::Idle { .. });
-        finish(
-            &mut command,
-            3 * time
-                + if idle {
-                    Limits::IDLE_GRACE
-                } else {
-                    Limits::GRACE
-                },
-        )
+        finish(&mut command, Input::Nothing, workload.work.limit(time))
     }
 }
 
 /// Runs `command` for at most `limit`; it prints its figures.
-pub(crate) fn finish(command: &mut Command, limit: Duration) -> Result<Figures> {
+pub(crate) fn finish(command: &mut Command, input: Input, limit: Duration) -> Result<Figures> {
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -127,24 +95,4 @@ fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
         let _ = pipe.read_to_string(&mut text);
         text
     })
-}
-
-/// Puts it beside this program.
-fn build_go() -> Result<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
-    let program = env::current_exe()?.with_file_name("smux-benches-go");
-    let mut build = Command::new("go");
-    build
-        .arg("build")
-        .arg("-o")
-        .arg(&program)
-        .arg(".")
-        .current_dir(source);
-    let output = build.output().context("starting `go build`")?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(program)
 }

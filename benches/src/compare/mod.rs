@@ -3,12 +3,14 @@
 mod chart;
 mod child;
 mod picture;
+mod ramp;
 mod record;
 mod table;
 
 pub(crate) use self::{
     chart::{Chart, run as chart},
-    child::{Limits, finish},
+    child::finish,
+    ramp::{Ramp, run as ramp},
     table::Spread,
 };
 

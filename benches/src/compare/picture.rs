@@ -12,7 +12,7 @@ use svg::{
 use super::table::{Spread, number};
 
 pub(super) struct Panel {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) about: &'static str,
     pub(super) bars: Vec<Bar>,
 }
@@ -126,7 +126,7 @@ fn draw_panel(panel: &Panel) -> Group {
     let unit = SCALE / most.fold(1.0, f64::max);
     let bottom = HEAD + ROW * panel.bars.len() as f64;
     let mut group = Group::new()
-        .add(text("title", "start", 4.0, 20.0, panel.title))
+        .add(text("title", "start", 4.0, 20.0, &panel.title))
         .add(text("name", "start", 4.0, 36.0, panel.about));
     // What lies on top comes later: the line on the bars, the text on the line.
     let rows = || {

@@ -94,6 +94,10 @@ impl Table {
         self.workload
     }
 
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// For a terminal.
     pub(super) fn text(&self) -> String {
         format!(
@@ -125,14 +129,24 @@ impl Table {
             .flat_map(|row| row.runs.values())
             .flat_map(|f| f.more.keys())
             .collect();
+        let compared = if self.by_difference() {
+            "− raw TCP".to_owned()
+        } else {
+            format!("× {BASELINE}")
+        };
         let mut header = vec![
             "peer".to_owned(),
             self.workload.work.unit().to_owned(),
             "min–max".to_owned(),
-            format!("× {BASELINE}"),
+            compared.clone(),
             "min–max".to_owned(),
         ];
-        header.extend(more.iter().map(ToString::to_string));
+        for name in &more {
+            header.push((*name).clone());
+            if self.is_difference(name) {
+                header.push(compared.clone());
+            }
+        }
         let mut table = comfy_table::Table::new();
         table.load_preset(preset).set_header(header);
         for row in &self.rows {
@@ -140,12 +154,13 @@ impl Table {
             cells.extend(Spread::cells(row.rate()));
             cells.extend(Spread::cells(self.ratio(row)));
             for &name in &more {
-                let values = row
-                    .runs
-                    .values()
-                    .filter_map(|figures| figures.more.get(name).copied());
-                let [median, _] = Spread::cells(Spread::of(values));
+                let value = |figures: &Figures| figures.more.get(name).copied();
+                let [median, _] = Spread::cells(Spread::of(row.runs.values().filter_map(value)));
                 cells.push(median);
+                if self.is_difference(name) {
+                    let [median, _] = Spread::cells(self.compared(row, value));
+                    cells.push(median);
+                }
             }
             table.add_row(cells);
         }
@@ -164,14 +179,36 @@ impl Table {
     }
 
     fn ratio(&self, row: &Row) -> Option<Spread> {
-        let baseline = self.baseline_row()?;
-        let ratio = |(turn, figures): (&Turn, &Figures)| {
-            baseline
-                .runs
-                .get(turn)
-                .map(|baseline| figures.rate / baseline.rate)
+        self.compared(row, |figures| Some(figures.rate))
+    }
+
+    /// A value of the row with what it is compared to, turn by turn.
+    fn compared(&self, row: &Row, value: impl Fn(&Figures) -> Option<f64>) -> Option<Spread> {
+        let difference = self.by_difference();
+        let name = if difference {
+            row.peer.beneath()
+        } else {
+            BASELINE
         };
-        Spread::of(row.runs.iter().filter_map(ratio))
+        let baseline = self.rows.iter().find(|row| row.peer.name == name)?;
+        let compare = |(turn, figures): (&Turn, &Figures)| {
+            let (ours, theirs) = (value(figures)?, value(baseline.runs.get(turn)?)?);
+            Some(if difference {
+                ours - theirs
+            } else {
+                ours / theirs
+            })
+        };
+        Spread::of(row.runs.iter().filter_map(compare))
+    }
+
+    fn by_difference(&self) -> bool {
+        self.workload.work.by_difference()
+    }
+
+    /// Whether the value of this name is one of which raw TCP's is a part.
+    fn is_difference(&self, name: &str) -> bool {
+        self.by_difference() && name.starts_with(self.workload.work.unit())
     }
 
     fn baseline_row(&self) -> Option<&Row> {

@@ -21,27 +21,31 @@ use crate::{
     runtime::Tokio,
 };
 
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+/// The window of a stream, and as many of it as the window of the connection is.
+pub(super) const WINDOW: u32 = 1 << 20;
+const STREAMS_IN_CONNECTION: u32 = 16;
+/// Enough for 1 Gbit/s and 100 ms.
+pub(super) const LARGE_WINDOW: u32 = 16 << 20;
 const FRAME: u32 = 64 << 10;
 /// Bytes that unread small frames may cost; with the default, small messages end the connection.
 const SMALL_FRAMES: usize = 1 << 30;
 /// Accepted streams that wait to be taken; beyond, the connection waits.
 const BACKLOG: usize = 1024;
 
-pub(crate) enum H2 {
+/// With a window of so many bytes for each stream.
+pub(crate) enum H2<const STREAM_WINDOW: u32 = WINDOW> {
     Client(SendRequest<Bytes>),
     Server(Mutex<mpsc::Receiver<H2Stream>>),
 }
 
-impl Mux for H2 {
+impl<const STREAM_WINDOW: u32> Mux for H2<STREAM_WINDOW> {
     type Runtime = Tokio;
     type Stream = H2Stream;
 
     async fn client(_: &Tokio, address: SocketAddr, options: Options) -> Result<Self> {
         let (requests, connection) = client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(STREAMS_IN_CONNECTION * STREAM_WINDOW)
             .max_frame_size(FRAME)
             .initial_max_send_streams(options.streams)
             .handshake(tcp::connect(address).await?)
@@ -53,7 +57,7 @@ impl Mux for H2 {
     async fn server(_: &Tokio, listener: TcpListener, options: Options) -> Result<Self> {
         let mut connection = server::Builder::new()
             .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(STREAMS_IN_CONNECTION * STREAM_WINDOW)
             .max_frame_size(FRAME)
             .data_frame_budget(SMALL_FRAMES)
             .max_concurrent_streams(u32::try_from(options.streams.max(BACKLOG))?)

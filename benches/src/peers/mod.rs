@@ -1,6 +1,7 @@
 //! Who is compared, and with which settings.
 
 mod async_smux;
+mod from_go;
 mod h2;
 mod limit;
 mod muxado;
@@ -8,9 +9,11 @@ mod picomux;
 mod smux_async_std;
 mod smux_blocking;
 mod smux_iberryful;
+mod smux_rust;
 mod smux_tokio;
 mod std_tcp;
 mod tcp;
+mod to_go;
 mod tokio_smux;
 mod tokio_yamux;
 mod yamux;
@@ -19,9 +22,10 @@ pub(crate) use self::{smux_tokio::SmuxTokio, tcp::TokioTcp};
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::{
+    go,
     runtime::Shape,
     work::{self, Figures, Work},
 };
@@ -37,28 +41,41 @@ pub(crate) struct Peer {
 
 enum Run {
     Here(fn(Work, Shape, Duration) -> Result<Figures>),
+    /// One end here, one in the Go program.
+    WithGo(fn(Work, Shape, Duration) -> Result<Figures>),
     /// In the Go program, which is asked by the peer's name.
     Go,
 }
 
 impl Peer {
-    /// One run, in this process.
+    /// One run, in this process or in one that it starts.
     pub(crate) fn run(&self, work: Work, shape: Shape, time: Duration) -> Result<Figures> {
         match self.run {
-            Run::Here(run) => run(work, shape, time),
-            Run::Go => bail!("a peer of the Go program"),
+            Run::Here(run) | Run::WithGo(run) => run(work, shape, time),
+            Run::Go => go::run(self.name, work, time),
         }
     }
 
-    pub(crate) fn is_go(&self) -> bool {
-        matches!(self.run, Run::Go)
+    pub(crate) fn needs_go(&self) -> bool {
+        !matches!(self.run, Run::Here(_))
+    }
+
+    /// The peer whose memory is a part of this one's.
+    pub(crate) fn beneath(&self) -> &'static str {
+        match self.run {
+            Run::Go => "go-tcp",
+            _ => BASELINE,
+        }
     }
 
     /// Why it cannot do this work in this shape.
     pub(crate) fn skip(&self, work: Work, shape: Shape) -> Option<&'static str> {
-        let no_runtime = self.name.contains("blocking") || self.name == "tcp-std" || self.is_go();
-        if shape == Shape::Single && no_runtime {
+        let threads = self.name.contains("blocking") || self.name == "tcp-std";
+        if shape == Shape::Single && (threads || self.needs_go()) {
             return Some("needs threads");
+        }
+        if threads && matches!(work, Work::Beside { idle: 1000.. } | Work::Sessions { .. }) {
+            return Some("a thread for each is too many");
         }
         if shape != Shape::One && self.name.starts_with("smux-async-std") {
             return Some("async-std has one executor in a process");
@@ -76,7 +93,11 @@ fn nothing(_: Work) -> Option<&'static str> {
 
 /// Descriptors, and the kernel's memory, which is not the process's.
 fn connections(work: Work) -> Option<&'static str> {
-    matches!(work, Work::Idle { .. }).then_some("a connection's memory is the kernel's")
+    match work {
+        Work::Idle { .. } => Some("a connection's memory is the kernel's"),
+        Work::Beside { idle: 10_000.. } => Some("too many descriptors"),
+        _ => None,
+    }
 }
 
 fn frames(work: Work) -> Option<&'static str> {
@@ -96,13 +117,13 @@ fn silent_open(work: Work) -> Option<&'static str> {
         .then_some("the peer learns of a stream with its first data")
 }
 
-/// The Go program has no relay.
-fn go(work: Work) -> Option<&'static str> {
-    matches!(work, Work::Link { .. }).then_some("not done in Go")
-}
-
-fn go_connections(work: Work) -> Option<&'static str> {
-    go(work).or_else(|| connections(work))
+/// For peers that differ from others in what only links show.
+fn no_link(work: Work) -> Option<&'static str> {
+    let links = matches!(
+        work,
+        Work::Long { .. } | Work::Beside { .. } | Work::SlowLink {}
+    );
+    (!links).then_some("for long and slow links only")
 }
 
 /// What every table's ratios refer to.
@@ -139,6 +160,24 @@ pub(crate) const PEERS: &[Peer] = &[
         settings: "`Config::v2()`",
         run: Run::Here(work::run::<SmuxTokio<2>>),
         skip: nothing,
+    },
+    Peer {
+        name: "smux-tokio-v2-128m",
+        settings: "`Config::v2()` with `max_receive_buffer(128 << 20)`",
+        run: Run::Here(work::run::<SmuxTokio<2, { 128 << 20 }>>),
+        skip: no_link,
+    },
+    Peer {
+        name: "smux-from-go",
+        settings: "`smux-tokio` with `Config::v2()` asks go-smux-v2, in a process of its own",
+        run: Run::WithGo(work::run::<from_go::FromGo>),
+        skip: no_link,
+    },
+    Peer {
+        name: "smux-to-go",
+        settings: "go-smux-v2-16m, in a process of its own, asks `smux-tokio` with `Config::v2()`",
+        run: Run::WithGo(to_go::run),
+        skip: no_link,
     },
     Peer {
         name: "smux-smol-v1",
@@ -189,6 +228,12 @@ pub(crate) const PEERS: &[Peer] = &[
         skip: nothing,
     },
     Peer {
+        name: "h2-16m",
+        settings: "0.4; windows of 16 MiB a stream and 256 MiB a connection, else the same",
+        run: Run::Here(work::run::<h2::H2<{ h2::LARGE_WINDOW }>>),
+        skip: no_link,
+    },
+    Peer {
         name: "tokio_smux",
         settings: "0.2, defaults; messages of 32 KiB",
         run: Run::Here(work::run::<tokio_smux::TokioSmux>),
@@ -198,6 +243,18 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "smux",
         settings: "0.2, defaults (version 1)",
         run: Run::Here(work::run::<smux_iberryful::SmuxIberryful>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux_rust-v1",
+        settings: "0.2, defaults",
+        run: Run::Here(work::run::<smux_rust::SmuxRust<1>>),
+        skip: nothing,
+    },
+    Peer {
+        name: "smux_rust-v2",
+        settings: "0.2, version 2, with 16 MiB a session and 1 MiB a stream",
+        run: Run::Here(work::run::<smux_rust::SmuxRust<2>>),
         skip: nothing,
     },
     Peer {
@@ -228,25 +285,31 @@ pub(crate) const PEERS: &[Peer] = &[
         name: "go-tcp",
         settings: "Go, no multiplexer; as all of Go, two threads (GOMAXPROCS), whatever the shape",
         run: Run::Go,
-        skip: go_connections,
+        skip: connections,
     },
     Peer {
         name: "go-smux-v1",
         settings: "xtaci/smux 1.5.58, `DefaultConfig()`",
         run: Run::Go,
-        skip: go,
+        skip: nothing,
     },
     Peer {
         name: "go-smux-v2",
         settings: "xtaci/smux 1.5.58, version 2, with 16 MiB a session and 1 MiB a stream",
         run: Run::Go,
-        skip: go,
+        skip: nothing,
+    },
+    Peer {
+        name: "go-smux-v2-16m",
+        settings: "xtaci/smux 1.5.58, version 2, with 32 MiB a session and 16 MiB a stream",
+        run: Run::Go,
+        skip: no_link,
     },
     Peer {
         name: "go-yamux",
         settings: "hashicorp/yamux 0.1.2, `DefaultConfig()`",
         run: Run::Go,
-        skip: go,
+        skip: nothing,
     },
 ];
 

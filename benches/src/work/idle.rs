@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use tokio::sync::Semaphore;
 
-use super::{Figures, churn::AHEAD, sampled::sleep};
+use super::{Figures, churn::AHEAD, sampled::sleep, usage::resident};
 use crate::{
     ends::{End, Ends},
     mux::{Mux, Stream},
@@ -64,9 +64,4 @@ async fn accept_all<M: Mux>(end: End<M>, permits: Arc<Semaphore>) -> Result<()> 
         held.push(stream);
         permits.add_permits(1);
     }
-}
-
-fn resident() -> Result<f64> {
-    let stats = memory_stats::memory_stats().context("this system does not tell")?;
-    Ok(stats.physical_mem as f64)
 }

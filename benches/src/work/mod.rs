@@ -1,15 +1,24 @@
 //! The workloads, each written once for every peer.
 
+mod beside;
 mod bulk;
 mod churn;
+mod download;
 mod idle;
+mod long;
 pub(crate) mod pausing;
+pub(crate) mod requests;
 mod round_trips;
 mod sampled;
+mod sessions;
+mod slow_link;
 mod until;
+mod usage;
+mod workloads;
 
 pub(crate) use round_trips::summary;
 pub(crate) use sampled::sleep;
+pub(crate) use workloads::{WORKLOADS, Workload, find};
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -28,13 +37,6 @@ pub(crate) const KIB: usize = 1 << 10;
 const SPARE: usize = 128;
 /// Bytes of a small message.
 pub(crate) const MESSAGE: usize = 64;
-
-/// A workload's name, what it does, and its numbers.
-pub(crate) struct Workload {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) work: Work,
-}
 
 /// The Go program knows it too, by its JSON.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -64,137 +66,30 @@ pub(crate) enum Work {
     Fairness {},
     /// Bulk over a long link.
     Link { milliseconds: u64, streams: usize },
+    /// One download over a long link, from its first byte to its last.
+    Long {
+        milliseconds: u64,
+        streams: usize,
+        /// Of each stream.
+        writers: u8,
+    },
+    /// A download over a link of [`beside::MILLISECONDS`] beside streams that do nothing.
+    Beside { idle: usize },
+    /// Round trips beside eight downloads over a slow link.
+    SlowLink {},
+    /// Pairs of sessions that do nothing, with one stream each.
+    Sessions { pairs: usize },
 }
-
-const fn bulk(streams: usize) -> Work {
-    Work::Bulk {
-        streams,
-        write: 128 * KIB,
-        read: 64 * KIB,
-    }
-}
-
-const fn link(
-    name: &'static str,
-    about: &'static str,
-    milliseconds: u64,
-    streams: usize,
-) -> Workload {
-    Workload {
-        name,
-        about,
-        work: Work::Link {
-            milliseconds,
-            streams,
-        },
-    }
-}
-
-pub(crate) const WORKLOADS: &[Workload] = &[
-    Workload {
-        name: "bulk-1",
-        about: "1 stream, writes of 128 KiB, reads of 64 KiB",
-        work: bulk(1),
-    },
-    Workload {
-        name: "bulk-100",
-        about: "100 streams, writes of 128 KiB, reads of 64 KiB",
-        work: bulk(100),
-    },
-    Workload {
-        name: "bulk-1000",
-        about: "1000 streams, writes of 128 KiB, reads of 64 KiB",
-        work: bulk(1000),
-    },
-    Workload {
-        name: "msg-1",
-        about: "1 stream, writes of 64 bytes, reads of up to 64 KiB",
-        work: Work::Messages { streams: 1 },
-    },
-    Workload {
-        name: "msg-100",
-        about: "100 streams, writes of 64 bytes, reads of up to 64 KiB",
-        work: Work::Messages { streams: 100 },
-    },
-    Workload {
-        name: "rtt-1",
-        about: "1 stream, 64 bytes there and back",
-        work: Work::RoundTrips { streams: 1 },
-    },
-    Workload {
-        name: "rtt-100",
-        about: "100 streams, on each 64 bytes there and back",
-        work: Work::RoundTrips { streams: 100 },
-    },
-    Workload {
-        name: "exchange-1",
-        about: "open, 64 bytes there and back, close; one at a time",
-        work: Work::Exchange { at_a_time: 1 },
-    },
-    Workload {
-        name: "exchange-64",
-        about: "open, 64 bytes there and back, close; 64 at a time",
-        work: Work::Exchange { at_a_time: 64 },
-    },
-    Workload {
-        name: "open-close",
-        about: "open and close, nothing else, up to 128 ahead of the accepting end",
-        work: Work::OpenClose {},
-    },
-    Workload {
-        name: "idle-10k",
-        about: "resident bytes for each of 10 000 idle streams, both ends together; less is better",
-        work: Work::Idle { streams: 10_000 },
-    },
-    Workload {
-        name: "idle-100k",
-        about: "resident bytes for each of 100 000 idle streams, both ends together; less is better",
-        work: Work::Idle { streams: 100_000 },
-    },
-    Workload {
-        name: "stalled",
-        about: "bulk on 1 stream beside another that is written to and that nobody reads",
-        work: Work::Stalled {},
-    },
-    Workload {
-        name: "fairness",
-        about: "Jain's index over the bytes of a stream of 64 KiB writes and nine of 512 bytes, all backlogged",
-        work: Work::Fairness {},
-    },
-    Workload {
-        name: "ref-conn",
-        about: "as the reference's ConnSmux and ConnTCP: 1 stream, writes and reads of 128 KiB",
-        work: Work::Bulk {
-            streams: 1,
-            write: 128 * KIB,
-            read: 128 * KIB,
-        },
-    },
-    Workload {
-        name: "ref-accept-close",
-        about: "as the reference's AcceptClose, but no more than 128 ahead of the accepting end",
-        work: Work::AcceptClose {},
-    },
-    link("link-10ms-1", "1 stream over 10 ms and 1 Gbit/s", 10, 1),
-    link("link-10ms-10", "10 streams over 10 ms and 1 Gbit/s", 10, 10),
-    link("link-50ms-1", "1 stream over 50 ms and 1 Gbit/s", 50, 1),
-    link("link-50ms-10", "10 streams over 50 ms and 1 Gbit/s", 50, 10),
-    link("link-200ms-1", "1 stream over 200 ms and 1 Gbit/s", 200, 1),
-    link(
-        "link-200ms-10",
-        "10 streams over 200 ms and 1 Gbit/s",
-        200,
-        10,
-    ),
-];
 
 impl Work {
     /// Of [`Figures::rate`].
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Bulk { .. } | Self::Stalled {} | Self::Link { .. } => "MB/s",
-            Self::Idle { .. } => "B",
+            Self::Idle { .. } | Self::Sessions { .. } => "B",
             Self::Fairness {} => "Jain",
+            Self::Long { .. } | Self::Beside { .. } => "of the link",
+            Self::SlowLink {} => "× idle",
             Self::Messages { .. }
             | Self::RoundTrips { .. }
             | Self::Exchange { .. }
@@ -210,14 +105,55 @@ impl Work {
             | Self::Messages { streams }
             | Self::RoundTrips { streams }
             | Self::Idle { streams }
-            | Self::Link { streams, .. } => streams,
+            | Self::Link { streams, .. }
+            | Self::Long { streams, .. } => streams,
             Self::Exchange { at_a_time } => at_a_time,
             Self::OpenClose {} | Self::AcceptClose {} => churn::AHEAD,
             Self::Stalled {} => 2,
             Self::Fairness {} => 10,
+            Self::Beside { idle } => idle + 1,
+            Self::SlowLink {} => slow_link::STREAMS,
+            Self::Sessions { .. } => 1,
         }
     }
+
+    /// The link between the two ends, if there is one.
+    fn link(self) -> Option<Link> {
+        let (milliseconds, rate, queue) = match self {
+            Self::Link { milliseconds, .. } | Self::Long { milliseconds, .. } => {
+                (milliseconds, GIGABIT, None)
+            }
+            Self::Beside { .. } => (beside::MILLISECONDS, GIGABIT, None),
+            Self::SlowLink {} => return Some(slow_link::LINK),
+            _ => return None,
+        };
+        Some(Link {
+            round_trip: Duration::from_millis(milliseconds),
+            rate,
+            queue,
+        })
+    }
+
+    /// What a run that measures for `time` may take.
+    pub(crate) fn limit(self, time: Duration) -> Duration {
+        let grace = match self {
+            // Opening many streams takes its own time.
+            Self::Idle { .. } | Self::Beside { .. } => 60,
+            // So do the traffic of many sessions, and their rest.
+            Self::Sessions { .. } => 180,
+            _ => 10,
+        };
+        3 * time + Duration::from_secs(grace)
+    }
+
+    /// Whether figures are compared by their difference to raw TCP's, which is a part of them.
+    pub(crate) fn by_difference(self) -> bool {
+        matches!(self, Self::Sessions { .. })
+    }
 }
+
+/// Bytes a second.
+const GIGABIT: u32 = 125_000_000;
 
 /// What a run of a workload found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -229,6 +165,9 @@ pub(crate) struct Figures {
     /// By name, unit included.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) more: BTreeMap<String, f64>,
+    /// Megabytes a second, in each tenth of a second.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) over_time: Vec<f64>,
 }
 
 impl Figures {
@@ -257,23 +196,24 @@ impl Figures {
 }
 
 /// Where to connect to reach `target` over the link that `work` asks for.
-fn route(work: Work, target: SocketAddr) -> Result<SocketAddr> {
-    let Work::Link { milliseconds, .. } = work else {
-        return Ok(target);
-    };
-    let link = Link {
-        round_trip: Duration::from_millis(milliseconds),
-        rate: 125_000_000,
-    };
-    relay::start(link, target, None)
+pub(crate) fn route(work: Work, target: SocketAddr) -> Result<SocketAddr> {
+    match work.link() {
+        Some(link) => relay::start(link, target, None),
+        None => Ok(target),
+    }
+}
+
+/// What `work` asks of a peer.
+pub(crate) fn options(work: Work) -> Options {
+    Options {
+        streams: work.streams() + SPARE,
+        receive_buffer: None,
+    }
 }
 
 /// Runs `work` on `M`, first for a short time to warm up, then for `time`.
 pub(crate) fn run<M: Mux>(work: Work, shape: Shape, time: Duration) -> Result<Figures> {
-    let options = Options {
-        streams: work.streams() + SPARE,
-        receive_buffer: None,
-    };
+    let options = options(work);
     let runtimes = M::Runtime::pair(shape)?;
     runtimes.0.clone().block_on(async {
         let ends = Ends::<M>::connect(runtimes, options, |to| route(work, to)).await?;
@@ -305,10 +245,17 @@ pub(crate) fn run<M: Mux>(work: Work, shape: Shape, time: Duration) -> Result<Fi
             Work::Stalled {} => sampled::stalled(&ends, time).await,
             Work::Fairness {} => sampled::fairness(&ends, time).await,
             Work::Link { streams, .. } => sampled::total(&ends, streams, time).await,
+            Work::Long {
+                milliseconds,
+                streams,
+                writers,
+            } => {
+                let round_trip = Duration::from_millis(milliseconds);
+                long::run(&ends, round_trip, streams, writers, time).await
+            }
+            Work::Beside { idle } => beside::run(&ends, idle, time).await,
+            Work::SlowLink {} => slow_link::run(&ends, time).await,
+            Work::Sessions { pairs } => sessions::run(&ends, options, pairs, time).await,
         }
     })
-}
-
-pub(crate) fn find(name: &str) -> Option<&'static Workload> {
-    WORKLOADS.iter().find(|workload| workload.name == name)
 }
