@@ -335,7 +335,7 @@ async fn incoming_ends_with_the_reason_of_the_session() {
     assert_eq!(theirs.id(), ours.id());
     client.abort();
     let reason = within(next()).await.expect("a reason");
-    assert_eq!(reason.map(drop), Err(CloseReason::Truncated));
+    assert_eq!(reason.map(drop), Err(CloseReason::PeerClosed));
     assert!(within(next()).await.is_none());
     assert!(incoming.is_terminated());
 }
