@@ -126,6 +126,7 @@ impl Decoder {
 
     /// Judges the first byte of a frame. The first frame decides, if the version is to be detected;
     /// then all must be alike.
+    #[inline]
     fn check_version(&self, got: u8) -> Result<Version, ProtocolError> {
         let expected = self.version;
         match Version::from_byte(got) {

@@ -174,22 +174,38 @@ impl Segments {
 
     /// Drops the first `count` bytes, at most all of the first segment.
     pub(crate) fn advance(&mut self, queue: &mut Queue, count: usize) {
-        let Some(node) = self.nodes.get_mut(queue.head as usize) else {
-            return;
+        self.take_front(queue, count, |_| {});
+    }
+
+    /// Takes the first `max` bytes, at most all of the first segment: `copy` gets them. Returns how
+    /// many there were.
+    ///
+    /// Nothing has changed if `copy` panics.
+    #[inline]
+    pub(crate) fn take_front(
+        &mut self,
+        queue: &mut Queue,
+        max: usize,
+        copy: impl FnOnce(&[u8]),
+    ) -> usize {
+        let node = self.nodes.get_mut(queue.head as usize);
+        let Some(Content::Segment(segment)) = node.map(|node| &mut node.content) else {
+            return self.take_inline(queue, max, copy);
         };
-        let len = node.content.as_slice().len();
-        let count = count.min(len);
+        let bytes = segment.as_slice();
+        let (len, count) = (bytes.len(), bytes.len().min(max));
+        copy(&bytes[..count]);
         queue.len -= length(count);
         if count == len {
             self.drop_front(queue);
         } else {
-            node.content.advance(count);
+            segment.advance(count);
         }
         self.settle(queue);
+        count
     }
 
-    /// Takes the first bytes, at most `max`, if they lie in the arena: `copy` gets them. Returns
-    /// how many there were.
+    /// As [`take_front`](Self::take_front), but only what lies in the arena.
     #[inline]
     pub(crate) fn take_inline(
         &mut self,
@@ -204,10 +220,10 @@ impl Segments {
             return 0;
         };
         let bytes = inline.as_slice();
-        let count = bytes.len().min(max);
+        let (len, count) = (bytes.len(), bytes.len().min(max));
         copy(&bytes[..count]);
         queue.len -= length(count);
-        if count == bytes.len() {
+        if count == len {
             self.unlink(queue);
         } else {
             node.content.advance(count);
