@@ -39,6 +39,9 @@ pub(super) struct Inline {
 }
 
 impl Inline {
+    /// What its entry in the arena takes, in units.
+    pub(super) const COST: u32 = (ENTRY / UNIT) as u32;
+
     pub(super) const fn new() -> Self {
         Self {
             bytes: [0; INLINE],
@@ -51,6 +54,13 @@ impl Inline {
     pub(super) fn as_slice(&self) -> &[u8] {
         let range = usize::from(self.start)..usize::from(self.end);
         self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Holds a copy of `data` from now on, as much of it as fits.
+    #[inline]
+    pub(super) fn refill(&mut self, data: &[u8]) {
+        (self.start, self.end) = (0, 0);
+        self.fill(data);
     }
 
     /// Appends as much of `data` as fits. Returns how much that is.
@@ -105,7 +115,7 @@ impl Content {
             Self::Segment(Segment::Pooled { buffer, .. }) => buffer.capacity(),
             Self::Segment(Segment::Shared(_)) | Self::Inline(_) => 0,
         };
-        length(buffer.div_ceil(UNIT) + ENTRY / UNIT)
+        length(buffer.div_ceil(UNIT)) + Inline::COST
     }
 
     /// The size that would do, if its buffer is at least twice as large.
