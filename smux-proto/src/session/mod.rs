@@ -242,6 +242,7 @@ impl Session {
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
     /// the bytes where they are until streams have been read. Also `false` while
     /// `max_owed_refusals` wait for the next [`poll_transmit`](Self::poll_transmit).
+    #[inline]
     pub fn wants_input(&self) -> bool {
         self.streams.input_over
             || !self.decoder.is_between_frames()
@@ -250,6 +251,7 @@ impl Session {
 
     /// Whether as many refusals are owed as may be, and the peer can have read none of them, since
     /// none has been handed out for writing.
+    #[inline]
     fn refusals_wait(&self) -> bool {
         let owed = self.streams.scheduler.owed_refusals();
         owed > 0 && owed >= self.streams.config.max_owed_refusals() && !self.liveness.is_writing()
