@@ -80,13 +80,17 @@ impl Session {
     }
 
     fn new(config: Config, side: Side, version: Option<Version>, seed: u64, now: Duration) -> Self {
+        let liveness = Liveness::new(config.keep_alive(), now);
+        let glitches = Glitches::new(config.max_glitches(), now);
+        let mut streams = Streams::new(config, side, version, seed);
+        streams.advance_time(now);
         Self {
             decoder: Decoder::new(version),
             receiver: None,
             accepting: true,
             phase: Phase::Open,
-            liveness: Liveness::new(config.keep_alive(), now),
-            glitches: Glitches::new(config.max_glitches(), now),
+            liveness,
+            glitches,
             unheard_refusals: 0,
             seed,
             marker: None,
@@ -97,7 +101,7 @@ impl Session {
             }),
             now,
             output_idle: false,
-            streams: Streams::new(config, side, version, seed),
+            streams,
         }
     }
 
@@ -323,7 +327,16 @@ impl Session {
     }
 
     /// Takes note of the time, which never goes back.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Duration) -> Duration {
+        // Several calls tell the same time.
+        if now > self.now || self.streams.awaits_time() {
+            self.pass_time(now);
+        }
+        self.now
+    }
+
+    fn pass_time(&mut self, now: Duration) {
         let now = self.now.max(now);
         let time = now - self.now;
         if self.streams.reason.is_none() {
@@ -334,7 +347,6 @@ impl Session {
         }
         self.streams.advance_time(now);
         self.now = now;
-        now
     }
 }
 

@@ -34,6 +34,9 @@ impl Streams {
 
     /// Reclaims unused windows for streams that want more than there is.
     pub(crate) fn relieve_windows(&mut self) {
+        if !self.is_v2() {
+            return;
+        }
         self.windows.relieve(&mut self.table, &mut self.scheduler);
         self.grant_waiting();
     }
