@@ -95,8 +95,7 @@ impl<'a> StreamMut<'a> {
             windows.on_read(count, stream);
             copied += count;
         }
-        self.streams.update_window(self.key);
-        self.streams.uncount_if_spent(self.key);
+        self.streams.after_read(self.key);
         Poll::Ready(Ok(copied))
     }
 
