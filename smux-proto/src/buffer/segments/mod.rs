@@ -86,7 +86,7 @@ impl Segments {
     /// many small pieces nor one small piece waste memory.
     #[inline]
     pub(crate) fn push(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
-        if queue.is_empty() && data.len() <= INLINE {
+        if queue.is_empty() && (1..=INLINE).contains(&data.len()) {
             let index = self.nodes.insert_copy(data);
             *queue = Queue {
                 head: index,
@@ -225,27 +225,21 @@ impl Segments {
     /// copied; of a segment that is split, the part that is shorter.
     pub(crate) fn split_front(&mut self, queue: &mut Queue, max: usize) -> Option<Segment> {
         let node = self.nodes.get_mut(queue.head)?;
-        let len = node.content.as_slice().len();
+        let Content::Segment(segment) = &mut node.content else {
+            let mut buffer = take(self.source.as_deref(), INLINE);
+            self.take_inline(queue, max, |bytes| buffer.extend_from_slice(bytes));
+            return Some(Segment::Pooled { buffer, start: 0 });
+        };
+        let len = segment.as_slice().len();
         let count = len.min(max);
         queue.len -= length(count);
-        let front = match &mut node.content {
-            Content::Inline(inline) => {
-                let mut buffer = take(self.source.as_deref(), INLINE);
-                buffer.extend_from_slice(&inline.as_slice()[..count]);
-                if count == len {
-                    let index = self.unlink(queue);
-                    self.nodes.remove_copy(index);
-                } else {
-                    node.content.advance(count);
-                }
-                Segment::Pooled { buffer, start: 0 }
-            }
-            Content::Segment(_) if count == len => match self.pop_front(queue)? {
+        let front = match segment {
+            _ if count == len => match self.pop_front(queue)? {
                 Content::Segment(segment) => segment,
                 Content::Inline(_) => return None,
             },
-            Content::Segment(Segment::Shared(bytes)) => Segment::Shared(bytes.split_to(count)),
-            Content::Segment(Segment::Pooled { .. }) => self.split_pooled(queue, count)?,
+            Segment::Shared(bytes) => Segment::Shared(bytes.split_to(count)),
+            Segment::Pooled { .. } => self.split_pooled(queue, count)?,
         };
         self.settle(queue);
         Some(front)

@@ -40,6 +40,7 @@ pub(super) struct Inline {
 
 impl Inline {
     /// What its entry in the arena takes, in units.
+    #[allow(clippy::cast_possible_truncation)]
     pub(super) const COST: u32 = (ENTRY / UNIT) as u32;
 
     pub(super) const fn new() -> Self {
@@ -69,7 +70,7 @@ impl Inline {
         let room = self.bytes.get_mut(self.end.into()..).unwrap_or_default();
         let count = room.len().min(data.len());
         room[..count].copy_from_slice(&data[..count]);
-        self.end += count as u8;
+        self.end += short(count);
         count
     }
 }
@@ -102,7 +103,7 @@ impl Content {
         match self {
             Self::Inline(inline) => {
                 let left = inline.as_slice().len().saturating_sub(count);
-                inline.start = inline.end - left as u8;
+                inline.start = inline.end - short(left);
             }
             Self::Segment(segment) => segment.advance(count),
         }
@@ -126,4 +127,10 @@ impl Content {
         let size = (buffer.len() - start).next_power_of_two().max(INLINE);
         (buffer.capacity() >= 2 * size).then_some(size)
     }
+}
+
+/// A number of bytes that an entry of the arena holds.
+#[allow(clippy::cast_possible_truncation)]
+const fn short(bytes: usize) -> u8 {
+    bytes as u8
 }
