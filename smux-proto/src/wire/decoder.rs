@@ -142,9 +142,17 @@ impl Decoder {
     /// then all must be alike.
     #[inline]
     fn check_version(&self, got: u8) -> Result<Version, ProtocolError> {
-        let expected = self.version;
+        match self.version {
+            Some(expected) if expected.to_byte() == got => Ok(expected),
+            expected => self.check_first(expected, got),
+        }
+    }
+
+    /// Judges a first byte that is not the expected one.
+    #[cold]
+    fn check_first(&self, expected: Option<Version>, got: u8) -> Result<Version, ProtocolError> {
         match Version::from_byte(got) {
-            Some(version) if expected.is_none_or(|expected| expected == version) => Ok(version),
+            Some(version) if expected.is_none() => Ok(version),
             _ => Err(match OtherProtocol::guess(got) {
                 Some(protocol) if !self.has_begun => ProtocolError::NotSmux(protocol),
                 _ => ProtocolError::Version { expected, got },
