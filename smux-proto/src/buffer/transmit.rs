@@ -112,6 +112,11 @@ impl Transmit {
     /// Makes room for more frames: copied bytes that have left give their place to those that have
     /// not.
     pub(crate) fn refill(&mut self) {
+        if self.chunks.is_empty() {
+            self.copied.clear();
+            self.chunked = 0;
+            return;
+        }
         let gone = self
             .chunks
             .iter()

@@ -56,16 +56,26 @@ impl Session {
     /// Takes the next piece that belongs together.
     fn take_item(&mut self, rest: &mut &[u8]) -> Result<(), ProtocolError> {
         match self.decoder.next(rest)? {
-            Some(Item::Header(header)) => self.begin_frame(header),
-            Some(Item::Payload { bytes, is_last }) => {
-                self.streams.receive(self.receiver, bytes, self.now);
-                if is_last && let Some(key) = self.receiver {
-                    self.streams.end_of_data(key);
+            Some(Item::Header { header, payload }) => {
+                self.begin_frame(header)?;
+                if let Some(bytes) = payload {
+                    self.receive(bytes, true);
                 }
+                Ok(())
+            }
+            Some(Item::Payload { bytes, is_last }) => {
+                self.receive(bytes, is_last);
                 Ok(())
             }
             Some(Item::Update(id, update)) => self.handle_update(id, update),
             None => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, payload: &[u8], is_last: bool) {
+        self.streams.receive(self.receiver, payload, self.now);
+        if is_last && let Some(key) = self.receiver {
+            self.streams.end_of_data(key);
         }
     }
 

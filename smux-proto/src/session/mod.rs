@@ -80,13 +80,17 @@ impl Session {
     }
 
     fn new(config: Config, side: Side, version: Option<Version>, seed: u64, now: Duration) -> Self {
+        let liveness = Liveness::new(config.keep_alive(), now);
+        let glitches = Glitches::new(config.max_glitches(), now);
+        let mut streams = Streams::new(config, side, version, seed);
+        streams.advance_time(now);
         Self {
             decoder: Decoder::new(version),
             receiver: None,
             accepting: true,
             phase: Phase::Open,
-            liveness: Liveness::new(config.keep_alive(), now),
-            glitches: Glitches::new(config.max_glitches(), now),
+            liveness,
+            glitches,
             unheard_refusals: 0,
             seed,
             marker: None,
@@ -97,7 +101,7 @@ impl Session {
             }),
             now,
             output_idle: false,
-            streams: Streams::new(config, side, version, seed),
+            streams,
         }
     }
 
@@ -242,6 +246,7 @@ impl Session {
     /// Whether to read from the transport. `false` while the receive budget is used up: then leave
     /// the bytes where they are until streams have been read. Also `false` while
     /// `max_owed_refusals` wait for the next [`poll_transmit`](Self::poll_transmit).
+    #[inline]
     pub fn wants_input(&self) -> bool {
         self.streams.input_over
             || !self.decoder.is_between_frames()
@@ -250,6 +255,7 @@ impl Session {
 
     /// Whether as many refusals are owed as may be, and the peer can have read none of them, since
     /// none has been handed out for writing.
+    #[inline]
     fn refusals_wait(&self) -> bool {
         let owed = self.streams.scheduler.owed_refusals();
         owed > 0 && owed >= self.streams.config.max_owed_refusals() && !self.liveness.is_writing()
@@ -321,7 +327,16 @@ impl Session {
     }
 
     /// Takes note of the time, which never goes back.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Duration) -> Duration {
+        // Several calls tell the same time.
+        if now > self.now || self.streams.awaits_time() {
+            self.pass_time(now);
+        }
+        self.now
+    }
+
+    fn pass_time(&mut self, now: Duration) {
         let now = self.now.max(now);
         let time = now - self.now;
         if self.streams.reason.is_none() {
@@ -332,7 +347,6 @@ impl Session {
         }
         self.streams.advance_time(now);
         self.now = now;
-        now
     }
 }
 

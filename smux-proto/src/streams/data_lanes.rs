@@ -73,6 +73,9 @@ impl DataLanes {
 
     /// The stream that sends next, and how many bytes of data it may send.
     pub(super) fn next(&mut self, table: &mut Table, max_frame: usize) -> Option<(Key, usize)> {
+        if self.members == 0 {
+            return None;
+        }
         for lane in &mut self.lanes {
             if lane.ready > 0 {
                 if let Some(next) = lane.next(table, max_frame, &mut self.members) {

@@ -62,8 +62,9 @@ impl Events {
     }
 
     /// Queues one of the four events of a stream.
+    #[inline]
     pub(crate) fn raise(&mut self, key: Key, stream: &mut Stream, event: Flag) {
-        if !stream.has(Flag::Accepted) || stream.has(Flag::Closed) {
+        if !stream.is_held() {
             return;
         }
         stream.set(event);
@@ -92,7 +93,7 @@ impl Events {
             };
             stream.clear(Flag::InEvents);
             if let Some(event) = take(stream) {
-                if ORDER.into_iter().any(|flag| stream.has(flag)) {
+                if stream.has_any(ORDER) {
                     stream.set(Flag::InEvents);
                     self.streams.push(key);
                 }
@@ -120,11 +121,15 @@ const ORDER: [Flag; 4] = [
     Flag::EventStopped,
 ];
 
+#[inline]
 fn take(stream: &mut Stream) -> Option<Event> {
+    // By far the most frequent.
+    if stream.clear(Flag::EventReadable) {
+        return Some(Event::Readable(stream.id));
+    }
     let flag = ORDER.into_iter().find(|&flag| stream.has(flag))?;
     stream.clear(flag);
     Some(match flag {
-        Flag::EventReadable => Event::Readable(stream.id),
         Flag::EventFinished => Event::Finished(stream.id),
         Flag::EventWritable => Event::Writable(stream.id),
         _ => Event::Stopped(stream.id),

@@ -168,6 +168,12 @@ impl Streams {
         }
     }
 
+    /// Whether something has to be told a time, even if none has passed.
+    #[inline]
+    pub(crate) const fn awaits_time(&self) -> bool {
+        self.budget.is_stalled() || !self.stalls.is_empty()
+    }
+
     /// Notes the time.
     pub(crate) fn advance_time(&mut self, now: Duration) {
         self.windows.advance_time(now);
@@ -176,10 +182,6 @@ impl Streams {
 
     /// Counts passed time for what waits.
     pub(crate) fn on_time_passed(&mut self, time: Duration) {
-        // No time concerns only those whose wait has just begun.
-        if time.is_zero() && self.stalls.is_empty() {
-            return;
-        }
         self.stalls.on_time_passed(time, &mut self.stats);
         if self.budget.is_stalled() {
             self.stats.receive_stall_time += time;

@@ -87,8 +87,19 @@ impl Streams {
         self.refund(key, bytes);
         self.windows.on_read(bytes, &mut self.table[key]);
         self.compact_segments();
-        self.update_window(key);
-        self.uncount_if_spent(key);
+        self.after_read(key);
+    }
+
+    /// Does what a read may be the occasion for.
+    #[inline]
+    pub(super) fn after_read(&mut self, key: Key) {
+        self.slow_readers.on_read(key, &mut self.table[key]);
+        if self.is_v2() {
+            self.update_window(key);
+        }
+        if self.table[key].has(Flag::PeerFinished) {
+            self.uncount_if_spent(key);
+        }
     }
 
     /// Gives back what bytes that are read or dropped took.

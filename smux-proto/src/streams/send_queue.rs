@@ -137,6 +137,9 @@ impl Streams {
     /// Raises events for writers that wait for room in the session's queue, as many as it may
     /// serve.
     pub(crate) fn notify_blocked(&mut self) {
+        if !self.scheduler.has_blocked() {
+            return;
+        }
         let mut room = self.shared_send_queue().saturating_sub(self.queued);
         while room > 0
             && let Some(key) = self.scheduler.next_blocked(&mut self.table)

@@ -68,8 +68,8 @@ impl<'a> StreamMut<'a> {
         if !buf.has_remaining_mut() {
             return Poll::Ready(Ok(0));
         }
-        if let Some(end) = self.nothing_to_read() {
-            return end.map_ok(|()| 0);
+        if self.unread() == 0 {
+            return self.nothing_to_read().map_ok(|()| 0);
         }
         let Streams {
             table,
@@ -83,12 +83,11 @@ impl<'a> StreamMut<'a> {
         let is_budgeted = !stream.has(Flag::Unbudgeted);
         let mut copied = 0;
         while buf.has_remaining_mut() && !stream.recv.queue.is_empty() {
-            let front = segments.front(&stream.recv.queue);
-            let count = front.len().min(buf.remaining_mut());
             // Should the caller's buffer panic, the pieces before are accounted for, and this one
             // is still to be read.
-            buf.put_slice(&front[..count]);
-            segments.advance(&mut stream.recv.queue, count);
+            let room = buf.remaining_mut();
+            let count =
+                segments.take_front(&mut stream.recv.queue, room, |front| buf.put_slice(front));
             if is_budgeted {
                 budget.refund(count);
             } else {
@@ -97,8 +96,7 @@ impl<'a> StreamMut<'a> {
             windows.on_read(count, stream);
             copied += count;
         }
-        self.streams.update_window(self.key);
-        self.streams.uncount_if_spent(self.key);
+        self.streams.after_read(self.key);
         Poll::Ready(Ok(copied))
     }
 
@@ -115,8 +113,8 @@ impl<'a> StreamMut<'a> {
         if max == 0 {
             return Poll::Ready(Ok(Bytes::new()));
         }
-        if let Some(end) = self.nothing_to_read() {
-            return end.map_ok(|()| Bytes::new());
+        if self.unread() == 0 {
+            return self.nothing_to_read().map_ok(|()| Bytes::new());
         }
         let queue = &mut self.streams.table[self.key].recv.queue;
         let bytes = match self.streams.segments.split_front(queue, max) {
@@ -135,8 +133,8 @@ impl<'a> StreamMut<'a> {
     ///
     /// As [`read`](Self::read).
     pub fn peek(&mut self) -> Poll<Result<&[u8], StreamError>> {
-        if let Some(end) = self.nothing_to_read() {
-            return end.map_ok(|()| [].as_slice());
+        if self.unread() == 0 {
+            return self.nothing_to_read().map_ok(|()| [].as_slice());
         }
         let queue = &self.streams.table[self.key].recv.queue;
         Poll::Ready(Ok(self.streams.segments.front(queue)))
@@ -298,21 +296,18 @@ impl<'a> StreamMut<'a> {
     }
 
     /// The result of a read when nothing is buffered: end of stream, the error, or pending.
-    fn nothing_to_read(&mut self) -> Option<Poll<Result<(), StreamError>>> {
+    fn nothing_to_read(&mut self) -> Poll<Result<(), StreamError>> {
         let stream = &mut self.streams.table[self.key];
-        if !stream.recv.queue.is_empty() {
-            return None;
-        }
         // What an evicted stream had received is gone, so its end is not the peer's.
         let at_end = stream.has(Flag::PeerFinished) && !stream.has(Flag::Evicted);
-        Some(if at_end || stream.has(Flag::ReadStopped) {
+        if at_end || stream.has(Flag::ReadStopped) {
             Poll::Ready(Ok(()))
         } else if stream.has(Flag::Evicted) || self.streams.input_over {
             Poll::Ready(Err(self.ended()))
         } else {
             stream.set(Flag::ReadWaits);
             Poll::Pending
-        })
+        }
     }
 
     /// Queues as many of `len` bytes as there is room for.

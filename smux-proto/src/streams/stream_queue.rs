@@ -20,11 +20,13 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
+    #[inline]
     pub(crate) fn push(&mut self, key: Key) {
         self.keys.push_back(key);
     }
 
     /// The next key; it is stale if its stream has gone or no longer has the flag.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Key> {
         let key = self.keys.pop_front();
         if self.keys.is_empty() {
@@ -42,6 +44,7 @@ impl Ring {
         self.keys.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -6,9 +6,8 @@ use crate::{
 };
 
 impl Streams {
-    /// Owes an update if the peer should hear of what was read.
+    /// Version 2: owes an update if the peer should hear of what was read.
     pub(super) fn update_window(&mut self, key: Key) {
-        self.slow_readers.on_read(key, &mut self.table[key]);
         let partial = self.partial(key);
         let stream = &mut self.table[key];
         if stream.has(Flag::PeerFinished) {
@@ -34,6 +33,9 @@ impl Streams {
 
     /// Reclaims unused windows for streams that want more than there is.
     pub(crate) fn relieve_windows(&mut self) {
+        if !self.is_v2() {
+            return;
+        }
         self.windows.relieve(&mut self.table, &mut self.scheduler);
         self.grant_waiting();
     }

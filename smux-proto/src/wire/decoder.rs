@@ -27,7 +27,11 @@ enum State {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
     /// A frame begins. SYN, FIN, NOP and an empty PSH are complete with it.
-    Header(Header),
+    Header {
+        header: Header,
+        /// All of the payload of a PSH, if it is there.
+        payload: Option<&'a [u8]>,
+    },
     /// Payload of the PSH that began last.
     Payload {
         bytes: &'a [u8],
@@ -73,7 +77,17 @@ impl Decoder {
                 let Some(bytes) = self.stage(input) else {
                     return Ok(None);
                 };
-                self.begin_frame(bytes).map(Some)
+                let header = self.begin_frame(bytes)?;
+                // A frame that is there as a whole is one step, with nothing to remember meanwhile.
+                let mut payload = None;
+                if let State::Payload(length) = self.state
+                    && let Some((all, later)) = input.split_at_checked(length)
+                {
+                    *input = later;
+                    self.state = State::Header;
+                    payload = Some(all);
+                }
+                Ok(Some(Item::Header { header, payload }))
             }
             State::Payload(left) => {
                 let (bytes, later) = input.split_at(left.min(input.len()));
@@ -94,7 +108,7 @@ impl Decoder {
 
     /// Checks a header before it has any effect: version, then command, then length.
     #[inline(always)]
-    fn begin_frame<'a>(&mut self, bytes: [u8; 8]) -> Result<Item<'a>, ProtocolError> {
+    fn begin_frame(&mut self, bytes: [u8; 8]) -> Result<Header, ProtocolError> {
         let version = self.check_version(bytes[0])?;
         let header = Header::decode(bytes)?;
         let Header {
@@ -121,15 +135,24 @@ impl Decoder {
         }
         self.version = Some(version);
         self.has_begun = true;
-        Ok(Item::Header(header))
+        Ok(header)
     }
 
     /// Judges the first byte of a frame. The first frame decides, if the version is to be detected;
     /// then all must be alike.
+    #[inline]
     fn check_version(&self, got: u8) -> Result<Version, ProtocolError> {
-        let expected = self.version;
+        match self.version {
+            Some(expected) if expected.to_byte() == got => Ok(expected),
+            expected => self.check_first(expected, got),
+        }
+    }
+
+    /// Judges a first byte that is not the expected one.
+    #[cold]
+    fn check_first(&self, expected: Option<Version>, got: u8) -> Result<Version, ProtocolError> {
         match Version::from_byte(got) {
-            Some(version) if expected.is_none_or(|expected| expected == version) => Ok(version),
+            Some(version) if expected.is_none() => Ok(version),
             _ => Err(match OtherProtocol::guess(got) {
                 Some(protocol) if !self.has_begun => ProtocolError::NotSmux(protocol),
                 _ => ProtocolError::Version { expected, got },

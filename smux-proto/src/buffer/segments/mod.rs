@@ -11,6 +11,7 @@
 //! less than half full: a segment in between was filled, or trimmed when bytes of the user's were
 //! queued behind it.
 
+mod arena;
 mod queue;
 mod segment;
 
@@ -24,36 +25,18 @@ use bytes::{Buf, Bytes};
 
 use crate::buffer::BufferSource;
 
-use queue::{ENTRY, INLINE, NIL, length, segment_size};
-use segment::Content;
+use arena::Arena;
+use queue::{INLINE, NIL, length, segment_size};
+use segment::{Content, Inline};
 
 /// Shorter pieces are copied: an entry in the arena would cost more than a copy.
 const SHARED: usize = 128;
 /// Unused entries of the arena that are not worth the work of giving them up.
 const SPARE_ENTRIES: usize = 4;
 
-struct Node {
-    content: Content,
-    next: u32,
-    /// What it adds to its queue's cost.
-    cost: u32,
-}
-
-/// What the entries of the arena are counted for.
-const _: () = assert!(size_of::<Node>() * 5 / 4 <= ENTRY);
-
-impl Node {
-    fn replace(&mut self, queue: &mut Queue, content: Content) -> Content {
-        queue.cost -= self.cost;
-        self.cost = content.cost();
-        queue.cost += self.cost;
-        core::mem::replace(&mut self.content, content)
-    }
-}
-
 /// The segments of all queues of a session.
 pub(crate) struct Segments {
-    nodes: slab::Slab<Node>,
+    nodes: Arena,
     /// Of unused buffers; without one, the allocator.
     source: Option<Arc<dyn BufferSource>>,
     /// Bytes of the user that were discarded. Dropping them runs their owner's code, which the
@@ -76,7 +59,7 @@ impl fmt::Debug for Segments {
 impl Segments {
     pub(crate) fn new() -> Self {
         Self {
-            nodes: slab::Slab::new(),
+            nodes: Arena::new(),
             source: None,
             #[cfg(feature = "poll")]
             released: Vec::new(),
@@ -103,9 +86,14 @@ impl Segments {
     /// many small pieces nor one small piece waste memory.
     #[inline]
     pub(crate) fn push(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
-        if queue.is_empty() && data.len() <= INLINE {
-            self.link(queue, Content::inline(data));
-            queue.len = length(data.len());
+        if queue.is_empty() && (1..=INLINE).contains(&data.len()) {
+            let index = self.nodes.insert_copy(data);
+            *queue = Queue {
+                head: index,
+                tail: index,
+                len: length(data.len()),
+                cost: Inline::COST,
+            };
         } else {
             self.push_more(queue, data, limit);
         }
@@ -128,7 +116,7 @@ impl Segments {
 
     /// Copies what fits behind the last segment's bytes. Returns how much that is.
     fn fill_tail(&mut self, queue: &Queue, data: &[u8], limit: usize) -> usize {
-        let tail = self.nodes.get_mut(queue.tail as usize);
+        let tail = self.nodes.get_mut(queue.tail);
         match tail.map(|node| &mut node.content) {
             Some(Content::Inline(inline)) => inline.fill(data),
             Some(Content::Segment(Segment::Pooled { buffer, .. })) => {
@@ -168,28 +156,44 @@ impl Segments {
     /// The first segment's bytes; empty if the queue is.
     pub(crate) fn front(&self, queue: &Queue) -> &[u8] {
         self.nodes
-            .get(queue.head as usize)
+            .get(queue.head)
             .map_or(&[], |node| node.content.as_slice())
     }
 
     /// Drops the first `count` bytes, at most all of the first segment.
     pub(crate) fn advance(&mut self, queue: &mut Queue, count: usize) {
-        let Some(node) = self.nodes.get_mut(queue.head as usize) else {
-            return;
+        self.take_front(queue, count, |_| {});
+    }
+
+    /// Takes the first `max` bytes, at most all of the first segment: `copy` gets them. Returns how
+    /// many there were.
+    ///
+    /// Nothing has changed if `copy` panics.
+    #[inline]
+    pub(crate) fn take_front(
+        &mut self,
+        queue: &mut Queue,
+        max: usize,
+        copy: impl FnOnce(&[u8]),
+    ) -> usize {
+        let node = self.nodes.get_mut(queue.head);
+        let Some(Content::Segment(segment)) = node.map(|node| &mut node.content) else {
+            return self.take_inline(queue, max, copy);
         };
-        let len = node.content.as_slice().len();
-        let count = count.min(len);
+        let bytes = segment.as_slice();
+        let (len, count) = (bytes.len(), bytes.len().min(max));
+        copy(&bytes[..count]);
         queue.len -= length(count);
         if count == len {
             self.drop_front(queue);
         } else {
-            node.content.advance(count);
+            segment.advance(count);
         }
         self.settle(queue);
+        count
     }
 
-    /// Takes the first bytes, at most `max`, if they lie in the arena: `copy` gets them. Returns
-    /// how many there were.
+    /// As [`take_front`](Self::take_front), but only what lies in the arena.
     #[inline]
     pub(crate) fn take_inline(
         &mut self,
@@ -197,18 +201,19 @@ impl Segments {
         max: usize,
         copy: impl FnOnce(&[u8]),
     ) -> usize {
-        let Some(node) = self.nodes.get_mut(queue.head as usize) else {
+        let Some(node) = self.nodes.get_mut(queue.head) else {
             return 0;
         };
         let Content::Inline(inline) = &node.content else {
             return 0;
         };
         let bytes = inline.as_slice();
-        let count = bytes.len().min(max);
+        let (len, count) = (bytes.len(), bytes.len().min(max));
         copy(&bytes[..count]);
         queue.len -= length(count);
-        if count == bytes.len() {
-            self.unlink(queue);
+        if count == len {
+            let index = self.unlink(queue);
+            self.nodes.remove_copy(index);
         } else {
             node.content.advance(count);
         }
@@ -219,27 +224,22 @@ impl Segments {
     /// Takes the first `max` bytes of the first segment, or all of it. What lies in the arena is
     /// copied; of a segment that is split, the part that is shorter.
     pub(crate) fn split_front(&mut self, queue: &mut Queue, max: usize) -> Option<Segment> {
-        let node = self.nodes.get_mut(queue.head as usize)?;
-        let len = node.content.as_slice().len();
+        let node = self.nodes.get_mut(queue.head)?;
+        let Content::Segment(segment) = &mut node.content else {
+            let mut buffer = take(self.source.as_deref(), INLINE);
+            self.take_inline(queue, max, |bytes| buffer.extend_from_slice(bytes));
+            return Some(Segment::Pooled { buffer, start: 0 });
+        };
+        let len = segment.as_slice().len();
         let count = len.min(max);
         queue.len -= length(count);
-        let front = match &mut node.content {
-            Content::Inline(inline) => {
-                let mut buffer = take(self.source.as_deref(), INLINE);
-                buffer.extend_from_slice(&inline.as_slice()[..count]);
-                if count == len {
-                    self.unlink(queue);
-                } else {
-                    node.content.advance(count);
-                }
-                Segment::Pooled { buffer, start: 0 }
-            }
-            Content::Segment(_) if count == len => match self.unlink(queue)? {
+        let front = match segment {
+            _ if count == len => match self.pop_front(queue)? {
                 Content::Segment(segment) => segment,
                 Content::Inline(_) => return None,
             },
-            Content::Segment(Segment::Shared(bytes)) => Segment::Shared(bytes.split_to(count)),
-            Content::Segment(Segment::Pooled { .. }) => self.split_pooled(queue, count)?,
+            Segment::Shared(bytes) => Segment::Shared(bytes.split_to(count)),
+            Segment::Pooled { .. } => self.split_pooled(queue, count)?,
         };
         self.settle(queue);
         Some(front)
@@ -247,7 +247,7 @@ impl Segments {
 
     /// Takes the first `count` bytes of the first segment, which has more and a buffer.
     fn split_pooled(&mut self, queue: &mut Queue, count: usize) -> Option<Segment> {
-        let node = self.nodes.get_mut(queue.head as usize)?;
+        let node = self.nodes.get_mut(queue.head)?;
         let (first, rest) = node.content.as_slice().split_at(count);
         if first.len() <= rest.len() {
             let mut buffer = take(self.source.as_deref(), count.max(INLINE));
@@ -299,20 +299,20 @@ impl Segments {
     /// have any.
     #[cold]
     pub(crate) fn compact<'a>(&mut self, queues: impl Iterator<Item = &'a mut Queue>) {
-        let mut arena = slab::Slab::with_capacity(self.nodes.len());
+        let mut arena = Arena::with_capacity(self.nodes.len());
         core::mem::swap(&mut arena, &mut self.nodes);
-        if arena.is_empty() {
+        if arena.len() == 0 {
             return;
         }
         for queue in queues {
-            let mut next = queue.head;
-            *queue = Queue {
-                len: queue.len,
-                ..Queue::new()
-            };
-            while let Some(node) = arena.try_remove(next as usize) {
-                next = node.next;
-                self.link(queue, node.content);
+            let mut from = core::mem::replace(queue, Queue::new());
+            queue.len = from.len;
+            while let Some(node) = arena.get(from.head) {
+                let (index, next) = (from.head, node.next);
+                from.head = next;
+                if let Some(content) = arena.remove(index) {
+                    self.link(queue, content);
+                }
             }
         }
     }
@@ -337,7 +337,7 @@ impl Segments {
 
     /// Moves a segment to a smaller buffer if its own is less than half full.
     fn tighten(&mut self, queue: &mut Queue, index: u32) {
-        let Some(node) = self.nodes.get_mut(index as usize) else {
+        let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
         let Some(size) = node.content.fitting() else {
@@ -350,45 +350,37 @@ impl Segments {
         }
     }
 
-    #[inline]
     fn link(&mut self, queue: &mut Queue, content: Content) {
-        let cost = content.cost();
-        queue.cost += cost;
-        // Doubling would leave up to half of the arena unused.
-        if self.nodes.len() == self.nodes.capacity() {
-            self.grow();
-        }
-        let next = NIL;
-        let index = index(self.nodes.insert(Node {
-            content,
-            next,
-            cost,
-        }));
-        match self.nodes.get_mut(queue.tail as usize) {
+        queue.cost += content.cost();
+        let index = self.nodes.insert(content);
+        match self.nodes.get_mut(queue.tail) {
             Some(tail) => tail.next = index,
             None => queue.head = index,
         }
         queue.tail = index;
     }
 
-    #[cold]
-    fn grow(&mut self) {
-        self.nodes.reserve_exact((self.nodes.len() / 8).max(4));
+    /// Takes the first segment out of its queue, and leaves it in its place.
+    #[inline]
+    fn unlink(&self, queue: &mut Queue) -> u32 {
+        let index = queue.head;
+        if let Some(node) = self.nodes.get(index) {
+            queue.head = node.next;
+            if queue.head == NIL {
+                queue.tail = NIL;
+            }
+            queue.cost -= node.cost;
+        }
+        index
     }
 
-    #[inline]
-    fn unlink(&mut self, queue: &mut Queue) -> Option<Content> {
-        let node = self.nodes.try_remove(queue.head as usize)?;
-        queue.head = node.next;
-        if queue.head == NIL {
-            queue.tail = NIL;
-        }
-        queue.cost -= node.cost;
-        Some(node.content)
+    fn pop_front(&mut self, queue: &mut Queue) -> Option<Content> {
+        let index = self.unlink(queue);
+        self.nodes.remove(index)
     }
 
     fn drop_front(&mut self, queue: &mut Queue) {
-        match self.unlink(queue) {
+        match self.pop_front(queue) {
             Some(Content::Segment(Segment::Pooled { buffer, .. })) => self.recycle(buffer),
             Some(Content::Segment(Segment::Shared(bytes))) => self.release(bytes),
             Some(Content::Inline(_)) | None => {}
@@ -427,9 +419,4 @@ fn copy(source: Option<&dyn BufferSource>, data: &[u8], size: usize) -> Content 
     let mut buffer = take(source, size);
     buffer.extend_from_slice(data);
     Content::Segment(Segment::Pooled { buffer, start: 0 })
-}
-
-/// An arena index: 2^32 segments of at least 64 bytes do not fit in the limits that callers keep.
-fn index(key: usize) -> u32 {
-    u32::try_from(key).unwrap_or(NIL)
 }

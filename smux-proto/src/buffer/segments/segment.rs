@@ -39,6 +39,10 @@ pub(super) struct Inline {
 }
 
 impl Inline {
+    /// What its entry in the arena takes, in units.
+    #[allow(clippy::cast_possible_truncation)]
+    pub(super) const COST: u32 = (ENTRY / UNIT) as u32;
+
     pub(super) const fn new() -> Self {
         Self {
             bytes: [0; INLINE],
@@ -53,13 +57,20 @@ impl Inline {
         self.bytes.get(range).unwrap_or_default()
     }
 
+    /// Holds a copy of `data` from now on, as much of it as fits.
+    #[inline]
+    pub(super) fn refill(&mut self, data: &[u8]) {
+        (self.start, self.end) = (0, 0);
+        self.fill(data);
+    }
+
     /// Appends as much of `data` as fits. Returns how much that is.
     #[inline]
     pub(super) fn fill(&mut self, data: &[u8]) -> usize {
         let room = self.bytes.get_mut(self.end.into()..).unwrap_or_default();
         let count = room.len().min(data.len());
         room[..count].copy_from_slice(&data[..count]);
-        self.end += count as u8;
+        self.end += short(count);
         count
     }
 }
@@ -92,7 +103,7 @@ impl Content {
         match self {
             Self::Inline(inline) => {
                 let left = inline.as_slice().len().saturating_sub(count);
-                inline.start = inline.end - left as u8;
+                inline.start = inline.end - short(left);
             }
             Self::Segment(segment) => segment.advance(count),
         }
@@ -105,7 +116,7 @@ impl Content {
             Self::Segment(Segment::Pooled { buffer, .. }) => buffer.capacity(),
             Self::Segment(Segment::Shared(_)) | Self::Inline(_) => 0,
         };
-        length(buffer.div_ceil(UNIT) + ENTRY / UNIT)
+        length(buffer.div_ceil(UNIT)) + Inline::COST
     }
 
     /// The size that would do, if its buffer is at least twice as large.
@@ -116,4 +127,10 @@ impl Content {
         let size = (buffer.len() - start).next_power_of_two().max(INLINE);
         (buffer.capacity() >= 2 * size).then_some(size)
     }
+}
+
+/// A number of bytes that an entry of the arena holds.
+#[allow(clippy::cast_possible_truncation)]
+const fn short(bytes: usize) -> u8 {
+    bytes as u8
 }

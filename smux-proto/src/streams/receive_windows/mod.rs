@@ -123,7 +123,9 @@ impl Windows {
 
     /// Notes the time.
     pub(crate) fn advance_time(&mut self, now: Duration) {
-        self.now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        // `as_micros` divides numbers of 128 bits.
+        let seconds = now.as_secs().saturating_mul(1_000_000);
+        self.now = seconds.saturating_add(now.subsec_micros().into());
     }
 
     /// Returns what all streams hold within their windows or may still receive.
