@@ -102,18 +102,32 @@ impl Recv {
     /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read
     /// but not yet acknowledged, because senders count a frame as sent once all of it has left.
     pub(crate) fn update_due(&self, partial: u64) -> bool {
-        self.due(partial) > self.announced
+        let since = self.consumed(partial) - self.announced;
+        match self.announced {
+            0 => since > 0,
+            _ => since >= self.step(),
+        }
     }
 
     /// Returns the bytes to announce as consumed.
     pub(crate) fn due(&self, partial: u64) -> u64 {
-        let consumed = self.read.min(self.received - partial.min(self.received));
+        let consumed = self.consumed(partial);
         let since = consumed - self.announced;
         // The first read is announced at once: the peer's first window is not of our choosing.
         match self.announced {
             0 => consumed,
-            _ => consumed - since % u64::from((self.window / 2).clamp(1, LARGEST_STEP)),
+            _ => consumed - since % self.step(),
         }
+    }
+
+    /// What was read and can be acknowledged.
+    fn consumed(&self, partial: u64) -> u64 {
+        self.read.min(self.received - partial.min(self.received))
+    }
+
+    /// Bytes from one update to the next.
+    fn step(&self) -> u64 {
+        (self.window / 2).clamp(1, LARGEST_STEP).into()
     }
 
     /// Returns the update to send now, which announces `due` and this window.

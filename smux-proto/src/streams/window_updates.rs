@@ -15,8 +15,7 @@ impl Streams {
         }
         // An update to a starved stream would only repeat that there is no window.
         if stream.has(Flag::InWindows)
-            && !stream.has(Flag::OwesUpd)
-            && !stream.has(Flag::InStarved)
+            && !stream.has_any([Flag::OwesUpd, Flag::InStarved])
             && stream.recv.update_due(partial)
         {
             stream.set(Flag::OwesUpd);
@@ -46,9 +45,12 @@ impl Streams {
     }
 
     /// Grants freed budget to starved streams.
+    #[inline]
     pub(super) fn grant_waiting(&mut self) {
-        self.windows
-            .grant_waiting(&mut self.table, &mut self.scheduler);
+        if self.windows.starved_streams() > 0 {
+            self.windows
+                .grant_waiting(&mut self.table, &mut self.scheduler);
+        }
     }
 
     /// Ends the window of a stream that the peer has finished. Unread data keeps its budget.
