@@ -17,9 +17,12 @@ use super::{LOOKS, Windows, reclaiming::before};
 const JOIN_LOOKS: usize = 8;
 
 impl Windows {
-    /// Whether the smallest windows leave room for another stream of this id's side.
+    /// Whether the smallest windows leave room for another stream of this id's side, and there is
+    /// a byte of the budget for each stream of both: a window of nothing would never end.
     pub(crate) const fn has_room(&self, id: StreamId) -> bool {
+        let [even, odd] = self.streams;
         (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.budget
+            && even + odd < self.budget
     }
 
     /// Gives a new stream its window.

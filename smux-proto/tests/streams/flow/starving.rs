@@ -218,3 +218,21 @@ fn nothing_stays_granted_once_all_streams_are_gone() {
         (0, 0, 0)
     );
 }
+
+/// A budget of fewer bytes than there are streams would leave one without a window for ever.
+#[test]
+fn each_stream_of_either_side_has_a_byte_of_the_budget() {
+    let config = config(Version::V2)
+        .max_receive_buffer(2)
+        .max_stream_buffer(1)
+        .window_floor(1);
+    let mut harness = Harness::server(build(config));
+    harness.peer_sends([syn(3), syn(5), syn(7)]);
+    assert_eq!(harness.session.stats().streams_refused, 1);
+    assert!(harness.session.open().is_pending());
+    harness.peer_sends([fin(3), fin(3)]);
+    let first = harness.accept();
+    harness.close(first);
+    harness.take_frames();
+    assert!(harness.session.open().is_ready());
+}
