@@ -32,8 +32,8 @@
 //!
 //! # Runtimes
 //!
-//! The session itself needs no runtime. Its socket and its timer are woken by [`async_io`], which
-//! smol and async-std both are built on and which runs a thread of its own where none is running.
+//! The session itself needs no runtime. [`async_io`], on which smol and async-std are built, wakes
+//! its socket and timer. It runs a thread of its own if no thread runs it already.
 //!
 //! | feature | module | its constructors spawn on |
 //! |---|---|---|
@@ -41,8 +41,8 @@
 //! | `smol` | `smol` | smol's global executor |
 //! | `async-std` | `async_std` | async-std's executor; async-std is discontinued |
 //!
-//! Neither is on by default, they go together, and neither changes anything else. The same program
-//! with `async-std`:
+//! Both are off by default and can be combined. Each only adds its module. The same program with
+//! `async-std`:
 //!
 #![cfg_attr(feature = "async-std", doc = "```")]
 #![cfg_attr(not(feature = "async-std"), doc = "```ignore")]
@@ -136,7 +136,7 @@
 //!
 //! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by
 //! default, sessions and streams are spans with events under the target `smux`. The documentation
-//! of `smux_proto` lists the levels and what a subscriber must not do.
+//! of `smux_proto` lists the levels and when a subscriber runs.
 //!
 //! # More
 //!

@@ -109,7 +109,7 @@ impl Session {
     /// # let client = connect(listener.local_addr()?, Config::v2()).await?;
     /// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
     /// let mut stream = client.open().await?;
-    /// stream.write_all(b"hello").await?; // SYN and data leave together
+    /// stream.write_all(b"hello").await?; // there is no handshake to wait for
     /// # Ok(())
     /// # })
     /// # }

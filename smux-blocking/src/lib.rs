@@ -54,8 +54,8 @@
 //! if one write of up to 240 KiB takes longer than the [keep-alive timeout](KeepAlive), unless
 //! input arrives and is read meanwhile. Configure a longer timeout for links below about 10 kB/s.
 //!
-//! A flush that has to flush the transport waits until the write in progress has returned, also if
-//! that carries other streams' bytes: one thread does both.
+//! One thread both writes and flushes. So a flush of the transport first waits for the write in
+//! progress, even if that carries only other streams' bytes.
 //!
 //! # Small messages beside bulk data
 //!
@@ -92,7 +92,7 @@
 //!
 //! [`Session::stats`] and [`Stream::stats`] are for metrics. With feature `tracing`, off by
 //! default, sessions and streams are spans with events under the target `smux`. The documentation
-//! of `smux_proto` lists the levels and what a subscriber must not do.
+//! of `smux_proto` lists the levels and when a subscriber runs.
 //!
 //! # More
 //!

@@ -98,7 +98,7 @@ impl Session {
     /// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
     /// # let server = Session::server(listener.accept()?.0, Config::v2())?;
     /// let mut stream = client.open()?;
-    /// stream.write_all(b"hello")?; // SYN and data leave together
+    /// stream.write_all(b"hello")?; // there is no handshake to wait for
     /// # Ok(())
     /// # }
     /// ```

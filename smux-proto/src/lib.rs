@@ -80,12 +80,11 @@
 //!
 //! # Memory
 //!
-//! A session holds at most `max_receive_buffer` received bytes plus one frame (65 535), and at most
-//! `max_session_send_queue` bytes to send. With overhead, these bytes take at most twice their
-//! size, plus a constant per stream. An idle stream takes some 200 bytes, an idle session owns no
-//! buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of sessions share,
-//! or from the allocator. Nothing is allocated per frame once a source is warm. The table at
-//! [`Config`] lists every limit.
+//! The configuration bounds what a session holds, whatever its peer does: the guide's page on
+//! [sizing](guide::sizing) has the formula. An idle stream takes some 200 bytes, an idle session
+//! owns no buffers and takes 2 KiB. Buffers come from a [`BufferSource`] that any number of
+//! sessions share, or from the allocator. Nothing is allocated per frame once a source is warm. The
+//! table at [`Config`] lists every limit.
 //!
 //! # Errors
 //!
@@ -117,7 +116,7 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | span `session` (side, version; in the poll layer also id, and peer if its address is known), in the span in which it was made; of this level so that it is there around warnings |
+//! | `ERROR` | span `session` (side, version; in the poll layer also id, and peer if its address is known), inside the span that was current when the session was made; at this level so that warnings always have it as their parent |
 //! | `WARN` | the session failed, with the reason: at most once |
 //! | `DEBUG` | span `stream` (id), from opening or accepting until the stream leaves the table |
 //! | `DEBUG` | the session is draining, or ended without an error; streams opened, accepted, closed, evicted, or refused and why; reading paused |

@@ -84,19 +84,18 @@
 //!
 //! Each feature is off by default, and can be combined with all others.
 //!
-//! | feature | what it makes |
+//! | feature | what it adds |
 //! |---|---|
-//! | `axum` | [`Listener`] one for `axum::serve`, `StreamInfo` its `ConnectInfo` |
-//! | `tonic` | [`Stream`] a connection of tonic's server, which takes a [`Listener`] as it is |
-//! | `hyper-util` | [`Stream`] a connection of hyper-util's client |
-//! | `tower` | [`Pool`] a connector, for tonic's `Endpoint` and, with `hyper-util`, its client |
+//! | `axum` | `axum::serve` accepts a [`Listener`]; handlers get a `StreamInfo` as `ConnectInfo` |
+//! | `tonic` | tonic's server accepts the streams of a [`Listener`] |
+//! | `hyper-util` | hyper-util's client accepts a [`Stream`] as its connection |
+//! | `tower` | tonic's `Endpoint` connects through a [`Pool`]; with `hyper-util`, hyper-util's client too |
 //!
 //! # Metrics and logs
 //!
 //! [`Session::stats`] and [`Stream::stats`] are for metrics; the example `metrics` exports them.
 //! With feature `tracing`, off by default, sessions and streams are spans with events under the
-//! target `smux`. The documentation of `smux_proto` lists the levels and what a subscriber must not
-//! do.
+//! target `smux`. The documentation of `smux_proto` lists the levels and when a subscriber runs.
 //!
 //! # More
 //!

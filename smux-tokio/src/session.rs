@@ -200,7 +200,7 @@ impl Session {
     /// # let client = Session::client(near, Config::v2());
     /// # let server = Session::server(far, Config::v2());
     /// let mut stream = client.open().await?;
-    /// stream.write_all(b"hello").await?; // SYN and data leave together
+    /// stream.write_all(b"hello").await?; // there is no handshake to wait for
     /// # Ok(())
     /// # }
     /// ```

@@ -142,7 +142,8 @@ impl Transmit {
     }
 
     /// Changes how much the session fills in at a time: it adds frames until the batch holds
-    /// `bytes`, so it may exceed them by one frame. 61 440 at first; 0 counts as 1.
+    /// `bytes`, so it may exceed them by one data frame with its stream's control frames. 61 440 at
+    /// first; 0 counts as 1.
     ///
     /// A fast transport gains from larger batches. But data in a batch leaves before anything that
     /// becomes urgent later, and no longer counts against the limits of the send queues.

@@ -160,7 +160,7 @@ impl Default for Config {
 
 impl Config {
     /// Version 2 for two ends that are both yours: a receive budget of 32 MiB, of which a stream
-    /// that needs it gets up to half.
+    /// that needs it gets up to nearly half (15/32).
     ///
     /// With it one stream fills a link of 1 Gbit/s and 100 ms. For longer or fatter links raise
     /// [`max_receive_buffer`](ConfigBuilder::max_receive_buffer) at the receiver, and nothing else.
