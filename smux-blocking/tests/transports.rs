@@ -227,6 +227,70 @@ fn a_transport_that_panics_ends_the_session() {
 }
 
 #[test]
+fn a_writer_that_panics_ends_the_session() {
+    within(|| {
+        struct Panicking;
+        impl Write for Panicking {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                panic!("a broken transport, on purpose")
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (open, end) = mpsc::channel();
+        let open = Mutex::new(Some(open));
+        let probe = Probe::default();
+        let parts = probe.around(Silent(end), Panicking, move |_| {
+            *open.lock().expect("no panic") = None;
+            Ok(())
+        });
+        let client = Session::client(parts, Config::default()).expect("client");
+        let _stream = client.open().expect("open");
+        assert_eq!(client.closed(), CloseReason::Aborted);
+        assert_eq!(probe.dropped.load(SeqCst), 2);
+        assert_eq!(*probe.shut.lock().expect("no panic"), [Shutdown::Both]);
+    });
+}
+
+/// Its writer hangs in a write, and then its transport hangs in being shut down, or panics in it.
+#[test]
+fn a_session_that_hangs_or_panics_at_its_end_holds_up_no_other() {
+    for panics in [false, true] {
+        within(move || {
+            let (reader_open, reader_end) = mpsc::channel();
+            let (writer_open, writer_end) = mpsc::channel();
+            let (tell, told) = mpsc::channel();
+            let (release, released) = mpsc::channel::<()>();
+            let released = Mutex::new(released);
+            let parts = Parts::new(Silent(reader_end), Stuck(writer_end), move |_| {
+                tell.send(()).expect("the test waits");
+                assert!(!panics, "a broken transport, on purpose");
+                // An error: the test is over.
+                let _ = released.lock().expect("no panic").recv();
+                Ok(())
+            });
+            let hung = Session::client(parts, keep_alive(50, 300)).expect("client");
+            let mut ours = hung.open().expect("open");
+            ours.write_all(b"never sent").expect("queued");
+            told.recv().expect("it is shut down");
+            assert_eq!(hung.close_reason(), Some(CloseReason::WriteTimeout));
+
+            let (other_open, other_end) = mpsc::channel();
+            let other_open = Mutex::new(Some(other_open));
+            let config = keep_alive(50, 300).to_builder().keep_alive_required(true);
+            let parts = Parts::new(Silent(other_end), io::sink(), move |_| {
+                *other_open.lock().expect("no panic") = None;
+                Ok(())
+            });
+            let other = Session::client(parts, config.build().expect("valid")).expect("client");
+            assert_eq!(other.closed(), CloseReason::KeepAliveTimeout);
+            drop((release, reader_open, writer_open));
+        });
+    }
+}
+
+#[test]
 fn an_interrupted_call_is_tried_again() {
     within(|| {
         /// Interrupted every other time.
