@@ -18,7 +18,7 @@ FLOORS = {
     "smux-proto": ["wire priority", "config stats error", "trace buffer", "streams", "session", "poll"],
     "smux-tokio": ["pipe race tcp transport", "stream", "split", "session", "phase", "listener pool", "integrations"],
     "smux-async-std": ["copy shutdown transport", "stream", "split", "io", "session", "runtime"],
-    "smux-blocking": ["wait transport", "stream threads", "session"],
+    "smux-blocking": ["start wait transport", "timer", "watch", "stream threads", "session"],
 }
 # Only re-exports and text.
 OUTSIDE = {"lib", "guide"}

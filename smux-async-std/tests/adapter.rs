@@ -344,3 +344,92 @@ fn incoming_ends_with_the_reason_of_the_session() {
         assert!(incoming.next().await.is_none());
     });
 }
+
+/// Reads honestly, but of data claims so much more.
+struct Overstating {
+    io: Memory,
+    claims: usize,
+}
+
+impl AsyncRead for Overstating {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let claims = self.claims;
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        read.map_ok(|count| count + if count > 0 && buf[1] == 2 { claims } else { 0 })
+    }
+}
+
+impl AsyncWrite for Overstating {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
+/// The header of a frame of version 1 on the first stream.
+fn header(command: u8, len: u16) -> [u8; 8] {
+    let [low, high] = len.to_le_bytes();
+    [1, command, low, high, 3, 0, 0, 0]
+}
+
+/// A server on the executor's thread, its peer's first stream, and its peer.
+async fn served(claims: usize) -> (Session, Stream, Memory) {
+    let (io, mut peer) = Memory::pair(Behaviour::default(), Behaviour::default());
+    let server = smux_async_std::smol::server(Overstating { io, claims }, Config::default());
+    peer.write_all(&header(0, 0)).await.expect("SYN");
+    let stream = server.accept().await.expect("accept");
+    (server, stream, peer)
+}
+
+#[test]
+fn overstated_reads_deliver_no_bytes_of_other_sessions() {
+    within(async {
+        let (_honest, mut secret, mut secret_peer) = served(0).await;
+        let (_lying, mut stream, mut peer) = served(49_999).await;
+        for size in [100, 20_000, 60_000] {
+            let frame = [&header(2, size)[..], &vec![b'!'; size.into()]].concat();
+            secret_peer.write_all(&frame).await.expect("written");
+            let mut bytes = vec![0; size.into()];
+            secret.read_exact(&mut bytes).await.expect("data");
+            assert!(bytes.iter().all(|&byte| byte == b'!'));
+
+            // One byte of data; the transport claims the rest.
+            let frame = [&header(2, 50_000)[..], b"x"].concat();
+            peer.write_all(&frame).await.expect("written");
+            let mut bytes = vec![0; 50_000];
+            stream
+                .read_exact(&mut bytes)
+                .await
+                .expect("what is claimed");
+            assert_eq!(bytes[0], b'x');
+            assert!(!bytes.contains(&b'!'), "bytes of another session");
+        }
+    });
+}
+
+#[test]
+fn a_read_that_claims_more_than_its_buffer_ends_the_session() {
+    within(async {
+        for claims in [1 << 20, usize::MAX >> 1] {
+            let (server, _stream, mut peer) = served(claims).await;
+            peer.write_all(&header(2, 1)).await.expect("written");
+            let ended = server.closed().await;
+            assert!(matches!(ended, CloseReason::Transport(_)), "{ended:?}");
+        }
+    });
+}

@@ -34,9 +34,18 @@
 //!
 //! # Threads
 //!
-//! A session has three threads, for any number of streams: one reads from the transport, one writes
-//! to it, and one keeps time, since the others may be blocked. They sleep while nothing happens and
-//! end with the session; to wait for that, call [`Session::close`] or [`Session::closed`].
+//! A session has two threads, for any number of streams: one reads from the transport, the other
+//! writes. They sleep while nothing happens and end with the session; to wait for that, call
+//! [`Session::close`] or [`Session::closed`].
+//!
+//! One more thread keeps time for all sessions of the process: n sessions have 2 n + 1 threads. It
+//! starts with the first session and ends with the last. It only wakes the threads of sessions, in
+//! small groups if many are due at once. A transport or subscriber that blocks or panics affects
+//! its own session only. If a deadline passes while the writing thread is blocked in the transport,
+//! a thread is started to see to it, and ends at once.
+//!
+//! A child process made by `fork` has none of these threads: it must not use sessions, nor begin
+//! any, before it calls `exec`.
 //!
 //! A waiting call blocks only its own thread, and any thread may use any handle. For many thousands
 //! of sessions take an asynchronous adapter, or drive [`smux_proto`] from an event loop.
@@ -105,10 +114,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod session;
+mod start;
 mod stream;
 mod threads;
+mod timer;
 mod transport;
 mod wait;
+mod watch;
 
 pub use bytes::Bytes;
 pub use session::{Incoming, OnClosed, Session, WeakSession};

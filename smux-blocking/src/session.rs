@@ -42,7 +42,7 @@ struct Shared {
 }
 
 impl Session {
-    /// The connecting side's session over `transport`, moved by three threads that end with the
+    /// The connecting side's session over `transport`, moved by two threads that end with the
     /// session.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Session {
         Self::start(Side::Client, transport, config)
     }
 
-    /// The accepting side's session over `transport`, moved by three threads that end with the
+    /// The accepting side's session over `transport`, moved by two threads that end with the
     /// session.
     ///
     /// # Errors

@@ -1,28 +1,27 @@
 //! The threads that move a session, and the blocking transport as its pumps see it.
 //!
-//! There are three, whatever the number of streams: one is blocked in the transport's read, one in
-//! its write. While both are, the third keeps time, so that a peer that takes no bytes is noticed.
-//! It also ends the other two: it sees the end of the session and shuts the transport down.
+//! There are two, whatever the number of streams: one is blocked in the transport's read, one
+//! writes to it, and keeps the session's deadlines while it has nothing to write; [`Watch`] has the
+//! rest.
 
 use std::{
-    cell::Cell,
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
+    sync::Arc,
     task::{Context, Poll},
-    thread,
     time::Instant,
 };
 
 use smux_proto::{
     Config, Side,
-    poll::{
-        Clock, Pumps, ReadPump, SessionHandle, TimerPump, TransportRead, TransportWrite, WritePump,
-    },
+    poll::{Clock, Pumps, ReadPump, SessionHandle, TransportRead, TransportWrite, WritePump},
 };
 
 use crate::{
+    start::start,
     transport::{Parts, ShutdownFn},
     wait::Waiter,
+    watch::{Presence, Watch},
 };
 
 /// Starts a session and its threads.
@@ -37,16 +36,13 @@ where
 {
     let epoch = Instant::now();
     let (handle, pumps) = Pumps::new(side, config, Clock::new(move || epoch.elapsed()));
-    let timer = TimerThread {
-        shutdown: parts.shutdown.clone(),
-        pump: pumps.timer,
-        epoch,
-    };
+    let watch = Watch::new(handle.id(), parts.shutdown.clone(), epoch, pumps.timer)?;
     let writer = WriterThread {
         transport: BlockingWriter {
             writer: Some(parts.writer),
             shutdown: parts.shutdown,
             vectored: parts.vectored,
+            watch: Arc::clone(&watch),
         },
         pump: pumps.write,
     };
@@ -54,23 +50,15 @@ where
         transport: BlockingReader(parts.reader),
         pump: pumps.read,
     };
-    // If spawning a thread fails, dropping its pump aborts the session. The timer comes first, to
-    // see that and end the others.
-    start("smux-timer", move || timer.run())?;
-    start("smux-write", move || writer.run())?;
+    // If spawning a thread fails, dropping its pump aborts the session, which the writer sees.
+    let presence = Presence(Arc::clone(&watch));
+    start("smux-write", move || writer.run(&presence.0)).inspect_err(|_| watch.end())?;
     start("smux-read", move || reader.run())?;
     Ok(handle)
 }
 
-/// The thread ends with the session, so it is not joined.
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
-    drop(thread);
-    Ok(())
-}
-
-// In each of the three, fields are dropped in this order: the session counts as ended once the last
-// pump is dropped, and by then nothing must be left of the transport.
+// In both, fields are dropped in this order: the session counts as ended once the last pump is
+// dropped, and by then nothing must be left of the transport.
 
 struct ReaderThread<R> {
     transport: BlockingReader<R>,
@@ -89,37 +77,27 @@ struct WriterThread<W> {
 }
 
 impl<W: Write> WriterThread<W> {
-    fn run(mut self) {
-        Waiter::new().block_on(|cx| self.pump.poll(cx, &mut self.transport));
-    }
-}
-
-/// Keeps the deadlines.
-struct TimerThread {
-    shutdown: ShutdownFn,
-    pump: TimerPump,
-    epoch: Instant,
-}
-
-impl TimerThread {
-    fn run(mut self) {
-        let deadline = Cell::new(None);
-        let mut poll = |cx: &mut Context<'_>| {
-            deadline.set(None);
-            self.pump.poll(cx, |_, until| {
-                // `None` is further away than the clock reaches.
-                let until = self.epoch.checked_add(until);
-                deadline.set(until);
-                match until {
-                    Some(until) if until <= Instant::now() => Poll::Ready(()),
-                    _ => Poll::Pending,
+    /// Writes, and keeps the deadlines until the session ends, which may be long after the last
+    /// byte is written.
+    fn run(self, watch: &Arc<Watch>) {
+        let mut writing = Some(self);
+        watch.writer.block_on(|cx| {
+            loop {
+                if let Some(Self { transport, pump }) = &mut writing
+                    && pump.poll(cx, transport).is_ready()
+                {
+                    // A writer may flush what it holds when it is dropped.
+                    watch.away(|| writing = None);
                 }
-            })
-        };
-        let waiter = Waiter::new();
-        while waiter.block_until(&mut poll, || deadline.get()).is_none() {}
-        // It may be shut already, or broken; there is nothing left to do about it.
-        let _ = (self.shutdown)(Shutdown::Both);
+                match watch.attend() {
+                    // What was written before the end is flushed before the transport is shut down.
+                    // If that takes too long, the transport is shut down meanwhile.
+                    Poll::Ready(()) if writing.is_some() => watch.call(),
+                    ended => return ended,
+                }
+            }
+        });
+        watch.end();
     }
 }
 
@@ -136,12 +114,13 @@ struct BlockingWriter<W> {
     writer: Option<W>,
     shutdown: ShutdownFn,
     vectored: bool,
+    watch: Arc<Watch>,
 }
 
 impl<W: Write> BlockingWriter<W> {
     fn with(&mut self, mut act: impl FnMut(&mut W) -> io::Result<usize>) -> io::Result<usize> {
         match &mut self.writer {
-            Some(writer) => uninterrupted(|| act(writer)),
+            Some(writer) => self.watch.away(|| uninterrupted(|| act(writer))),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -157,9 +136,11 @@ impl<W: Write> TransportWrite for BlockingWriter<W> {
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = (self.shutdown)(Shutdown::Write);
-        self.writer = None;
-        Poll::Ready(shut)
+        Poll::Ready(self.watch.away(|| {
+            let shut = (self.shutdown)(Shutdown::Write);
+            self.writer = None;
+            shut
+        }))
     }
 
     fn is_vectored(&self) -> bool {

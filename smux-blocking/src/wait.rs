@@ -166,7 +166,7 @@ impl Wake for Signal {
     }
 }
 
-fn ignore_poison<T>(result: Result<T, PoisonError<T>>) -> T {
+pub(crate) fn ignore_poison<T>(result: Result<T, PoisonError<T>>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
 }
 

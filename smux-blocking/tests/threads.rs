@@ -11,14 +11,18 @@ use std::{
 };
 
 use common::{client_with_valve, pair, stream, tasks, until, within};
-use smux_blocking::{CloseReason, Config, Session};
+use smux_blocking::{CloseReason, Config, Parts, Session};
 
 #[test]
-fn a_session_has_three_threads_that_sleep_and_end_with_it() {
+fn sessions_have_two_threads_each_and_share_one_that_end_with_them() {
     within(|| {
+        // Also while they last, since their peers never answer.
+        silent_peers_are_found_by_the_shared_thread();
+        no_threads_left();
+
         let (client, server) = pair(&Config::v2());
         let streams: Vec<_> = (0..100).map(|_| stream(&client, &server)).collect();
-        assert_eq!(tasks::of_sessions().len(), 2 * 3);
+        assert_eq!(tasks::of_sessions().len(), 2 * 2 + 1);
         idle_sessions_do_nothing(&client);
         drop(streams);
         assert_eq!(client.close(), CloseReason::Local);
@@ -41,6 +45,23 @@ fn a_session_has_three_threads_that_sleep_and_end_with_it() {
         assert_eq!(client.closed(), CloseReason::Aborted);
         no_threads_left();
 
+        // The same, with a transport that panics when it is shut down.
+        let (near, _unread) = common::tcp_pair();
+        let socket = near.try_clone().expect("clone");
+        let parts = Parts::new(socket, near.try_clone().expect("clone"), move |how| {
+            near.shutdown(how).expect("shutdown");
+            panic!("a broken transport, on purpose")
+        });
+        let client = Session::client(parts, Config::default()).expect("client");
+        let mut ours = client.open().expect("open");
+        let timeout = Some(Duration::from_millis(100));
+        ours.set_write_timeout(timeout).expect("not zero");
+        while ours.write(&[0; 100_000]).is_ok() {}
+        client.abort();
+        assert_eq!(client.closed(), CloseReason::Aborted);
+        drop((client, ours));
+        no_threads_left();
+
         // Aborted while its reader waits for room.
         let (client, server) = pair(&Config::default());
         let mut ours = client.open().expect("open");
@@ -55,6 +76,36 @@ fn a_session_has_three_threads_that_sleep_and_end_with_it() {
         drop(client);
         no_threads_left();
     });
+}
+
+/// All of them start at the same moment.
+fn silent_peers_are_found_by_the_shared_thread() {
+    const COUNT: usize = 100;
+    let config = Config::builder()
+        .keep_alive_interval(Duration::from_millis(500))
+        .keep_alive_timeout(Duration::from_millis(2_500))
+        .keep_alive_required(true);
+    let config = config.build().expect("valid");
+    let (near, mut far): (Vec<_>, Vec<_>) = (0..COUNT).map(|_| common::tcp_pair()).unzip();
+    let client = |tcp| Session::client(tcp, config.clone()).expect("client");
+    let mut sessions: Vec<_> = near.into_iter().map(client).collect();
+    assert_eq!(tasks::of_sessions().len(), 2 * COUNT + 1);
+    for peer in &mut far {
+        let mut nop = [0; 8];
+        peer.read_exact(&mut nop).expect("read");
+        assert_eq!(nop, [1, 3, 0, 0, 0, 0, 0, 0]);
+    }
+    let closed = sessions.split_off(COUNT / 2);
+    for session in closed {
+        session.abort();
+        assert_eq!(session.closed(), CloseReason::Aborted);
+    }
+    until("their threads have ended", || {
+        tasks::of_sessions().len() <= COUNT + 1
+    });
+    for session in sessions {
+        assert_eq!(session.closed(), CloseReason::KeepAliveTimeout);
+    }
 }
 
 /// Threads end a moment after their session.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{blocked, stream, until, within};
-use smux_blocking::{CloseReason, Config, Parts, Session, Transport};
+use smux_blocking::{CloseReason, Config, Parts, Session, Stream, Transport};
 
 fn keep_alive(interval: u64, timeout: u64) -> Config {
     let config = Config::builder()
@@ -223,6 +223,131 @@ fn a_transport_that_panics_ends_the_session() {
         let client = Session::client(parts, Config::default()).expect("client");
         assert_eq!(client.closed(), CloseReason::Aborted);
         assert_eq!(probe.dropped.load(SeqCst), 2);
+    });
+}
+
+#[test]
+fn a_writer_that_panics_ends_the_session() {
+    within(|| {
+        struct Panicking;
+        impl Write for Panicking {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                panic!("a broken transport, on purpose")
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (open, end) = mpsc::channel();
+        let open = Mutex::new(Some(open));
+        let probe = Probe::default();
+        let parts = probe.around(Silent(end), Panicking, move |_| {
+            *open.lock().expect("no panic") = None;
+            Ok(())
+        });
+        let client = Session::client(parts, Config::default()).expect("client");
+        let _stream = client.open().expect("open");
+        assert_eq!(client.closed(), CloseReason::Aborted);
+        assert_eq!(probe.dropped.load(SeqCst), 2);
+        assert_eq!(*probe.shut.lock().expect("no panic"), [Shutdown::Both]);
+    });
+}
+
+/// Its writer hangs in a write, and then its transport hangs in being shut down, or panics in it.
+#[test]
+fn a_session_that_hangs_or_panics_at_its_end_holds_up_no_other() {
+    for panics in [false, true] {
+        within(move || {
+            let (reader_open, reader_end) = mpsc::channel();
+            let (writer_open, writer_end) = mpsc::channel();
+            let (tell, told) = mpsc::channel();
+            let (release, released) = mpsc::channel::<()>();
+            let released = Mutex::new(released);
+            let parts = Parts::new(Silent(reader_end), Stuck(writer_end), move |_| {
+                tell.send(()).expect("the test waits");
+                assert!(!panics, "a broken transport, on purpose");
+                // An error: the test is over.
+                let _ = released.lock().expect("no panic").recv();
+                Ok(())
+            });
+            let hung = Session::client(parts, keep_alive(50, 300)).expect("client");
+            let mut ours = hung.open().expect("open");
+            ours.write_all(b"never sent").expect("queued");
+            told.recv().expect("it is shut down");
+            assert_eq!(hung.close_reason(), Some(CloseReason::WriteTimeout));
+
+            let (other_open, other_end) = mpsc::channel();
+            let other_open = Mutex::new(Some(other_open));
+            let config = keep_alive(50, 300).to_builder().keep_alive_required(true);
+            let parts = Parts::new(Silent(other_end), io::sink(), move |_| {
+                *other_open.lock().expect("no panic") = None;
+                Ok(())
+            });
+            let other = Session::client(parts, config.build().expect("valid")).expect("client");
+            assert_eq!(other.closed(), CloseReason::KeepAliveTimeout);
+            drop((release, reader_open, writer_open));
+        });
+    }
+}
+
+/// Reads honestly, but of data claims so much more.
+struct Overstating {
+    reader: TcpStream,
+    claims: usize,
+}
+
+impl Read for Overstating {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buf)?;
+        let is_data = count > 0 && buf[1] == 2;
+        Ok(count + if is_data { self.claims } else { 0 })
+    }
+}
+
+/// A server that gets a stream with one byte, and the claim of more.
+fn overstated(claims: usize) -> (Session, Stream, TcpStream) {
+    let (near, mut far) = common::tcp_pair();
+    let reader = near.try_clone().expect("clone");
+    let writer = near.try_clone().expect("clone");
+    let parts = Parts::new(Overstating { reader, claims }, writer, move |how| {
+        near.shutdown(how)
+    });
+    let server = Session::server(parts, Config::default()).expect("server");
+    far.write_all(&[1, 0, 0, 0, 3, 0, 0, 0]).expect("SYN");
+    let stream = server.accept().expect("accept");
+    let [low, high] = 50_000_u16.to_le_bytes();
+    far.write_all(&[1, 2, low, high, 3, 0, 0, 0, b'x'])
+        .expect("PSH");
+    (server, stream, far)
+}
+
+#[test]
+fn overstated_reads_deliver_no_bytes_of_other_sessions() {
+    within(|| {
+        for _ in 0..3 {
+            let (client, server) = common::pair(&Config::default());
+            let (mut ours, mut theirs) = stream(&client, &server);
+            ours.write_all(&[b'!'; 60_000]).expect("write");
+            theirs.read_exact(&mut [0; 60_000]).expect("read");
+            drop((ours, theirs, client, server));
+
+            let (_server, mut stream, _far) = overstated(49_999);
+            let mut bytes = vec![0; 50_000];
+            stream.read_exact(&mut bytes).expect("what is claimed");
+            assert_eq!(bytes[0], b'x');
+            assert!(!bytes.contains(&b'!'), "bytes of another session");
+        }
+    });
+}
+
+#[test]
+fn a_read_that_claims_more_than_its_buffer_ends_the_session() {
+    within(|| {
+        for claims in [1 << 20, usize::MAX >> 1] {
+            let (server, _stream, _far) = overstated(claims);
+            let reason = server.closed();
+            assert!(matches!(reason, CloseReason::Transport(_)), "{reason:?}");
+        }
     });
 }
 

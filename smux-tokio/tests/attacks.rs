@@ -3,19 +3,25 @@
 
 mod common;
 
-use std::{io, pin::pin, task::Poll};
+use std::{
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
 
 use common::{Probe, pair, stream, within};
-use smux_tokio::{CloseReason, Config, OpenError, Session, StreamError};
+use smux_tokio::{CloseReason, Config, OpenError, Session, Stream, StreamError};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split},
+    io::{
+        AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex, split,
+    },
     runtime,
     sync::Notify,
     task::JoinSet,
 };
 
 /// Polls once, to let a future begin to wait.
-async fn poll_once<F: Future>(future: &mut std::pin::Pin<&mut F>) -> Poll<F::Output> {
+async fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
@@ -67,6 +73,106 @@ async fn attack_34_the_transport_miscounts_what_it_wrote() {
         assert!(matches!(ended, CloseReason::Transport(_)), "{ended:?}");
         assert!(matches!(opened, Ok(_) | Err(OpenError::Closed(_))));
     }
+}
+
+/// Reads honestly, but of data claims more.
+struct Overstating {
+    io: DuplexStream,
+    lie: fn(&mut ReadBuf<'_>),
+}
+
+impl AsyncRead for Overstating {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().get(1) == Some(&PSH) {
+            (self.lie)(buf);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Overstating {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+const SYN: u8 = 0;
+const PSH: u8 = 2;
+
+/// The header of a frame of version 1 on the first stream.
+fn header(command: u8, len: u16) -> [u8; 8] {
+    let [low, high] = len.to_le_bytes();
+    [1, command, low, high, 3, 0, 0, 0]
+}
+
+/// A server over this, its peer's first stream, and its peer.
+async fn served(lie: fn(&mut ReadBuf<'_>)) -> (Session, Stream, DuplexStream) {
+    let (io, mut peer) = duplex(1 << 17);
+    let server = Session::server(Overstating { io, lie }, Config::default());
+    peer.write_all(&header(SYN, 0)).await.expect("room");
+    let stream = server.accept().await.expect("accept");
+    (server, stream, peer)
+}
+
+/// All sessions are on one thread, and share its buffers.
+#[tokio::test]
+async fn attack_34_the_transport_claims_more_than_it_read() {
+    within(async {
+        let (_honest, mut secret, mut secret_peer) = served(|_| {}).await;
+        let (_lying, mut stream, mut peer) = served(|buf| buf.advance(49_999)).await;
+        for size in [100, 20_000, 60_000] {
+            let frame = [&header(PSH, size)[..], &vec![b'!'; size.into()]].concat();
+            secret_peer.write_all(&frame).await.expect("room");
+            let mut bytes = vec![0; size.into()];
+            secret.read_exact(&mut bytes).await.expect("data");
+            assert!(bytes.iter().all(|&byte| byte == b'!'));
+
+            // One byte of data; the transport claims the rest.
+            let frame = [&header(PSH, 50_000)[..], b"x"].concat();
+            peer.write_all(&frame).await.expect("room");
+            let mut bytes = vec![0; 50_000];
+            stream
+                .read_exact(&mut bytes)
+                .await
+                .expect("what is claimed");
+            assert_eq!(bytes[0], b'x');
+            assert!(!bytes.contains(&b'!'), "bytes of another session");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn attack_34_the_transport_claims_more_than_the_buffer_holds() {
+    within(async {
+        let (server, _stream, mut peer) = served(|buf| {
+            // A larger buffer in the place of that which was given.
+            *buf = ReadBuf::new(vec![b'!'; 1 << 20].leak());
+            buf.set_filled(1 << 20);
+        })
+        .await;
+        peer.write_all(&header(PSH, 1)).await.expect("room");
+        let ended = server.closed().await;
+        assert!(matches!(ended, CloseReason::Transport(_)), "{ended:?}");
+    })
+    .await;
 }
 
 /// Both sides write at full speed over a connection that holds almost nothing, and read in turns.

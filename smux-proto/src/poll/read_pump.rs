@@ -124,6 +124,10 @@ impl ReadPump {
             Err(error) => self.fail(error),
         }
         self.pump.done = true;
+        // What the transport wrote without reporting it is not known.
+        if let Some(buffer) = &mut self.buffer {
+            buffer.note(BUFFER);
+        }
     }
 
     fn fail(&self, error: io::Error) {

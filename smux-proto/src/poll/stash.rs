@@ -14,6 +14,9 @@ use arrayvec::ArrayVec;
 use super::pacing::BUFFER;
 use crate::buffer::BatchMemory;
 
+/// Bytes that are looked at behind what a read has reported. Chosen, not tuned.
+const BEHIND: usize = 64;
+
 /// Pumps that run within each other: a session may be the transport of another.
 const DEPTH: usize = 3;
 
@@ -72,10 +75,24 @@ impl ReadBuffer {
             };
         };
         if buffer.reader != reader {
-            buffer.bytes[..mem::take(&mut buffer.used)].fill(0);
+            buffer.wipe();
             buffer.reader = reader;
         }
         buffer
+    }
+
+    /// Makes it all zeros, as far as it was used.
+    ///
+    /// A transport may also write more than it reports, which shows in what follows. To wipe all
+    /// each time would cost more than small reads do.
+    fn wipe(&mut self) {
+        let used = mem::take(&mut self.used);
+        let is_told = self.bytes[used..]
+            .iter()
+            .take(BEHIND)
+            .all(|&byte| byte == 0);
+        let used = if is_told { used } else { BUFFER };
+        self.bytes[..used].fill(0);
     }
 
     /// Leaves it to the next reader of the thread, unless it is only a rest.

@@ -1,7 +1,10 @@
 //! Buffers that the sessions of a thread share: an idle session owns none, and no bytes leak from
 //! one session to another.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    io::ErrorKind,
+    task::{Context, Poll, Waker},
+};
 
 use allocation_counter::measure;
 use smux_proto::{
@@ -9,7 +12,7 @@ use smux_proto::{
     poll::{Driver, SessionHandle, StreamHandle},
 };
 
-use crate::wire::{Wire, now, run, server};
+use crate::wire::{Ends, Wire, now, run, server};
 
 /// A session with a stream that the peer opened.
 struct Served {
@@ -56,6 +59,44 @@ fn overstated_reads_deliver_no_bytes_of_other_sessions() {
         one.run();
         assert_eq!(one.read().len(), size);
         // The frame's header and one byte; the transport claims the rest.
+        other.wire.receive(Command::Psh, 3, &vec![b'x'; 50_000]);
+        other.wire.ends(|ends| {
+            ends.input.truncate(9);
+            ends.overstates = 49_999;
+        });
+        other.run();
+        let bytes = other.read();
+        assert_eq!(bytes.len(), 50_000);
+        assert!(!bytes.contains(&b'!'), "bytes of another session");
+    }
+}
+
+/// A transport may use the buffer as it likes, and report less or nothing.
+#[test]
+fn overstated_reads_deliver_nothing_that_others_did_not_report() {
+    let ends: [fn(&mut Ends); 4] = [
+        // Nothing is read.
+        |_| {},
+        |ends| ends.input.extend([1, 3, 0, 0, 0, 0, 0, 0]),
+        |ends| {
+            ends.read_error = Some(ErrorKind::ConnectionReset.into());
+            ends.scribbles = Some(10_000);
+        },
+        |ends| {
+            ends.input.push_back(1);
+            ends.overstates = 1 << 20;
+            ends.scribbles = Some(10_000);
+        },
+    ];
+    for read in ends {
+        let mut one = Served::new();
+        let mut other = Served::new();
+        one.wire.ends(|ends| {
+            ends.scribbles = Some(0);
+            read(ends);
+        });
+        // It may end.
+        let _ = run(&mut one.driver, Waker::noop());
         other.wire.receive(Command::Psh, 3, &vec![b'x'; 50_000]);
         other.wire.ends(|ends| {
             ends.input.truncate(9);

@@ -191,10 +191,10 @@ fn subscribers_run_without_the_lock() {
             "stream refused",
             "reading paused: the receive buffer is full",
             "write waits",
-            "peer sends no more",
-            "peer reads no more",
+            "peer finished the stream",
+            "peer stopped reading the stream",
             "stream closed",
-            "session drains",
+            "session is draining",
         ] {
             assert!(seen.iter().any(|seen| seen == what), "{what}: {seen:?}");
         }
@@ -217,14 +217,14 @@ fn events_are_told_in_the_order_in_which_they_happen() {
         "reading paused: the receive buffer is full",
         "new stream",
         "stream accepted",
-        "peer sends no more",
-        "peer reads no more",
+        "peer finished the stream",
+        "peer stopped reading the stream",
         "stream closed",
         "new stream",
         "stream opened",
         "write waits",
         "stream closed",
-        "session drains",
+        "session is draining",
         // Both streams are gone once their last frames have left.
         "close",
         "close",

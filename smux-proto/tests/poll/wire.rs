@@ -46,6 +46,8 @@ pub(crate) struct Ends {
     pub(crate) reads: usize,
     /// By how many bytes a read overstates what it read.
     pub(crate) overstates: usize,
+    /// From where on a read fills its buffer with `!` first, whatever it reads then.
+    pub(crate) scribbles: Option<usize>,
     pub(crate) takes_output: bool,
     pub(crate) endless_input: Option<[u8; 8]>,
     pub(crate) flush_hangs: bool,
@@ -88,6 +90,9 @@ impl TransportRead for Wire {
     fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.ends(|ends| {
             ends.reads += 1;
+            if let Some(from) = ends.scribbles {
+                buf[from..].fill(b'!');
+            }
             if let Some(error) = ends.read_error.take() {
                 return Poll::Ready(Err(error));
             }
