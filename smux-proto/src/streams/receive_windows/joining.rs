@@ -19,7 +19,7 @@ const JOIN_LOOKS: usize = 8;
 impl Windows {
     /// Whether the smallest windows leave room for another stream of this id's side.
     pub(crate) const fn has_room(&self, id: StreamId) -> bool {
-        (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.budget
+        (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.configured
     }
 
     /// Gives a new stream its window.
