@@ -95,6 +95,7 @@ impl Shared {
         let mut state = self.lock();
         let paused = !state.session.wants_input();
         let result = act(&mut state);
+        let freed = state.give_back();
         let goes_on = paused && state.session.wants_input();
         if state.has_aftermath() {
             self.settle(state);
@@ -104,6 +105,9 @@ impl Shared {
         if goes_on {
             // The pause counts up to here.
             self.advance_time();
+        }
+        if let Some(budget) = freed {
+            budget.serve_waiting();
         }
         result
     }
