@@ -1,25 +1,25 @@
 //! A session's part of a budget that it shares.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
-use super::{shared::Shared, shared_budget::SharedBudget};
+use super::shared_budget::{SharedBudget, Sharer};
 use crate::Session;
 
 /// What a session has reserved of a [`SharedBudget`].
 pub(super) struct Share {
     budget: SharedBudget,
-    session: Weak<Shared>,
+    session: Weak<dyn Sharer>,
     reserved: usize,
     /// It is served once it is allowed this much, which was said with this much reserved.
     waits_for: Option<(usize, usize)>,
 }
 
 impl Share {
-    pub(super) fn new(budget: &SharedBudget, session: &Arc<Shared>) -> Self {
+    pub(super) fn new(budget: &SharedBudget, session: Weak<dyn Sharer>) -> Self {
         budget.join();
         Self {
             budget: budget.clone(),
-            session: Arc::downgrade(session),
+            session,
             reserved: 0,
             waits_for: None,
         }

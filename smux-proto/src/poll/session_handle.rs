@@ -69,11 +69,12 @@ impl SessionHandle {
         self
     }
 
-    /// Lets the session, and so all its handles, hold received data within `budget`, which it shares
-    /// with the other sessions that have it. It takes the place of one that was given before.
+    /// Lets the session hold received data within `budget`, which it shares with the other sessions
+    /// that have it. It takes the place of one that was given before.
     #[must_use]
     pub fn with_shared_budget(self, budget: &SharedBudget) -> Self {
-        let share = Share::new(budget, &self.shared);
+        let session: Weak<Shared> = Arc::downgrade(&self.shared);
+        let share = Share::new(budget, session);
         let before = self.shared.act(|state| {
             let before = state.share.replace(share);
             state.reserve(0);

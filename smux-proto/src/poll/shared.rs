@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    shared_budget::Sharer,
     state::State,
     sync::{Mutex, MutexGuard},
     transport::Clock,
@@ -184,5 +185,11 @@ impl Shared {
     /// No code of others runs under the lock, so only a mistake in here could poison it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sharer for Shared {
+    fn on_budget_freed(&self) {
+        self.act(State::on_budget_freed);
     }
 }

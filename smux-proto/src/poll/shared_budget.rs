@@ -3,6 +3,7 @@
 use std::{
     fmt,
     mem::take,
+    ptr::addr_eq,
     sync::{
         Arc, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -10,10 +11,7 @@ use std::{
     vec::Vec,
 };
 
-use super::{
-    shared::Shared,
-    sync::{Mutex, MutexGuard},
-};
+use super::sync::{Mutex, MutexGuard};
 
 /// A bound on the received bytes that sessions hold unread together. Clones are the same budget.
 ///
@@ -58,11 +56,17 @@ pub(super) struct Pool {
     waiting: Mutex<Vec<Waiting>>,
 }
 
+/// A session as its budget sees it.
+pub(super) trait Sharer: Send + Sync {
+    /// There may be room for it.
+    fn on_budget_freed(&self);
+}
+
 /// A session that waits until it is allowed its goal.
 struct Waiting {
     reserved: usize,
     goal: usize,
-    session: Weak<Shared>,
+    session: Weak<dyn Sharer>,
 }
 
 impl SharedBudget {
@@ -145,14 +149,14 @@ impl SharedBudget {
 
     /// Has a session served once it is allowed `goal`, whatever it waited for before. Then try
     /// again: there may have been room meanwhile.
-    pub(super) fn wait(&self, reserved: usize, goal: usize, session: &Weak<Shared>) {
+    pub(super) fn wait(&self, reserved: usize, goal: usize, session: &Weak<dyn Sharer>) {
         let waiting = Waiting {
             reserved,
             goal,
             session: Weak::clone(session),
         };
         let mut queue = self.0.waiting();
-        queue.retain(|other| !other.session.ptr_eq(session));
+        queue.retain(|other| !addr_eq(other.session.as_ptr(), session.as_ptr()));
         let due_below = self.0.due_below(&waiting);
         self.0.due_below.fetch_max(due_below, SeqCst);
         queue.push(waiting);
@@ -162,7 +166,7 @@ impl SharedBudget {
     pub(super) fn serve_waiting(&self) {
         for session in self.0.take_due() {
             if let Some(session) = session.upgrade() {
-                session.act(|state| state.on_budget_freed());
+                session.on_budget_freed();
             }
         }
     }
@@ -196,7 +200,7 @@ impl Pool {
     }
 
     /// Takes the waiting sessions that are allowed their goal, or are gone.
-    fn take_due(&self) -> Vec<Weak<Shared>> {
+    fn take_due(&self) -> Vec<Weak<dyn Sharer>> {
         let mut due = Vec::new();
         let mut queue = self.waiting();
         let all = self.reserved.load(SeqCst);
