@@ -227,8 +227,10 @@ fn most(budget: &SharedBudget) -> usize {
 /// How many rounds 99 sessions take for their work, beside a hundredth session.
 fn rounds(version: Version, limit: usize, is_hostile: bool) -> usize {
     let config = Config::builder().version(version).build().expect("valid");
+    // Only the budget bounds it.
+    let unbounded = config.to_builder().max_receive_buffer(64 << 20).build();
     let budget = SharedBudget::new(limit);
-    let mut hostile = Hostile::new(&config, &budget);
+    let mut hostile = Hostile::new(&unbounded.expect("valid"), &budget);
     let mut pairs: Vec<_> = (0..99)
         .map(|_| Pair::new(&config, &budget, 384 << 10, 24 << 10))
         .collect();
