@@ -166,7 +166,7 @@ pub use runtime::async_std;
 pub use runtime::smol;
 pub use session::{Incoming, Session, WeakSession};
 pub use shutdown::ShutdownOnClose;
-pub use smux_proto::poll::SessionId;
+pub use smux_proto::poll::{SessionId, SharedBudget};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,

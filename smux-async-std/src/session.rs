@@ -11,7 +11,7 @@ use futures_core::{Stream as AsyncIterator, stream::FusedStream as FusedAsyncIte
 use futures_io::{AsyncRead, AsyncWrite};
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
-    poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
+    poll::{self, Addresses, SessionHandle, SessionId, SharedBudget, WeakSessionHandle},
 };
 
 use crate::{
@@ -87,6 +87,14 @@ impl Session {
     pub fn with_addresses(mut self, local: Option<SocketAddr>, peer: Option<SocketAddr>) -> Self {
         let addresses = Addresses::new(local, peer);
         self.handle = self.handle.with_addresses(addresses);
+        self
+    }
+
+    /// This session, which from now on holds received data within `budget`, together with all other
+    /// sessions that have it.
+    #[must_use]
+    pub fn with_shared_budget(mut self, budget: &SharedBudget) -> Self {
+        self.handle = self.handle.with_shared_budget(budget);
         self
     }
 

@@ -124,7 +124,7 @@ mod watch;
 
 pub use bytes::Bytes;
 pub use session::{Incoming, OnClosed, Session, WeakSession};
-pub use smux_proto::poll::SessionId;
+pub use smux_proto::poll::{SessionId, SharedBudget};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,

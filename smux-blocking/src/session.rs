@@ -12,7 +12,7 @@ use std::{
 
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
-    poll::{self, SessionHandle, SessionId, WeakSessionHandle},
+    poll::{self, SessionHandle, SessionId, SharedBudget, WeakSessionHandle},
 };
 
 use crate::{
@@ -78,6 +78,14 @@ impl Session {
         let handle = threads::spawn(side, config, parts)?;
         let handle = handle.with_addresses(poll::Addresses::new(local, peer));
         Ok(Self { handle, shared })
+    }
+
+    /// This session, which from now on holds received data within `budget`, together with all other
+    /// sessions that have it.
+    #[must_use]
+    pub fn with_shared_budget(mut self, budget: &SharedBudget) -> Self {
+        self.handle = self.handle.with_shared_budget(budget);
+        self
     }
 
     /// Opens a stream. The peer learns of it together with what is written first; no answer is

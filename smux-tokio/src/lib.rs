@@ -130,7 +130,7 @@ pub use listener::{Accept, Listener, ListenerBuilder, ListenerEvent, ListenerHan
 pub use pipe::DropOnShutdown;
 pub use pool::{Connect, Pool, PoolBuilder, PoolClosed, PoolEvent, PoolStats};
 pub use session::{Incoming, Session, WeakSession};
-pub use smux_proto::poll::SessionId;
+pub use smux_proto::poll::{SessionId, SharedBudget};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,

@@ -11,7 +11,7 @@ use std::{
 use futures_core::{Stream as AsyncIterator, stream::FusedStream as FusedAsyncIterator};
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
-    poll::{self, Addresses, SessionHandle, SessionId, WeakSessionHandle},
+    poll::{self, Addresses, SessionHandle, SessionId, SharedBudget, WeakSessionHandle},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -178,6 +178,28 @@ impl Session {
     pub fn with_addresses(mut self, local: Option<SocketAddr>, peer: Option<SocketAddr>) -> Self {
         let addresses = Addresses::new(local, peer);
         self.handle = self.handle.with_addresses(addresses);
+        self
+    }
+
+    /// This session, which from now on holds received data within `budget`, together with all other
+    /// sessions that have it.
+    ///
+    /// ```
+    /// # use smux_tokio::{Config, Session};
+    /// use smux_tokio::SharedBudget;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let (_far, near) = tokio::io::duplex(64 * 1024);
+    ///
+    /// let budget = SharedBudget::new(1 << 30); // bytes, for all sessions of the process
+    /// let session = Session::server(near, Config::v2()).with_shared_budget(&budget);
+    /// # drop(session);
+    /// assert!(budget.held() <= budget.limit());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_shared_budget(mut self, budget: &SharedBudget) -> Self {
+        self.handle = self.handle.with_shared_budget(budget);
         self
     }
 

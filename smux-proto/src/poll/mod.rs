@@ -47,6 +47,7 @@
 //! way, for as long as its stream's handle lives.
 
 mod addresses;
+mod budget_share;
 mod copy;
 mod dispatch;
 mod driver;
@@ -59,6 +60,7 @@ mod pumps;
 mod read_pump;
 mod session_handle;
 mod shared;
+mod shared_budget;
 mod split;
 mod stash;
 mod state;
@@ -76,6 +78,7 @@ pub use pumps::Pumps;
 pub use read_pump::ReadPump;
 pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};
 pub use shared::SessionId;
+pub use shared_budget::SharedBudget;
 pub use split::{ReadHandle, ReuniteError, WriteHandle};
 pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
@@ -93,4 +96,5 @@ const _: () = {
     check::<Incoming>();
     check::<Pumps>();
     check::<Clock>();
+    check::<SharedBudget>();
 };

@@ -153,6 +153,7 @@ impl ReadPump {
             let piece = pace.next(state.streams_woken)?;
             let bytes = buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
             let unread = &bytes[unread.clone()][..piece.min(unread.len())];
+            state.reserve(unread.len());
             if !unread.is_empty() {
                 // An error is the session's close reason, and all that follows is discarded.
                 consumed = state
@@ -187,8 +188,12 @@ enum Wanted {
 
 fn wants_input(state: &mut State) -> Poll<Wanted> {
     if state.session.is_terminated() {
-        Poll::Ready(Wanted::Ended)
-    } else if state.session.wants_input() {
+        return Poll::Ready(Wanted::Ended);
+    }
+    if !state.session.wants_input() {
+        state.reserve(0);
+    }
+    if state.session.wants_input() {
         Poll::Ready(Wanted::More)
     } else {
         Poll::Pending

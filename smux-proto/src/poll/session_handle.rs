@@ -13,7 +13,9 @@ use std::{
 
 use super::{
     addresses::Addresses,
+    budget_share::Share,
     shared::{SessionId, Shared},
+    shared_budget::SharedBudget,
     state::{Queue, State},
     stream_handle::StreamHandle,
 };
@@ -64,6 +66,21 @@ impl SessionHandle {
                 .act_on_streams(|state| state.session.trace().peer(peer));
         }
         self.addresses = addresses;
+        self
+    }
+
+    /// Lets the session hold received data within `budget`, which it shares with the other sessions
+    /// that have it. It takes the place of one that was given before.
+    #[must_use]
+    pub fn with_shared_budget(self, budget: &SharedBudget) -> Self {
+        let session: Weak<Shared> = Arc::downgrade(&self.shared);
+        let share = Share::new(budget, session);
+        let before = self.shared.act(|state| {
+            let before = state.share.replace(share);
+            state.reserve(0);
+            before
+        });
+        drop(before);
         self
     }
 

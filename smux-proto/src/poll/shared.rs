@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    shared_budget::Sharer,
     state::State,
     sync::{Mutex, MutexGuard},
     transport::Clock,
@@ -95,6 +96,7 @@ impl Shared {
         let mut state = self.lock();
         let paused = !state.session.wants_input();
         let result = act(&mut state);
+        let freed = state.give_back();
         let goes_on = paused && state.session.wants_input();
         if state.has_aftermath() {
             self.settle(state);
@@ -104,6 +106,9 @@ impl Shared {
         if goes_on {
             // The pause counts up to here.
             self.advance_time();
+        }
+        if let Some(budget) = freed {
+            budget.serve_waiting();
         }
         result
     }
@@ -180,5 +185,11 @@ impl Shared {
     /// No code of others runs under the lock, so only a mistake in here could poison it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sharer for Shared {
+    fn on_budget_freed(&self) {
+        self.act(State::on_budget_freed);
     }
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
+    budget_share::Share,
     flush_queue::FlushQueue,
+    shared_budget::SharedBudget,
     wait_queue::WaitQueue,
     wakers::{BlockedStreams, Spare},
 };
@@ -22,6 +24,8 @@ pub(super) struct State {
     pub(super) waiting: Waiting,
     pub(super) flushes: FlushQueue,
     pub(super) pumps: PumpWakers,
+    /// Its part of a budget that it shares with other sessions.
+    pub(super) share: Option<Share>,
     session_handles: usize,
     /// Streams that the application holds, each until its last part is dropped.
     stream_handles: usize,
@@ -79,6 +83,7 @@ impl State {
             waiting: Waiting::default(),
             flushes: FlushQueue::default(),
             pumps: PumpWakers::default(),
+            share: None,
             session_handles: 1,
             stream_handles: 0,
             live_pumps: 3,
@@ -86,6 +91,27 @@ impl State {
             deadline_moved: false,
             streams_woken: 0,
         }
+    }
+
+    /// Reserves room of a shared budget for what is held and so many bytes more.
+    pub(super) fn reserve(&mut self, coming: usize) {
+        if let Some(share) = &mut self.share {
+            share.reserve(&mut self.session, coming);
+        }
+    }
+
+    /// Goes on after a wait for room in a shared budget.
+    pub(super) fn on_budget_freed(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.on_freed(&mut self.session);
+        }
+    }
+
+    /// Returns reserved room that is not needed. Serve those that wait for it without the lock.
+    #[must_use]
+    pub(super) fn give_back(&mut self) -> Option<SharedBudget> {
+        let share = self.share.as_mut()?;
+        share.give_back(&mut self.session)
     }
 
     /// Acts on the stream of a live handle. The session keeps the stream until its handle closes

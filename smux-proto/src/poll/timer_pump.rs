@@ -79,17 +79,18 @@ fn next_deadline(
     now: Duration,
     sleeping_until: &mut Option<Duration>,
 ) -> Deadline {
-    let State { session, pumps, .. } = state;
-    let mut deadline = session.poll_timeout();
+    let mut deadline = state.session.poll_timeout();
     if deadline.is_some_and(|due| due <= now) {
-        session.handle_timeout(now);
-        deadline = session.poll_timeout();
+        state.session.handle_timeout(now);
+        // Windows of an idle session, too, follow what others leave of a shared budget.
+        state.reserve(0);
+        deadline = state.session.poll_timeout();
     }
-    if session.is_terminated() {
+    if state.session.is_terminated() {
         return Deadline::Ended(state.reason());
     }
-    pumps.armed = deadline.map(|at| sleeping_until.map_or(at, |until| until.min(at)));
-    *sleeping_until = pumps.armed;
+    state.pumps.armed = deadline.map(|at| sleeping_until.map_or(at, |until| until.min(at)));
+    *sleeping_until = state.pumps.armed;
     state.deadline_moved = false;
     state.pumps.armed.map_or(Deadline::Never, Deadline::At)
 }

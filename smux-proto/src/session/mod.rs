@@ -111,6 +111,49 @@ impl Session {
         self.streams.segments.set_source(source);
     }
 
+    /// Changes the receive limits at run time, for embedders whose sessions share memory: what the
+    /// streams may hold unread together, and what their windows may add up to (version 2). Both are
+    /// in bytes, from 1 to the configured
+    /// [`max_receive_buffer`](crate::ConfigBuilder::max_receive_buffer), which they are until then;
+    /// other values count as the nearest of these.
+    ///
+    /// Nothing is lost by lower limits. What is held already stays; no further frame begins until
+    /// less than `held` is, so that a frame more is held at most. Windows beyond `windows` are not
+    /// renewed, and unused ones are cut. How many streams there may be does not change.
+    ///
+    /// After raising them see [`wants_input`](Self::wants_input) and
+    /// [`wants_transmit`](Self::wants_transmit).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use smux_proto::{Config, Session};
+    ///
+    /// let mut session = Session::server(Config::v2(), 0, Duration::ZERO);
+    /// session.set_receive_limits(64 << 10, 1 << 20);
+    /// assert!(session.wants_input());
+    /// assert_eq!(session.unread(), 0);
+    /// ```
+    pub fn set_receive_limits(&mut self, held: usize, windows: usize) {
+        self.streams.set_receive_limits(held, windows);
+        if !self.wants_input() {
+            self.liveness.pause();
+            if !self.streams.has_receive_budget() {
+                self.streams.input_waits();
+            }
+        }
+    }
+
+    /// Bytes that have arrived and are not read yet, those of evicted streams included.
+    pub fn unread(&self) -> usize {
+        self.streams.unread()
+    }
+
+    /// Streams that have no window for want of budget.
+    #[cfg(feature = "poll")]
+    pub(crate) fn starved_streams(&self) -> usize {
+        self.streams.starved_streams()
+    }
+
     /// Opens a stream. Its SYN leaves with the next batch, together with what is written meanwhile;
     /// the stream is usable at once, since no answer is awaited.
     ///

@@ -205,6 +205,12 @@ impl Streams {
         held.map(|stream| (stream.id, self.stream_stats(stream)))
     }
 
+    /// Returns the number of streams that have no window for want of budget.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn starved_streams(&self) -> usize {
+        self.windows.starved_streams()
+    }
+
     /// Shows the counters, with what is derived from the state.
     pub(crate) fn stats(&self) -> SessionStats {
         SessionStats {

@@ -29,6 +29,11 @@ impl Budget {
         self.used < self.limit + windows as usize
     }
 
+    /// Changes the limit, whatever is used of it.
+    pub(crate) const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     pub(crate) const fn used(&self) -> usize {
         self.used
     }

@@ -75,6 +75,20 @@ impl Streams {
         self.budget.is_open(self.is_v2())
     }
 
+    /// Bounds what streams hold unread, and what their windows add up to.
+    pub(crate) fn set_receive_limits(&mut self, held: usize, windows: usize) {
+        let most = self.config.max_receive_buffer();
+        let held = held.saturating_sub(self.slow_readers.unbudgeted());
+        self.budget.set_limit(held.clamp(1, most));
+        self.windows.set_budget(windows.clamp(1, most));
+        self.grant_waiting();
+    }
+
+    /// Returns what streams hold unread, those that are evicted included.
+    pub(crate) const fn unread(&self) -> usize {
+        self.budget.used() + self.slow_readers.unbudgeted()
+    }
+
     /// Notes that input has to wait.
     pub(crate) fn input_waits(&mut self) {
         if self.budget.stall(&mut self.stats) {

@@ -7,6 +7,7 @@ mod driver;
 mod flushes;
 mod handles;
 mod reentrancy;
+mod shared_budget;
 mod sharing;
 #[cfg(feature = "tracing")]
 mod subscribers;

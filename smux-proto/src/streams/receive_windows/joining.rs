@@ -21,8 +21,8 @@ impl Windows {
     /// a byte of the budget for each stream of both: a window of nothing would never end.
     pub(crate) const fn has_room(&self, id: StreamId) -> bool {
         let [even, odd] = self.streams;
-        (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.budget
-            && even + odd < self.budget
+        (self.streams[parity(id)] + 1).saturating_mul(self.floor) <= self.configured
+            && even + odd < self.configured
     }
 
     /// Gives a new stream its window.

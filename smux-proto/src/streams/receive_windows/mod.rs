@@ -69,6 +69,8 @@ const LONGEST_TRIP: u32 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Windows {
     budget: usize,
+    /// The budget of the configuration, which decides how many streams there may be.
+    configured: usize,
     largest: usize,
     floor: usize,
     /// The sum of the streams' commitments,
@@ -99,6 +101,7 @@ impl Windows {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             budget: config.max_receive_buffer(),
+            configured: config.max_receive_buffer(),
             largest: config.max_stream_buffer(),
             floor: config.window_floor(),
             committed: 0,
@@ -119,6 +122,13 @@ impl Windows {
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
         self.starved.trim();
+    }
+
+    /// Changes the budget. What is committed beyond a lower one is not renewed, and what streams do
+    /// not use of it is reclaimed with the next batch.
+    pub(crate) fn set_budget(&mut self, budget: usize) {
+        self.pressed |= budget < self.budget && budget < self.committed;
+        self.budget = budget;
     }
 
     /// Notes the time.

@@ -6,6 +6,7 @@ mod long_links;
 mod overruns;
 mod promise;
 mod receiver;
+mod run_time_limits;
 mod sender;
 mod slow_readers;
 mod stalls;
