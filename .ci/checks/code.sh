@@ -101,6 +101,7 @@ tests() {
     run timeout 300 cargo test -p smux-tokio --all-features --test integrations
     section "what is told to tracing, and that it allocates nothing"
     run timeout 300 cargo test -p smux-proto --features poll,tracing --test tracing --test allocations
+    run timeout 300 cargo test -p smux-proto --features poll,tracing --test poll subscribers
 }
 
 dependencies() {
