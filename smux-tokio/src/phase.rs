@@ -1,6 +1,6 @@
 //! How many sessions end together.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -28,6 +28,22 @@ pub(crate) fn enter(current: &watch::Sender<Phase>, phase: Phase) {
         }
         prevails
     });
+}
+
+/// Closes what is still open when it is dropped: the task that kept it open has panicked, or its
+/// runtime has ended.
+pub(crate) struct CloseOnDrop(pub(crate) Arc<watch::Sender<Phase>>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|current| {
+            let is_open = *current == Phase::Open;
+            if is_open {
+                *current = Phase::Closing;
+            }
+            is_open
+        });
+    }
 }
 
 /// Waits for a phase other than the first.

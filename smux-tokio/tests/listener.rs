@@ -276,3 +276,27 @@ async fn streams_over_tcp_know_their_addresses() {
     assert_eq!(stream.peer_addr(), session.local_addr());
     assert_eq!(stream.local_addr(), Some(address));
 }
+
+/// It would accept nothing any more, and say nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_event_function_closes_the_listener() {
+    let (arrivals, accepted) = mpsc::unbounded_channel();
+    let mut listener = Listener::builder()
+        .on_event(|event| {
+            if let ListenerEvent::AcceptFailed { .. } = event {
+                panic!("an owner that panics");
+            }
+        })
+        .start(Arrivals(accepted), |io| async {
+            Ok::<_, io::Error>(Session::server(io, Config::v2()))
+        });
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    arrivals.send(Ok(far)).expect("it accepts");
+    let client = Session::client(near, Config::v2());
+    let _stream = open(&client, 1).await;
+    within_a_day(listener.accept()).await.expect("not closed");
+    let error = io::Error::from(io::ErrorKind::NotFound);
+    arrivals.send(Err(error)).expect("it accepts");
+    assert!(within_a_day(listener.accept()).await.is_none());
+    within_a_day(client.closed()).await;
+}

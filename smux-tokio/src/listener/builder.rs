@@ -36,7 +36,8 @@ impl ListenerBuilder {
         self
     }
 
-    /// Is called with what happens to connections. It should return soon.
+    /// Is called with what happens to connections. It should return soon. If it panics while a
+    /// connection is accepted, or the function that makes sessions does, the listener closes.
     pub fn on_event<F>(mut self, on_event: F) -> Self
     where
         F: Fn(&ListenerEvent<'_>) + Send + Sync + 'static,

@@ -27,7 +27,7 @@ use self::server::Server;
 pub use self::{accept::Accept, builder::ListenerBuilder, event::ListenerEvent};
 use crate::{
     Config, Session, Stream,
-    phase::{self, Phase},
+    phase::{self, CloseOnDrop, Phase},
 };
 
 /// The streams of all sessions that a TCP, Unix or TLS listener accepts, as one source of
@@ -209,7 +209,11 @@ impl ListenerBuilder {
             streams: sender,
             places,
         };
-        tokio::spawn(server.run(listener, handle.phase.subscribe()));
+        let (phase, open) = (handle.phase.subscribe(), Arc::clone(&handle.phase));
+        tokio::spawn(async move {
+            let _open = CloseOnDrop(open);
+            server.run(listener, phase).await;
+        });
         Listener {
             streams,
             handle,
