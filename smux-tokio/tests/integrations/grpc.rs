@@ -79,7 +79,7 @@ async fn calls_go_over_streams_until_a_graceful_end() {
 async fn a_channel_goes_on_after_a_lost_session() {
     let (listener, address) = listen().await;
     tokio::spawn(Server::builder().serve_with_incoming(Echo, listener));
-    let losable = Losable::new(move || Session::connect(address, Config::v2()));
+    let mut losable = Losable::new(move || Session::connect(address, Config::v2()));
     let channel = channel(&losable.pool);
     for _ in 0..3 {
         let response = unary(&channel, "hello").await.expect("an answer");

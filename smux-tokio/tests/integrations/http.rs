@@ -1,13 +1,6 @@
 //! `axum::serve` on a listener, hyper-util's client on a pool.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -22,7 +15,7 @@ use smux_tokio::{Config, Connect, Listener, ListenerHandle, Pool, Session, Strea
 use tokio::{
     io,
     net::{TcpListener, TcpStream},
-    sync::{Notify, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -201,19 +194,13 @@ async fn handlers_know_the_stream_of_a_request() {
 async fn a_client_goes_on_after_a_lost_session() {
     let (tcp, address) = tcp().await;
     let server = Server::start(Listener::tcp(tcp, Config::v2()), echo());
-    let losable = Losable::new(move || Session::connect(address, Config::v2()));
+    let mut losable = Losable::new(move || Session::connect(address, Config::v2()));
     let client = client(&losable.pool);
     for _ in 0..3 {
         assert_eq!(post(&client, "/echo", b"hello").await, "hello");
         losable.lose();
         // Its connections are known to be dead once the session has been replaced.
-        let connected = losable.pool.stats().sessions_connected;
-        within(async {
-            while losable.pool.stats().sessions_connected == connected {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        within(losable.replaced()).await;
     }
     assert_eq!(post(&client, "/echo", b"hello").await, "hello");
     assert_eq!(losable.pool.stats().sessions_lost, 3);
@@ -225,20 +212,27 @@ async fn a_client_goes_on_after_a_lost_session() {
 /// is taken.
 #[tokio::test]
 async fn a_graceful_shutdown_answers_what_was_taken() {
-    #[derive(Clone, Default)]
-    struct Gate(Arc<(AtomicUsize, Notify)>);
+    #[derive(Clone)]
+    struct Gate {
+        taken: mpsc::UnboundedSender<()>,
+        opened: Arc<Semaphore>,
+    }
 
     async fn slow(State(gate): State<Gate>, body: Bytes) -> Bytes {
-        let opened = gate.0.1.notified();
-        gate.0.0.fetch_add(1, SeqCst);
-        opened.await;
+        gate.taken.send(()).expect("the test goes on");
+        gate.opened.acquire().await.expect("not closed").forget();
         body
     }
 
-    let gate = Gate::default();
+    let (taken, mut arrivals) = mpsc::unbounded_channel();
+    let opened = Arc::new(Semaphore::new(0));
+    let gate = Gate {
+        taken,
+        opened: Arc::clone(&opened),
+    };
     let app = Router::new()
         .route("/slow", routing::post(slow))
-        .with_state(gate.clone());
+        .with_state(gate);
     let (tcp, address) = tcp().await;
     let server = Server::start(Listener::tcp(tcp, Config::v2()), app);
     let pool = Pool::new(move || Session::connect(address, Config::v2()));
@@ -249,22 +243,17 @@ async fn a_graceful_shutdown_answers_what_was_taken() {
         let (client, body) = (client.clone(), body.clone());
         requests.spawn(async move { assert_eq!(post(&client, "/slow", &body).await, body) });
     }
-    within(async {
-        while gate.0.0.load(SeqCst) < 20 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    for _ in 0..20 {
+        within(arrivals.recv()).await.expect("a request");
+    }
     let stopping = tokio::spawn(server.stop());
     within(async {
         // Its port is closed.
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        while TcpStream::connect(address).await.is_ok() {}
     })
     .await;
     assert!(!stopping.is_finished());
-    gate.0.1.notify_waiters();
+    opened.add_permits(20);
     while let Some(answered) = requests.join_next().await {
         answered.expect("the whole answer");
     }

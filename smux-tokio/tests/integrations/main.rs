@@ -10,34 +10,40 @@ mod echo;
 mod grpc;
 mod http;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use smux_tokio::{Connect, Pool, PoolEvent, WeakSession};
+use smux_tokio::{Connect, Pool, PoolEvent, Session, WeakSession};
+use tokio::sync::watch;
 
 /// A pool of one session, which a test can lose.
 struct Losable {
     pool: Pool,
-    session: Arc<Mutex<Option<WeakSession>>>,
+    session: watch::Receiver<Option<WeakSession>>,
 }
 
 impl Losable {
     fn new(connector: impl Connect) -> Self {
-        let session = Arc::new(Mutex::new(None));
-        let current = Arc::clone(&session);
+        let (current, session) = watch::channel(None);
         let pool = Pool::builder()
             .on_event(move |event| {
                 if let PoolEvent::Connected { session } = event {
-                    let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
-                    *current = Some(session.downgrade());
+                    current.send_replace(Some(session.downgrade()));
                 }
             })
             .start(connector);
         Self { pool, session }
     }
 
-    fn lose(&self) {
-        let current = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lose(&mut self) {
+        self.session().abort();
+    }
+
+    fn session(&mut self) -> Session {
+        let current = self.session.borrow_and_update();
         let session = current.as_ref().and_then(WeakSession::upgrade);
-        session.expect("connected").abort();
+        session.expect("connected")
+    }
+
+    /// Waits until another session has taken the place of the one that was lost.
+    async fn replaced(&mut self) {
+        self.session.changed().await.expect("the pool is there");
     }
 }

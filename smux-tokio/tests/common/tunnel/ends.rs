@@ -3,12 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
@@ -22,17 +22,19 @@ use crate::statistics::Statistics;
 
 /// What an end logs, at the level that `--log` says.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Log(Arc<(Mutex<Vec<u8>>, Notify)>);
 
 impl Log {
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl io::Write for Log {
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
-        self.lock().write(entry)
+        let written = self.lock().write(entry);
+        self.0.1.notify_waiters();
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -157,10 +159,12 @@ impl End {
     pub(crate) async fn logs(&self, what: &str) -> String {
         within(async {
             loop {
+                // Before the look: what is logged during it counts.
+                let written = self.log.0.1.notified();
                 if let Some(line) = self.logged(what).pop() {
                     return line;
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                written.await;
             }
         })
         .await
