@@ -132,8 +132,18 @@ async fn a_killed_client_frees_its_places_though_its_targets_do_nothing() {
     } = tunnel;
     client.kill().await;
     let client = End::client(server.address, &["--max-backoff", "0.2"]).await;
-    let mut near = client.connect().await;
-    let (mut served, _) = within(target.accept()).await.expect("it listens");
+    // A session that begins before the server has noticed the loss is turned away, and resets the
+    // connections that were given to it.
+    let (mut near, mut served) = within(async {
+        loop {
+            let mut near = client.connect().await;
+            tokio::select! {
+                accepted = target.accept() => break (near, accepted.expect("it listens").0),
+                _ = near.read_u8() => {}
+            }
+        }
+    })
+    .await;
     served.write_all(b"answer").await.expect("connected");
     within(near.read_exact(&mut [0; 6]))
         .await
