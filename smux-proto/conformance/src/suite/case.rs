@@ -56,7 +56,7 @@ pub fn run<H: Host>(host: fn() -> H, version: Version, scenario: fn(&Case<H>)) {
             // The receiver is gone if it took too long.
             let _ = ended.send(result);
         });
-        let limit = if full_size() { 60 * LIMIT } else { LIMIT };
+        let limit = scaled_limit(LIMIT);
         match end.recv_timeout(limit) {
             Ok(Ok(())) => {}
             Ok(Err(payload)) => {
@@ -72,6 +72,11 @@ pub fn run<H: Host>(host: fn() -> H, version: Version, scenario: fn(&Case<H>)) {
 /// Whether the environment asks for transfers of full size.
 pub fn full_size() -> bool {
     std::env::var_os(FULL_SIZE).is_some_and(|value| value == "1")
+}
+
+/// What `limit` is for the work of an ordinary run, for that of this run.
+pub(crate) fn scaled_limit(limit: Duration) -> Duration {
+    if full_size() { 60 * limit } else { limit }
 }
 
 /// The other side.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LIMIT, Live, acceptor::Acceptor};
+use super::{super::case::scaled_limit, LIMIT, Live, acceptor::Acceptor};
 use crate::{
     go::{KeepAlive, Mode, Options},
     suite::host::{Adapter, HostSession},
@@ -30,7 +30,7 @@ fn drive_with<A: Adapter>(live: &Live<'_, A>, mode: Mode, options: &Options) {
     }
     let (session, peer) = live.connect(mode, options, config);
     let cut_short = Acceptor::serve(&session);
-    let outcome = peer.wait(LIMIT).expect("the peer is content");
+    let outcome = peer.wait(scaled_limit(LIMIT)).expect("the peer is content");
     assert_eq!(outcome.finished, outcome.streams);
     session.closed();
     if mode != Mode::Abandon {

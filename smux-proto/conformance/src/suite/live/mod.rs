@@ -18,13 +18,13 @@ use std::{
 use smux_proto::{Config, ConfigBuilder, Side, Version};
 
 use super::{
-    case::{built, full_size, other},
+    case::{built, full_size, other, scaled_limit},
     connection::Connection,
     host::{Adapter, HostSession},
 };
 use crate::go::{GoPeer, Mode, Options, Outcome, Release, Role};
 
-/// A Go peer ends long before, or it is stuck.
+/// A Go peer ends long before, or it is stuck. See [`scaled_limit`].
 const LIMIT: Duration = Duration::from_secs(50);
 /// Peers that run at the same time; they are mostly idle.
 const AT_A_TIME: usize = 10;
@@ -230,7 +230,7 @@ impl<A: Adapter> Live<'_, A> {
     /// Ends our session, and returns what the peer counted.
     pub fn end(&self, session: &A::Session, peer: GoPeer) -> Outcome {
         session.close();
-        peer.wait(LIMIT).expect("the peer is content")
+        peer.wait(scaled_limit(LIMIT)).expect("the peer is content")
     }
 
     /// As [`end`](Self::end), for conversations in which no stream was cut short.
