@@ -201,13 +201,15 @@ impl<A: Adapter> Live<'_, A> {
 
     /// The Go peer's options for our role and version.
     pub fn options(&self) -> Options {
+        let options = Options::default();
         Options {
             role: match other(self.side) {
                 Side::Client => Role::Client,
                 Side::Server => Role::Server,
             },
             version: self.version as u8,
-            ..Options::default()
+            deadline: scaled_limit(options.deadline),
+            ..options
         }
     }
 
