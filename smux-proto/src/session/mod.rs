@@ -379,6 +379,8 @@ impl Session {
         self.now
     }
 
+    // Out of line, so that the comparison before it is inlined.
+    #[inline(never)]
     fn pass_time(&mut self, now: Duration) {
         let now = self.now.max(now);
         let time = now - self.now;

@@ -43,6 +43,14 @@ impl Session {
         if core::mem::take(&mut self.output_idle) {
             out.trim();
         }
+        // Every batch is followed by a poll that finds nothing.
+        if self.phase == Phase::Open
+            && !out.has_remaining()
+            && !self.liveness.nop_due()
+            && self.streams.is_quiet()
+        {
+            return false;
+        }
         let emitted = self.streams.stats.bytes_emitted;
         if out.has_remaining() && !(out.wants_more() && out.is_newest(emitted)) {
             return true;

@@ -42,11 +42,18 @@ impl Streams {
     }
 
     /// Stops counting a stream that is spent; forgets one for which nothing remains to be done.
+    #[inline]
     pub(crate) fn remove_if_done(&mut self, key: Key) {
-        self.uncount_if_spent(key);
-        if !self.table[key].is_done(self.config.half_close()) {
-            return;
+        let stream = &self.table[key];
+        if !stream.has(Flag::Closed) {
+            self.uncount_if_spent(key);
+        } else if stream.is_sent(self.config.half_close()) {
+            self.remove(key);
         }
+    }
+
+    #[inline(never)]
+    fn remove(&mut self, key: Key) {
         let Some(stream) = self.table.remove(key) else {
             return;
         };

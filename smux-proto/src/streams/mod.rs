@@ -174,6 +174,12 @@ impl Streams {
         self.budget.is_stalled() || !self.stalls.is_empty()
     }
 
+    /// Whether no stream has anything to send, and none waits for room or budget.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.scheduler.is_idle() && !self.windows.wants_relief()
+    }
+
     /// Notes the time.
     pub(crate) fn advance_time(&mut self, now: Duration) {
         self.windows.advance_time(now);

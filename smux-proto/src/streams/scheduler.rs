@@ -37,6 +37,15 @@ impl Scheduler {
         self.data.has_frames() || !(self.control.is_empty() && self.refusals.is_empty())
     }
 
+    /// Whether nothing waits in any queue, and no round has to end.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.data.members() == 0
+            && self.control.is_empty()
+            && self.refusals.is_empty()
+            && self.blocked.is_empty()
+    }
+
     pub(crate) fn owe_control(&mut self, key: Key, stream: &mut Stream) {
         if !stream.has(Flag::InControl) {
             stream.set(Flag::InControl);

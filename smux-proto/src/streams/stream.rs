@@ -136,6 +136,12 @@ impl Stream {
         self.flags & mask(flags) != 0
     }
 
+    /// Whether all of these are so, in one test.
+    pub(crate) const fn has_all<const N: usize>(&self, flags: [Flag; N]) -> bool {
+        let mask = mask(flags);
+        self.flags & mask == mask
+    }
+
     /// Whether the application has it: it was opened or accepted, and not closed.
     pub(crate) const fn is_held(&self) -> bool {
         self.has(Flag::Accepted) && !self.has(Flag::Closed)
@@ -190,16 +196,9 @@ impl Stream {
     /// Whether neither side can send anything more, and all that came is read. The application may
     /// still hold it.
     pub(crate) const fn is_spent(&self, half_close: bool) -> bool {
-        self.has(Flag::Accepted)
-            && self.has(Flag::Finished)
-            && self.has(Flag::PeerFinished)
+        self.has_all([Flag::Accepted, Flag::Finished, Flag::PeerFinished])
             && self.recv.queue.is_empty()
             && self.is_sent(half_close)
-    }
-
-    /// Whether nothing remains to be done for it.
-    pub(crate) const fn is_done(&self, half_close: bool) -> bool {
-        self.has(Flag::Closed) && self.is_sent(half_close)
     }
 
     const fn state(&self) -> StreamState {

@@ -70,6 +70,7 @@ impl Table {
     }
 
     /// Adds a stream whose id is not in the table.
+    #[inline]
     pub(crate) fn insert(&mut self, mut stream: Stream) -> Key {
         self.serial = self.serial.wrapping_add(1);
         stream.serial = self.serial;
@@ -118,6 +119,7 @@ impl Table {
         Some((key, stream))
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<Stream> {
         let id = self.get(key)?.id;
         let entry = self

@@ -15,6 +15,12 @@ impl Windows {
         self.starved_streams > 0 && (self.pressed || self.looks_left > 0)
     }
 
+    /// Whether a stream starves, or windows are looked at for one.
+    #[inline]
+    pub(crate) const fn wants_relief(&self) -> bool {
+        self.starved_streams > 0 || self.pressed || self.looks_left > 0
+    }
+
     /// Whether there is nothing to reclaim, as far as is known.
     pub(super) fn is_exhausted(&self) -> bool {
         self.none_above.is_some_and(|base| base <= self.base())
