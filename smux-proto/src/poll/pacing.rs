@@ -41,8 +41,12 @@ pub(super) const SMALLEST_BATCH: usize = 60 << 10;
 /// More would make urgent frames wait longer behind a batch that is under way.
 pub(super) const LARGEST_BATCH: usize = 4 * SMALLEST_BATCH;
 
-/// A write that takes longer has waited for a slow transport. Chosen, not tuned.
-pub(super) const SLOW: Duration = Duration::from_millis(1);
+/// How long the largest batch may take to leave, 60 MB/s: on a slower transport batches are small.
+/// Chosen, not tuned.
+///
+/// Loopback often takes a part of a write, and the rest soon. When each such write made batches
+/// small, the same data took four times as many system calls.
+pub(super) const SLOW: Duration = Duration::from_millis(4);
 
 /// Bytes that a copy offers its writer at a time. Chosen, not tuned: they fit the first-level
 /// cache.

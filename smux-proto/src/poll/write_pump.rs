@@ -22,9 +22,11 @@ use crate::{Transmit, TransportError};
 /// Moves output from the session to the transport.
 pub struct WritePump {
     pub(super) pump: Pump,
-    /// It is large while the transport takes all at once. One that takes its time would have what
-    /// is urgent wait behind a large batch.
+    /// It is large while the transport soon takes what it is offered. One that takes its time would
+    /// have what is urgent wait behind a large batch.
     batch: Transmit,
+    /// Since when the transport has been offered a large write of which it has taken nothing.
+    offered: Option<Duration>,
     /// How much of the session's output the transport has taken.
     written: u64,
     /// The waker for flushes while a write is blocked is in its place.
@@ -47,6 +49,7 @@ impl WritePump {
         Self {
             pump,
             batch,
+            offered: None,
             written: 0,
             flushes_wake: false,
         }
@@ -177,20 +180,24 @@ impl WritePump {
             offered
         };
         let most = total(offered);
-        let large = most >= SMALLEST_BATCH;
         let shared = &self.pump.shared;
-        let began = large.then(|| shared.now());
+        if most >= SMALLEST_BATCH && self.offered.is_none() {
+            self.offered = Some(shared.now());
+        }
         let result = transport.poll_write(cx, offered);
         if buffer.capacity() > 0 {
             stash::put_gathered(buffer);
         }
-        let is_slow = began.is_some_and(|began| shared.now().saturating_sub(began) > SLOW);
-        if !matches!(result, Poll::Ready(Ok(count)) if count == most) || is_slow {
-            self.batch.set_batch_size(SMALLEST_BATCH);
-        } else if most >= limit && transport.is_vectored() {
+        let count = ready!(result)?;
+        let waited = self.offered.take();
+        let waited = waited.map(|since| shared.now().saturating_sub(since));
+        if waited.is_some_and(|waited| is_slow(count, waited)) {
+            // Not to the smallest at once: it may be this thread that had to wait.
+            let half = self.batch.batch_size() / 2;
+            self.batch.set_batch_size(half.max(SMALLEST_BATCH));
+        } else if count == most && most >= limit && transport.is_vectored() {
             self.batch.set_batch_size((2 * limit).min(LARGEST_BATCH));
         }
-        let count = ready!(result)?;
         self.batch.advance(count.min(most));
         Poll::Ready(match count {
             0 => Err(io::ErrorKind::WriteZero.into()),
@@ -299,6 +306,12 @@ fn end_with_page<'a>(
         count += 1;
     }
     &slices[..count]
+}
+
+/// Whether the largest batch would take too long, at the rate at which the transport has just taken
+/// so many bytes.
+fn is_slow(count: usize, waited: Duration) -> bool {
+    waited.as_nanos() * LARGEST_BATCH as u128 > SLOW.as_nanos() * count as u128
 }
 
 fn total(slices: &[IoSlice<'_>]) -> usize {

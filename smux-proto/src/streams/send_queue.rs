@@ -16,13 +16,18 @@ const NEWCOMER: usize = 4_096;
 const LEAST_SHARE: usize = 1_024;
 
 impl Streams {
-    /// Whether so many bytes may be written to a stream now, for certain.
-    ///
-    /// Every share is as large as a small write, so that its size need not be found out.
+    /// Whether a stream's share has room for so many bytes, and its peer's window too: the usual
+    /// case, told without the division that finds the share out.
     #[inline]
     pub(super) fn has_room(&self, stream: &Stream, bytes: usize) -> bool {
-        stream.send.queue.len() + bytes <= LEAST_SHARE.min(self.config.max_stream_send_queue())
-            && self.queued + bytes <= self.shared_send_queue()
+        let (own, shared) = (stream.send.queue.len() + bytes, self.shared_send_queue());
+        let in_share = own <= LEAST_SHARE
+            || own
+                .checked_mul(self.scheduler.senders())
+                .is_some_and(|all| all <= shared);
+        in_share
+            && own <= self.config.max_stream_send_queue()
+            && self.queued + bytes <= shared
             && !(self.is_v2() && stream.send.credit() < bytes)
     }
 

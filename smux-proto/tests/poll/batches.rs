@@ -1,6 +1,9 @@
 //! How much is handed to the transport ahead of what is urgent.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use smux_proto::{
     Command, Config, Header,
@@ -19,11 +22,19 @@ fn fill(stream: &StreamHandle) {
     while stream.poll_write(&mut cx, &[7; 65_536]).is_ready() {}
 }
 
-/// Moves bulk data over a transport that takes so much each time it has room.
+/// What the slow transport takes: 10 MB/s.
+const NANOSECONDS_A_BYTE: u64 = 100;
+
+/// Moves bulk data over a transport that takes so much each time it has room, and in so much time,
+/// or all at once.
 fn take_turns(driver: &mut Driver<Wire>, wire: &Wire, bulk: &StreamHandle, room: Option<usize>) {
     for _ in 0..20 {
         fill(bulk);
-        wire.ends(|ends| ends.room = room);
+        wire.ends(|ends| {
+            ends.room = room;
+            let bytes = room.map_or(0, |room| room as u64);
+            ends.now += Duration::from_nanos(NANOSECONDS_A_BYTE * bytes);
+        });
         assert!(run(driver, Waker::noop()).is_pending());
     }
 }
@@ -90,6 +101,24 @@ fn batches_shrink_when_the_transport_is_slow() {
             assert!(ahead <= LEAST + FRAME, "{ahead} ahead, {room} at a time");
         }
     }
+}
+
+/// A fast one whose reader is behind for a moment, as on loopback, keeps its large batches.
+#[test]
+fn batches_stay_large_when_a_fast_transport_takes_a_part() {
+    let (session, mut driver, wire) = server(Config::default());
+    let bulk = now(session.open()).expect("open");
+    take_turns(&mut driver, &wire, &bulk, None);
+    for _ in 0..20 {
+        fill(&bulk);
+        wire.ends(|ends| {
+            ends.room = Some(100_000);
+            ends.now += Duration::from_millis(1);
+        });
+        assert!(run(&mut driver, Waker::noop()).is_pending());
+    }
+    let held = under_way(&session, &wire);
+    assert!(held > 2 * LEAST, "{held}");
 }
 
 #[test]
