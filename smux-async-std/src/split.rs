@@ -1,9 +1,14 @@
 //! The halves of a stream, for two tasks.
 
-use std::{error::Error, fmt, io};
+use std::{
+    error::Error,
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
-use futures_io::AsyncWrite;
+use futures_io::{AsyncBufRead, AsyncWrite};
 use smux_proto::{
     Priority, StreamError, StreamId,
     poll::{self, ReadHandle, StreamHandle, WriteHandle},
@@ -18,6 +23,8 @@ use crate::{copy::copy_to, stream::Stream};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
+    /// What `poll_fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 /// The writing half of a [`Stream`].
@@ -57,11 +64,16 @@ impl Stream {
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.into_handle().into_split();
-        (OwnedReadHalf { half: read }, OwnedWriteHalf { half: write })
+        (OwnedReadHalf::new(read), OwnedWriteHalf { half: write })
     }
 }
 
 impl OwnedReadHalf {
+    fn new(half: ReadHandle) -> Self {
+        let lent = Bytes::new();
+        Self { half, lent }
+    }
+
     pub(crate) fn handle(&self) -> &StreamHandle {
         self.half.stream()
     }
@@ -103,7 +115,7 @@ impl OwnedReadHalf {
         match self.half.reunite(write.half) {
             Ok(handle) => Ok(Stream::new(handle)),
             Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
-                Self { half: read },
+                Self::new(read),
                 OwnedWriteHalf { half: write },
             )),
         }
@@ -159,6 +171,19 @@ impl OwnedWriteHalf {
         &self,
     ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
         self.half.stream().stopped()
+    }
+}
+
+impl AsyncBufRead for OwnedReadHalf {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { half, lent } = self.get_mut();
+        *lent = ready!(half.stream().poll_peek_bytes(cx))?;
+        Poll::Ready(Ok(lent))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.lent = Bytes::new();
+        self.half.stream().consume(count);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, IoSlice, Read, Write},
+    io::{self, BufRead, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -32,6 +32,8 @@ const COPY: usize = 64 * 1024;
 /// the second FIN. It never waits. A stream keeps its session open.
 pub struct Stream {
     shared: Arc<Shared>,
+    /// What `fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 struct Shared {
@@ -49,9 +51,12 @@ impl Stream {
             write: TimedWaiter::new(),
             addresses,
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self::of(Arc::new(shared))
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        let lent = Bytes::new();
+        Self { shared, lent }
     }
 
     /// Another handle on the same stream, with the same timeouts.
@@ -83,9 +88,7 @@ impl Stream {
     /// # }
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self {
-            shared: Arc::clone(&self.shared),
-        })
+        Ok(Self::of(Arc::clone(&self.shared)))
     }
 
     /// The stream's number, unique within its session.
@@ -457,6 +460,40 @@ impl Write for &Stream {
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buf)
+    }
+}
+
+/// Lends what has arrived without a copy, so a `BufReader` around the stream adds nothing. What is
+/// consumed counts as read: only then may the peer send more. Let no clone read between a
+/// `fill_buf` and its `consume`, which would skip what the clone has left.
+///
+/// ```
+/// # use std::{io::{BufRead, Write}, net::TcpListener};
+/// # use smux_blocking::{Config, Session};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+/// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+/// # let mut writer = client.open()?;
+/// # writer.write_all(b"first\nsecond\n")?;
+/// # writer.finish();
+/// let mut lines = server.accept()?.lines();
+/// assert_eq!(lines.next().transpose()?.as_deref(), Some("first"));
+/// assert_eq!(lines.next().transpose()?.as_deref(), Some("second"));
+/// assert!(lines.next().is_none());
+/// # Ok(())
+/// # }
+/// ```
+impl BufRead for Stream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let Shared { handle, read, .. } = &*self.shared;
+        self.lent = read.block_on(|cx| handle.poll_peek_bytes(cx))?;
+        Ok(&self.lent)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.lent = Bytes::new();
+        self.shared.handle.consume(count);
     }
 }
 

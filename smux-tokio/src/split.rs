@@ -5,7 +5,7 @@ use std::{
     fmt,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use smux_proto::{
     poll::{self, ReadHandle, WriteHandle},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
     task::coop::cooperative,
 };
 
@@ -27,6 +27,8 @@ use crate::stream::{Stream, budgeted, copy, read};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
+    /// What `poll_fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 /// The writing half of a [`Stream`].
@@ -65,11 +67,16 @@ impl Stream {
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.into_handle().into_split();
-        (OwnedReadHalf { half: read }, OwnedWriteHalf { half: write })
+        (OwnedReadHalf::new(read), OwnedWriteHalf { half: write })
     }
 }
 
 impl OwnedReadHalf {
+    fn new(half: ReadHandle) -> Self {
+        let lent = Bytes::new();
+        Self { half, lent }
+    }
+
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.half.stream().id()
@@ -107,7 +114,7 @@ impl OwnedReadHalf {
         match self.half.reunite(write.half) {
             Ok(handle) => Ok(Stream::new(handle)),
             Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
-                Self { half: read },
+                Self::new(read),
                 OwnedWriteHalf { half: write },
             )),
         }
@@ -169,6 +176,19 @@ impl AsyncRead for OwnedReadHalf {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         budgeted(cx, |cx| read(self.half.stream(), cx, buf))
+    }
+}
+
+impl AsyncBufRead for OwnedReadHalf {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { half, lent } = self.get_mut();
+        *lent = ready!(budgeted(cx, |cx| half.stream().poll_peek_bytes(cx)))?;
+        Poll::Ready(Ok(lent))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.lent = Bytes::new();
+        self.half.stream().consume(count);
     }
 }
 

@@ -200,7 +200,7 @@ impl Transmit {
             ..Self::new()
         };
         for chunk in chunks {
-            if let Chunk::Segment(Segment::Shared(bytes)) = chunk {
+            if let Chunk::Segment(Segment::Shared { bytes, .. }) = chunk {
                 self.released.push(bytes);
             }
         }
@@ -276,7 +276,7 @@ impl Transmit {
         self.copy(segment.as_slice());
         match segment {
             Segment::Pooled { buffer, .. } => Some(buffer),
-            Segment::Shared(bytes) => {
+            Segment::Shared { bytes, .. } => {
                 self.released.push(bytes);
                 None
             }
@@ -307,7 +307,7 @@ impl Transmit {
     fn spend(&mut self, segment: Segment) {
         match segment {
             Segment::Pooled { buffer, .. } => self.spent.push(buffer),
-            Segment::Shared(bytes) => self.released.push(bytes),
+            Segment::Shared { bytes, .. } => self.released.push(bytes),
         }
     }
 
