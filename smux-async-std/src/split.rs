@@ -91,6 +91,15 @@ impl OwnedReadHalf {
         Ok(self.handle().read_bytes(max).await?)
     }
 
+    /// As [`Stream::poll_read_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        let read = self.handle().poll_read_bytes(cx, max);
+        read.map_err(io::Error::from)
+    }
+
     /// As [`Stream::copy_to`].
     ///
     /// # Errors
@@ -140,6 +149,19 @@ impl OwnedWriteHalf {
         Ok(self.handle().write_bytes(data).await?)
     }
 
+    /// As [`Stream::poll_write_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.handle().poll_write_bytes(cx, data);
+        written.map_err(io::Error::from)
+    }
+
     /// As [`Stream::write_all_bytes`].
     ///
     /// # Errors
@@ -171,6 +193,11 @@ impl OwnedWriteHalf {
         &self,
     ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
         self.half.stream().stopped()
+    }
+
+    /// As [`Stream::is_stopped`].
+    pub fn is_stopped(&self) -> bool {
+        self.handle().is_stopped()
     }
 }
 

@@ -307,6 +307,11 @@ impl Stream {
         self.handle.stopped()
     }
 
+    /// Whether the peer has closed the stream and will read no more.
+    pub fn is_stopped(&self) -> bool {
+        self.handle.is_stopped()
+    }
+
     /// [`read_bytes`](Self::read_bytes) as a poll function.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ pub use smux_proto::{
     SlowReaderPolicy, StallCause, StreamError, StreamId, StreamState, StreamStats, TransportError,
     Version, WindowLimit,
 };
-pub use stream::Stream;
+pub use stream::{OnStopped, Stream};
 pub use transport::{Parts, Socket, Transport};
 pub use wait::TimeoutElapsed;
 

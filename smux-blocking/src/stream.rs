@@ -4,14 +4,18 @@ use std::{
     fmt,
     io::{self, BufRead, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use smux_proto::{Priority, StreamId, StreamStats, poll::StreamHandle};
+use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 
-use crate::{transport::Addresses, wait::TimedWaiter};
+use crate::{
+    transport::Addresses,
+    wait::{TimedWaiter, Waiter},
+};
 
 /// What `copy_to` takes at a time, at most.
 const COPY: usize = 64 * 1024;
@@ -427,6 +431,12 @@ impl Stream {
         write.block_on(|cx| handle.poll_stopped(cx))
     }
 
+    /// A wait for the peer's stop that does not keep the stream. Of this and
+    /// [`stopped`](Self::stopped), only the one that began last is woken.
+    pub fn on_stopped(&self) -> OnStopped {
+        OnStopped(Box::pin(self.shared.handle.stopped()))
+    }
+
     /// Whether the peer has closed the stream and will read no more.
     pub fn is_stopped(&self) -> bool {
         self.shared.handle.is_stopped()
@@ -508,6 +518,25 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         (&*self).flush()
+    }
+}
+
+/// A wait until the peer has closed a [`Stream`] and will read no more, that does not keep it.
+pub struct OnStopped(Pin<Box<dyn Future<Output = Result<(), StreamError>> + Send + Sync>>);
+
+impl OnStopped {
+    /// Waits for the peer's stop.
+    ///
+    /// # Errors
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    pub fn wait(self) -> Result<(), StreamError> {
+        Waiter::new().block_on_future(self.0)
+    }
+}
+
+impl fmt::Debug for OnStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnStopped").finish_non_exhaustive()
     }
 }
 

@@ -90,6 +90,14 @@ impl OwnedReadHalf {
         Ok(cooperative(self.half.stream().read_bytes(max)).await?)
     }
 
+    /// As [`Stream::poll_read_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        budgeted(cx, |cx| self.half.stream().poll_read_bytes(cx, max))
+    }
+
     /// As [`Stream::copy_to`].
     ///
     /// # Errors
@@ -135,6 +143,18 @@ impl OwnedWriteHalf {
         Ok(cooperative(self.half.stream().write_bytes(data)).await?)
     }
 
+    /// As [`Stream::poll_write_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        budgeted(cx, |cx| self.half.stream().poll_write_bytes(cx, data))
+    }
+
     /// As [`Stream::write_all_bytes`].
     ///
     /// # Errors
@@ -166,6 +186,11 @@ impl OwnedWriteHalf {
         &self,
     ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
         self.half.stream().stopped()
+    }
+
+    /// As [`Stream::is_stopped`].
+    pub fn is_stopped(&self) -> bool {
+        self.half.stream().is_stopped()
     }
 }
 
