@@ -34,8 +34,8 @@ impl Input {
     }
 
     /// Hands over `bytes`, and moves their beginning behind what the session has taken. Ready once
-    /// it has taken all: true if it wants more, which is to be read then; false if it has ended, and
-    /// nothing that could be read is of use.
+    /// it has taken all: true if it wants more, which is to be read then; false if it has ended,
+    /// and nothing that could be read is of use.
     ///
     /// Pending while the session has no room, with the rest in `bytes`; also now and then, to let
     /// other tasks run, and then it wakes its own task.

@@ -140,8 +140,8 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(self.streams.segments.front(queue)))
     }
 
-    /// As [`peek`](Self::peek), with bytes that may outlive the borrow. They are shared, not copied,
-    /// unless they are few.
+    /// As [`peek`](Self::peek), with bytes that may outlive the borrow. They are shared, not
+    /// copied, unless they are few.
     ///
     /// Their buffer stays in use until these `Bytes`, too, are dropped: drop them before
     /// [`consume`](Self::consume).
