@@ -15,7 +15,7 @@ import source
 # The floors of each crate, the lowest first. A room is a folder or a file of `src`. It may import from
 # the floors below its own, and a folder from itself; rooms of one floor may not import each other.
 FLOORS = {
-    "smux-proto": ["wire priority", "config stats error", "trace buffer", "streams", "session", "poll"],
+    "smux-proto": ["parse", "wire priority", "config stats error", "trace buffer", "streams", "session", "poll"],
     "smux-tokio": ["pipe race tcp transport", "stream", "split", "session", "phase", "listener pool", "integrations"],
     "smux-async-std": ["copy shutdown transport", "stream", "split", "io", "session", "runtime"],
     "smux-blocking": ["start wait transport", "timer", "watch", "stream threads", "session"],

@@ -144,3 +144,20 @@ smux_dump() {
         fail "what is no capture was taken for one"
     fi
 }
+
+# On io_uring if this kernel has it: the example prints which driver ran. The suite runs on both ways.
+completion() {
+    local page=smux-proto/examples/completion/README.md
+    local manifest=smux-proto/examples/completion/Cargo.toml
+    local command tests
+    command=$(page_command "$page" "cargo run --manifest-path $manifest --example echo")
+    tests=$(page_command "$page" "cargo test --manifest-path $manifest")
+    section "smux over completion I/O"
+    # Most of its dependencies are built already.
+    local -x CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}
+    run cargo fmt --manifest-path "$manifest" --check
+    run cargo clippy --locked --manifest-path "$manifest" --all-targets -- -D warnings
+    run timeout 300 bash -c "$command"
+    run cargo test --manifest-path "$manifest" --no-run
+    run timeout 300 bash -c "$tests"
+}

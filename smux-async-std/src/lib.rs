@@ -169,8 +169,9 @@ pub use shutdown::ShutdownOnClose;
 pub use smux_proto::poll::{SessionId, SharedBudget};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
-    OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,
-    StreamState, StreamStats, TransportError, Version, WindowLimit,
+    OpenError, OtherProtocol, ParseError, Priority, ProtocolError, SessionStats, Side,
+    SlowReaderPolicy, StallCause, StreamError, StreamId, StreamState, StreamStats, TransportError,
+    Version, WindowLimit,
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;

@@ -1,9 +1,14 @@
 //! The halves of a stream, for two tasks.
 
-use std::{error::Error, fmt, io};
+use std::{
+    error::Error,
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
-use futures_io::AsyncWrite;
+use futures_io::{AsyncBufRead, AsyncWrite};
 use smux_proto::{
     Priority, StreamError, StreamId,
     poll::{self, ReadHandle, StreamHandle, WriteHandle},
@@ -18,6 +23,8 @@ use crate::{copy::copy_to, stream::Stream};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
+    /// What `poll_fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 /// The writing half of a [`Stream`].
@@ -57,11 +64,16 @@ impl Stream {
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.into_handle().into_split();
-        (OwnedReadHalf { half: read }, OwnedWriteHalf { half: write })
+        (OwnedReadHalf::new(read), OwnedWriteHalf { half: write })
     }
 }
 
 impl OwnedReadHalf {
+    fn new(half: ReadHandle) -> Self {
+        let lent = Bytes::new();
+        Self { half, lent }
+    }
+
     pub(crate) fn handle(&self) -> &StreamHandle {
         self.half.stream()
     }
@@ -77,6 +89,15 @@ impl OwnedReadHalf {
     /// Same errors as reading.
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(self.handle().read_bytes(max).await?)
+    }
+
+    /// As [`Stream::poll_read_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        let read = self.handle().poll_read_bytes(cx, max);
+        read.map_err(io::Error::from)
     }
 
     /// As [`Stream::copy_to`].
@@ -103,7 +124,7 @@ impl OwnedReadHalf {
         match self.half.reunite(write.half) {
             Ok(handle) => Ok(Stream::new(handle)),
             Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
-                Self { half: read },
+                Self::new(read),
                 OwnedWriteHalf { half: write },
             )),
         }
@@ -126,6 +147,19 @@ impl OwnedWriteHalf {
     /// Same errors as writing.
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(self.handle().write_bytes(data).await?)
+    }
+
+    /// As [`Stream::poll_write_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.handle().poll_write_bytes(cx, data);
+        written.map_err(io::Error::from)
     }
 
     /// As [`Stream::write_all_bytes`].
@@ -159,6 +193,24 @@ impl OwnedWriteHalf {
         &self,
     ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
         self.half.stream().stopped()
+    }
+
+    /// As [`Stream::is_stopped`].
+    pub fn is_stopped(&self) -> bool {
+        self.handle().is_stopped()
+    }
+}
+
+impl AsyncBufRead for OwnedReadHalf {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { half, lent } = self.get_mut();
+        *lent = ready!(half.stream().poll_peek_bytes(cx))?;
+        Poll::Ready(Ok(lent))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.lent = Bytes::new();
+        self.half.stream().consume(count);
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{
     io,
     net::SocketAddr,
-    task::{Context, Poll},
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_io::AsyncWrite;
+use futures_io::{AsyncBufRead, AsyncWrite};
 use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 
 use crate::copy::copy_to;
@@ -23,11 +24,14 @@ use crate::copy::copy_to;
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
+    /// What `poll_fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 impl Stream {
     pub(crate) fn new(handle: StreamHandle) -> Self {
-        Self { handle }
+        let lent = Bytes::new();
+        Self { handle, lent }
     }
 
     pub(crate) fn handle(&self) -> &StreamHandle {
@@ -303,6 +307,11 @@ impl Stream {
         self.handle.stopped()
     }
 
+    /// Whether the peer has closed the stream and will read no more.
+    pub fn is_stopped(&self) -> bool {
+        self.handle.is_stopped()
+    }
+
     /// [`read_bytes`](Self::read_bytes) as a poll function.
     ///
     /// # Errors
@@ -327,5 +336,40 @@ impl Stream {
 
     pub(crate) fn into_handle(self) -> StreamHandle {
         self.handle
+    }
+}
+
+/// Lends what has arrived without a copy, so a `BufReader` around the stream adds nothing. What is
+/// consumed counts as read: only then may the peer send more.
+///
+/// ```
+/// # use smol::{io::{AsyncBufReadExt, AsyncWriteExt}, net::TcpListener, stream::StreamExt};
+/// # use smux_async_std::{Config, smol::{connect, server_tcp}};
+/// # fn main() -> std::io::Result<()> {
+/// # smol::block_on(async {
+/// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// # let client = connect(listener.local_addr()?, Config::v2()).await?;
+/// # let server = server_tcp(listener.accept().await?.0, Config::v2())?;
+/// # let mut writer = client.open().await?;
+/// # writer.write_all(b"first\nsecond\n").await?;
+/// # writer.finish();
+/// let mut lines = server.accept().await?.lines();
+/// assert_eq!(lines.next().await.transpose()?.as_deref(), Some("first"));
+/// assert_eq!(lines.next().await.transpose()?.as_deref(), Some("second"));
+/// assert!(lines.next().await.is_none());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+impl AsyncBufRead for Stream {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { handle, lent } = self.get_mut();
+        *lent = ready!(handle.poll_peek_bytes(cx))?;
+        Poll::Ready(Ok(lent))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.lent = Bytes::new();
+        self.handle.consume(count);
     }
 }

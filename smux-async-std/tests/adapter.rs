@@ -2,7 +2,7 @@
 //! slice, and drivers.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io::{self, IoSlice, IoSliceMut},
     net::TcpListener,
     pin::{Pin, pin},
@@ -20,8 +20,8 @@ use smol::{
     stream::StreamExt,
 };
 use smux_async_std::{
-    CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, Priority, ReuniteError,
-    Session, ShutdownOnClose, Stream,
+    Bytes, CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, Priority,
+    ReuniteError, Session, ShutdownOnClose, Stream,
 };
 use smux_conformance::suite::connection::{Behaviour, Memory, tcp_pair};
 
@@ -308,6 +308,25 @@ fn the_write_half_sets_the_priority() {
         let stream = read.reunite(write).expect("one stream");
         assert_eq!(stream.priority(), Priority::LOW);
         assert_eq!(client.streams()[0].1.priority, Priority::LOW);
+    });
+}
+
+#[test]
+fn halves_poll_for_bytes() {
+    let (client, server) = pair();
+    within(async {
+        let (ours, theirs) = stream(&client, &server).await;
+        let (_, mut write) = ours.into_split();
+        let (mut read, theirs) = theirs.into_split();
+        let mut data = Bytes::from_static(b"hello");
+        let written = poll_fn(|cx| write.poll_write_bytes(cx, &mut data)).await;
+        assert_eq!((written.expect("write"), data.len()), (5, 0));
+        let bytes = poll_fn(|cx| read.poll_read_bytes(cx, 16)).await;
+        assert_eq!(bytes.expect("read"), "hello");
+        assert!(!write.is_stopped());
+        drop((read, theirs));
+        write.stopped().await.expect("told");
+        assert!(write.is_stopped());
     });
 }
 

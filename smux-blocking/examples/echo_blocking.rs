@@ -32,7 +32,8 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
             continue; // the client is gone already
         };
         thread::spawn(move || {
-            for stream in session.incoming() {
+            // The last item says why the session has ended.
+            for stream in session.incoming().flatten() {
                 thread::spawn(move || {
                     stream.copy_to(&mut &stream)?;
                     stream.shutdown(Shutdown::Write)

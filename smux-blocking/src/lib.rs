@@ -127,10 +127,11 @@ pub use session::{Incoming, OnClosed, Session, WeakSession};
 pub use smux_proto::poll::{SessionId, SharedBudget};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
-    OpenError, Priority, ProtocolError, SessionStats, Side, StallCause, StreamError, StreamId,
-    StreamState, StreamStats, TransportError, Version, WindowLimit,
+    OpenError, OtherProtocol, ParseError, Priority, ProtocolError, SessionStats, Side,
+    SlowReaderPolicy, StallCause, StreamError, StreamId, StreamState, StreamStats, TransportError,
+    Version, WindowLimit,
 };
-pub use stream::Stream;
+pub use stream::{OnStopped, Stream};
 pub use transport::{Parts, Socket, Transport};
 pub use wait::TimeoutElapsed;
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     io,
+    iter::FusedIterator,
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     pin::Pin,
     sync::Arc,
@@ -19,7 +20,7 @@ use crate::{
     stream::Stream,
     threads,
     transport::{Addresses, Transport},
-    wait::{TimedWaiter, Waiter},
+    wait::{TimedWaiter, TimeoutElapsed, Waiter},
 };
 
 /// Many streams over one connection. Clones are handles on the same session, for any number of
@@ -213,7 +214,10 @@ impl Session {
     /// # drop(client.open()?);
     /// # let closing = thread::spawn(move || client.close());
     /// for stream in server.incoming() {
-    ///     println!("stream {} of the peer", stream.id());
+    ///     match stream {
+    ///         Ok(stream) => println!("stream {} of the peer", stream.id()),
+    ///         Err(reason) => println!("no more streams: {reason}"), // the last item
+    ///     }
     /// }
     /// # drop(server);
     /// # closing.join().expect("closed");
@@ -223,6 +227,7 @@ impl Session {
     pub fn incoming(&self) -> Incoming {
         Incoming {
             session: self.clone(),
+            has_ended: false,
         }
     }
 
@@ -463,20 +468,30 @@ impl fmt::Debug for OnClosed {
     }
 }
 
-/// The streams that the peer opens. The iterator ends with the session, whose
-/// [`close_reason`](Session::close_reason) says why, and after an
-/// [accept timeout](Session::set_accept_timeout): then it can go on.
+/// The streams that the peer opens. The last item is an error: why the session has ended.
 ///
-/// It keeps the session open, as a [`Session`] does.
+/// After an [accept timeout](Session::set_accept_timeout) an item is [`TimeoutElapsed`], and more
+/// follow. It keeps the session open, as a [`Session`] does.
 #[derive(Debug)]
 pub struct Incoming {
     session: Session,
+    has_ended: bool,
 }
 
 impl Iterator for Incoming {
-    type Item = Stream;
+    type Item = io::Result<Stream>;
 
-    fn next(&mut self) -> Option<Stream> {
-        self.session.accept().ok()
+    fn next(&mut self) -> Option<io::Result<Stream>> {
+        if self.has_ended {
+            return None;
+        }
+        let accepted = self.session.accept();
+        self.has_ended = accepted.as_ref().is_err_and(|error| {
+            let inner = error.get_ref();
+            !inner.is_some_and(|inner| inner.is::<TimeoutElapsed>())
+        });
+        Some(accepted)
     }
 }
+
+impl FusedIterator for Incoming {}

@@ -2,16 +2,20 @@
 
 use std::{
     fmt,
-    io::{self, IoSlice, Read, Write},
+    io::{self, BufRead, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use smux_proto::{Priority, StreamId, StreamStats, poll::StreamHandle};
+use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 
-use crate::{transport::Addresses, wait::TimedWaiter};
+use crate::{
+    transport::Addresses,
+    wait::{TimedWaiter, Waiter},
+};
 
 /// What `copy_to` takes at a time, at most.
 const COPY: usize = 64 * 1024;
@@ -32,6 +36,8 @@ const COPY: usize = 64 * 1024;
 /// the second FIN. It never waits. A stream keeps its session open.
 pub struct Stream {
     shared: Arc<Shared>,
+    /// What `fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 struct Shared {
@@ -49,9 +55,12 @@ impl Stream {
             write: TimedWaiter::new(),
             addresses,
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self::of(Arc::new(shared))
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        let lent = Bytes::new();
+        Self { shared, lent }
     }
 
     /// Another handle on the same stream, with the same timeouts.
@@ -83,9 +92,7 @@ impl Stream {
     /// # }
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self {
-            shared: Arc::clone(&self.shared),
-        })
+        Ok(Self::of(Arc::clone(&self.shared)))
     }
 
     /// The stream's number, unique within its session.
@@ -424,6 +431,12 @@ impl Stream {
         write.block_on(|cx| handle.poll_stopped(cx))
     }
 
+    /// A wait for the peer's stop that does not keep the stream. Of this and
+    /// [`stopped`](Self::stopped), only the one that began last is woken.
+    pub fn on_stopped(&self) -> OnStopped {
+        OnStopped(Box::pin(self.shared.handle.stopped()))
+    }
+
     /// Whether the peer has closed the stream and will read no more.
     pub fn is_stopped(&self) -> bool {
         self.shared.handle.is_stopped()
@@ -460,6 +473,40 @@ impl Read for Stream {
     }
 }
 
+/// Lends what has arrived without a copy, so a `BufReader` around the stream adds nothing. What is
+/// consumed counts as read: only then may the peer send more. Let no clone read between a
+/// `fill_buf` and its `consume`, which would skip what the clone has left.
+///
+/// ```
+/// # use std::{io::{BufRead, Write}, net::TcpListener};
+/// # use smux_blocking::{Config, Session};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let client = Session::connect(listener.local_addr()?, Config::v2())?;
+/// # let server = Session::server(listener.accept()?.0, Config::v2())?;
+/// # let mut writer = client.open()?;
+/// # writer.write_all(b"first\nsecond\n")?;
+/// # writer.finish();
+/// let mut lines = server.accept()?.lines();
+/// assert_eq!(lines.next().transpose()?.as_deref(), Some("first"));
+/// assert_eq!(lines.next().transpose()?.as_deref(), Some("second"));
+/// assert!(lines.next().is_none());
+/// # Ok(())
+/// # }
+/// ```
+impl BufRead for Stream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let Shared { handle, read, .. } = &*self.shared;
+        self.lent = read.block_on(|cx| handle.poll_peek_bytes(cx))?;
+        Ok(&self.lent)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.lent = Bytes::new();
+        self.shared.handle.consume(count);
+    }
+}
+
 impl Write for Stream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         (&*self).write(data)
@@ -471,6 +518,25 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         (&*self).flush()
+    }
+}
+
+/// A wait until the peer has closed a [`Stream`] and will read no more, that does not keep it.
+pub struct OnStopped(Pin<Box<dyn Future<Output = Result<(), StreamError>> + Send + Sync>>);
+
+impl OnStopped {
+    /// Waits for the peer's stop.
+    ///
+    /// # Errors
+    /// If the session ends before; [`StreamError::Finished`] if the stream is dropped before.
+    pub fn wait(self) -> Result<(), StreamError> {
+        Waiter::new().block_on_future(self.0)
+    }
+}
+
+impl fmt::Debug for OnStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnStopped").finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The conformance suite on threads: every transport there is for them, and live Go peers.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
     net::Shutdown,
     task::{Context, Waker},
 };
@@ -64,6 +64,7 @@ host! {
     sessions: Session,
     streams: Stream,
     readers: Read,
+    lenders: BufRead,
     writers: Write,
     wait: at_once,
     with: (),
@@ -77,6 +78,16 @@ struct ReadHalf(Stream);
 impl Read for ReadHalf {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.read(buf)
+    }
+}
+
+impl BufRead for ReadHalf {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.0.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0.consume(count);
     }
 }
 

@@ -16,7 +16,7 @@ use smux_blocking::{Bytes, Config, Parts, Priority, Session, Stream, StreamError
 /// Sends back what arrives on every stream, until the session ends.
 fn serve_echo(session: &Session) {
     thread::scope(|scope| {
-        for stream in session.incoming() {
+        for stream in session.incoming().flatten() {
             scope.spawn(move || {
                 stream.copy_to(&mut &stream).expect("copy");
                 stream.finish();
@@ -183,6 +183,21 @@ fn the_last_clone_closes_the_stream() {
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         let source = error.get_ref().and_then(|e| e.downcast_ref());
         assert_eq!(source, Some(&StreamError::Stopped));
+    });
+}
+
+#[test]
+fn a_wait_for_the_peers_stop_keeps_no_stream() {
+    within(|| {
+        let (client, server) = pair(&Config::default());
+        let (ours, theirs) = stream(&client, &server);
+        let stopped = theirs.on_stopped();
+        drop(ours);
+        assert_eq!(stopped.wait(), Ok(()));
+        let (_ours, theirs) = stream(&client, &server);
+        let stopped = theirs.on_stopped();
+        drop(theirs);
+        assert_eq!(stopped.wait(), Err(StreamError::Finished));
     });
 }
 

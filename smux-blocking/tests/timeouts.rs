@@ -173,11 +173,18 @@ fn accept_has_a_timeout_and_incoming_goes_on_after_it() {
             assert_elapsed(&acceptor.join().expect("no panic").expect_err("elapsed"));
         });
         let mut incoming = server.incoming();
-        assert!(incoming.next().is_none());
+        let elapsed = incoming.next().expect("an item");
+        assert_elapsed(&elapsed.expect_err("elapsed"));
         assert!(!server.is_closed());
         server.set_accept_timeout(None).expect("none");
         let ours = client.open().expect("open");
-        assert_eq!(incoming.next().expect("a stream").id(), ours.id());
+        let stream = incoming.next().expect("an item").expect("a stream");
+        assert_eq!(stream.id(), ours.id());
+        server.abort();
+        let reason = incoming.next().expect("an item").expect_err("no stream");
+        let reason = reason.get_ref().and_then(|inner| inner.downcast_ref());
+        assert_eq!(reason, Some(&CloseReason::Aborted));
+        assert!(incoming.next().is_none());
     });
 }
 

@@ -138,6 +138,7 @@ extern crate std;
 mod buffer;
 mod config;
 mod error;
+mod parse;
 mod priority;
 mod session;
 mod stats;
@@ -155,6 +156,7 @@ pub use buffer::Transmit;
 pub use buffer::{BufferPool, BufferSource};
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive, SlowReaderPolicy};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
+pub use parse::ParseError;
 pub use priority::Priority;
 pub use session::Session;
 pub use stats::{

@@ -1,6 +1,8 @@
 //! How important a stream's data is, compared with that of other streams.
 
-use core::num::NonZeroU8;
+use core::{fmt, num::NonZeroU8, str::FromStr};
+
+use crate::parse::ParseError;
 
 /// Which stream's data leaves first, among those of one session that have data to send.
 ///
@@ -19,6 +21,15 @@ use core::num::NonZeroU8;
 /// let backup = Priority::LOW;
 /// assert_eq!(Priority::default(), download);
 /// # let _ = (interactive, paid_download, backup);
+/// ```
+///
+/// As text it is `high`, `normal` or `low`, and its weight, unless that is 16, behind a colon:
+///
+/// ```
+/// # use smux_proto::Priority;
+/// assert_eq!("low".parse(), Ok(Priority::LOW));
+/// assert_eq!("normal:48".parse(), Ok(Priority::NORMAL.with_weight(48)));
+/// assert_eq!(Priority::NORMAL.with_weight(48).to_string(), "normal:48");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Priority {
@@ -80,6 +91,40 @@ impl Priority {
     pub(crate) fn turn(self, max_frame_size: usize) -> usize {
         let weight = usize::from(self.weight.get());
         (max_frame_size * weight / usize::from(USUAL_WEIGHT.get())).max(1)
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.level {
+            Level::High => "high",
+            Level::Normal => "normal",
+            Level::Low => "low",
+        })?;
+        match self.weight {
+            USUAL_WEIGHT => Ok(()),
+            weight => write!(f, ":{weight}"),
+        }
+    }
+}
+
+impl FromStr for Priority {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        const RULE: &str = "high, normal or low, or with a weight of 1 to 255, as in normal:48";
+        let error = ParseError::new("a priority", RULE);
+        let (level, weight) = match text.split_once(':') {
+            Some((level, weight)) => (level, weight.parse().map_err(|_| error)?),
+            None => (text, USUAL_WEIGHT),
+        };
+        let level = match level {
+            "high" => Level::High,
+            "normal" => Level::Normal,
+            "low" => Level::Low,
+            _ => return Err(error),
+        };
+        Ok(Self { level, weight })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     fmt,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use smux_proto::{
     poll::{self, ReadHandle, WriteHandle},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
     task::coop::cooperative,
 };
 
@@ -27,6 +27,8 @@ use crate::stream::{Stream, budgeted, copy, read};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     half: ReadHandle,
+    /// What `poll_fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 /// The writing half of a [`Stream`].
@@ -65,11 +67,16 @@ impl Stream {
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let (read, write) = self.into_handle().into_split();
-        (OwnedReadHalf { half: read }, OwnedWriteHalf { half: write })
+        (OwnedReadHalf::new(read), OwnedWriteHalf { half: write })
     }
 }
 
 impl OwnedReadHalf {
+    fn new(half: ReadHandle) -> Self {
+        let lent = Bytes::new();
+        Self { half, lent }
+    }
+
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.half.stream().id()
@@ -81,6 +88,14 @@ impl OwnedReadHalf {
     /// Same errors as reading.
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
         Ok(cooperative(self.half.stream().read_bytes(max)).await?)
+    }
+
+    /// As [`Stream::poll_read_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as reading.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
+        budgeted(cx, |cx| self.half.stream().poll_read_bytes(cx, max))
     }
 
     /// As [`Stream::copy_to`].
@@ -107,7 +122,7 @@ impl OwnedReadHalf {
         match self.half.reunite(write.half) {
             Ok(handle) => Ok(Stream::new(handle)),
             Err(poll::ReuniteError(read, write)) => Err(ReuniteError(
-                Self { half: read },
+                Self::new(read),
                 OwnedWriteHalf { half: write },
             )),
         }
@@ -126,6 +141,18 @@ impl OwnedWriteHalf {
     /// Same errors as writing.
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<usize> {
         Ok(cooperative(self.half.stream().write_bytes(data)).await?)
+    }
+
+    /// As [`Stream::poll_write_bytes`].
+    ///
+    /// # Errors
+    /// Same errors as writing.
+    pub fn poll_write_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        budgeted(cx, |cx| self.half.stream().poll_write_bytes(cx, data))
     }
 
     /// As [`Stream::write_all_bytes`].
@@ -160,6 +187,11 @@ impl OwnedWriteHalf {
     ) -> impl Future<Output = Result<(), StreamError>> + Send + Sync + Unpin + use<> {
         self.half.stream().stopped()
     }
+
+    /// As [`Stream::is_stopped`].
+    pub fn is_stopped(&self) -> bool {
+        self.half.stream().is_stopped()
+    }
 }
 
 impl AsyncRead for OwnedReadHalf {
@@ -169,6 +201,19 @@ impl AsyncRead for OwnedReadHalf {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         budgeted(cx, |cx| read(self.half.stream(), cx, buf))
+    }
+}
+
+impl AsyncBufRead for OwnedReadHalf {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { half, lent } = self.get_mut();
+        *lent = ready!(budgeted(cx, |cx| half.stream().poll_peek_bytes(cx)))?;
+        Poll::Ready(Ok(lent))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.lent = Bytes::new();
+        self.half.stream().consume(count);
     }
 }
 

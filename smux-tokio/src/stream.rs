@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::coop::{cooperative, poll_proceed},
 };
 
@@ -25,11 +25,14 @@ use tokio::{
 #[derive(Debug)]
 pub struct Stream {
     handle: StreamHandle,
+    /// What `poll_fill_buf` has lent, until it is consumed.
+    lent: Bytes,
 }
 
 impl Stream {
     pub(crate) fn new(handle: StreamHandle) -> Self {
-        Self { handle }
+        let lent = Bytes::new();
+        Self { handle, lent }
     }
 
     /// The stream's number, unique within its session.
@@ -292,6 +295,11 @@ impl Stream {
         self.handle.stopped()
     }
 
+    /// Whether the peer has closed the stream and will read no more.
+    pub fn is_stopped(&self) -> bool {
+        self.handle.is_stopped()
+    }
+
     /// [`read_bytes`](Self::read_bytes) as a poll function.
     ///
     /// # Errors
@@ -324,6 +332,40 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         budgeted(cx, |cx| read(&self.handle, cx, buf))
+    }
+}
+
+/// Lends what has arrived without a copy, so a `BufReader` around the stream adds nothing. What is
+/// consumed counts as read: only then may the peer send more.
+///
+/// ```
+/// # use smux_tokio::{Config, Session};
+/// # use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (near, far) = tokio::io::duplex(64 * 1024);
+/// # let client = Session::client(near, Config::v2());
+/// # let server = Session::server(far, Config::v2());
+/// # let mut writer = client.open().await?;
+/// # writer.write_all(b"first\nsecond\n").await?;
+/// # writer.finish();
+/// let mut lines = server.accept().await?.lines();
+/// assert_eq!(lines.next_line().await?.as_deref(), Some("first"));
+/// assert_eq!(lines.next_line().await?.as_deref(), Some("second"));
+/// assert_eq!(lines.next_line().await?, None);
+/// # Ok(())
+/// # }
+/// ```
+impl AsyncBufRead for Stream {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { handle, lent } = self.get_mut();
+        *lent = ready!(budgeted(cx, |cx| handle.poll_peek_bytes(cx)))?;
+        Poll::Ready(Ok(lent))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, count: usize) {
+        self.lent = Bytes::new();
+        self.handle.consume(count);
     }
 }
 

@@ -221,6 +221,23 @@ async fn dropping_the_read_half_alone_leaves_the_write_half() {
 }
 
 #[tokio::test]
+async fn halves_poll_for_bytes() {
+    let (client, server) = pair(&Config::default());
+    let (ours, theirs) = within(stream(&client, &server)).await;
+    let (_, mut write) = ours.into_split();
+    let (mut read, theirs) = theirs.into_split();
+    let mut data = Bytes::from_static(b"hello");
+    let written = poll_fn(|cx| write.poll_write_bytes(cx, &mut data)).await;
+    assert_eq!((written.expect("write"), data.len()), (5, 0));
+    let bytes = within(poll_fn(|cx| read.poll_read_bytes(cx, 16))).await;
+    assert_eq!(bytes.expect("read"), "hello");
+    assert!(!write.is_stopped());
+    drop((read, theirs));
+    within(write.stopped()).await.expect("told");
+    assert!(write.is_stopped());
+}
+
+#[tokio::test]
 async fn halves_are_joined_again_if_they_belong_together() {
     let (client, server) = pair(&Config::default());
     let (a, mut a_peer) = within(stream(&client, &server)).await;
@@ -244,11 +261,13 @@ async fn a_dropped_stream_sends_what_is_queued_and_stops_the_peer() {
         let (client, server) = pair(&config);
         let (mut ours, mut theirs) = within(stream(&client, &server)).await;
         ours.write_all(&[1; 50_000]).await.expect("write");
+        assert!(!theirs.is_stopped());
         drop(ours);
         let mut data = Vec::new();
         within(theirs.read_to_end(&mut data)).await.expect("read");
         assert_eq!(data, [1; 50_000]);
         within(theirs.stopped()).await.expect("told");
+        assert!(theirs.is_stopped());
         let error = theirs.write_all(b"not read").await.expect_err("stopped");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         let source = error.get_ref().and_then(|e| e.downcast_ref());

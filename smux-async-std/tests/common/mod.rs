@@ -4,7 +4,7 @@ use futures_rustls::{TlsAcceptor, TlsConnector, client, server};
 use smol::{
     block_on,
     future::try_zip,
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
 };
 use smux_async_std::{Session, Stream};
 use smux_conformance::{
@@ -16,6 +16,7 @@ host! {
     sessions: Session,
     streams: Stream,
     readers: AsyncReadExt,
+    lenders: AsyncBufReadExt,
     writers: AsyncWriteExt,
     wait: park,
     with: (),

@@ -158,6 +158,25 @@ impl Transmit {
         self.more_follows
     }
 
+    /// What is left of the batch, in order, for a write of many slices that owns the batch. They
+    /// stay where they are in memory when the batch is moved.
+    ///
+    /// ```
+    /// use std::{task::Poll, time::Duration};
+    ///
+    /// use smux_proto::{Config, Session, Transmit};
+    ///
+    /// let mut session = Session::client(Config::default(), 1, Duration::ZERO);
+    /// assert!(matches!(session.open(), Poll::Ready(Ok(_))));
+    /// let mut batch = Transmit::new();
+    /// assert!(session.poll_transmit(Duration::ZERO, &mut batch));
+    /// let bytes: Vec<u8> = batch.slices().flatten().copied().collect();
+    /// assert_eq!(bytes, [1, 0, 0, 0, 3, 0, 0, 0]); // SYN of stream 3
+    /// ```
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks.iter().map(|chunk| self.slice(chunk))
+    }
+
     /// Whether this session may fill it.
     pub(crate) fn is_free_for(&self, owner: Option<Owner>) -> bool {
         self.remaining == 0 || self.owner == owner
@@ -200,7 +219,7 @@ impl Transmit {
             ..Self::new()
         };
         for chunk in chunks {
-            if let Chunk::Segment(Segment::Shared(bytes)) = chunk {
+            if let Chunk::Segment(Segment::Shared { bytes, .. }) = chunk {
                 self.released.push(bytes);
             }
         }
@@ -276,7 +295,7 @@ impl Transmit {
         self.copy(segment.as_slice());
         match segment {
             Segment::Pooled { buffer, .. } => Some(buffer),
-            Segment::Shared(bytes) => {
+            Segment::Shared { bytes, .. } => {
                 self.released.push(bytes);
                 None
             }
@@ -307,7 +326,7 @@ impl Transmit {
     fn spend(&mut self, segment: Segment) {
         match segment {
             Segment::Pooled { buffer, .. } => self.spent.push(buffer),
-            Segment::Shared(bytes) => self.released.push(bytes),
+            Segment::Shared { bytes, .. } => self.released.push(bytes),
         }
     }
 

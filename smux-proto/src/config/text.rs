@@ -54,10 +54,7 @@ impl Serialize for Config {
         let keep_alive = self.keep_alive;
         let size = |bytes| Some(Size(bytes));
         Settings {
-            version: Some(match self.version {
-                Version::V1 => 1,
-                Version::V2 => 2,
-            }),
+            version: Some(self.version.to_byte()),
             detect_version: Some(self.detect_version),
             keep_alive: Some(keep_alive.is_some()),
             keep_alive_interval: keep_alive.map(|set| Time(set.interval)),
@@ -112,13 +109,13 @@ macro_rules! set {
 
 impl Settings {
     fn build<E: Error>(self) -> Result<Config, E> {
-        let base = match self.version {
-            None | Some(1) => Config::default(),
-            Some(2) => Config::v2(),
-            Some(other) => {
-                let other = Unexpected::Unsigned(other.into());
-                return Err(E::invalid_value(other, &"version 1 or 2"));
-            }
+        let version = self.version.map(|byte| {
+            let other = || E::invalid_value(Unexpected::Unsigned(byte.into()), &"version 1 or 2");
+            Version::from_byte(byte).ok_or_else(other)
+        });
+        let base = match version.transpose()? {
+            None | Some(Version::V1) => Config::default(),
+            Some(Version::V2) => Config::v2(),
         };
         let mut builder = base.to_builder();
         set!(builder, self,

@@ -18,6 +18,9 @@
 //!   TransportRead  TransportWrite    a sleep         what an adapter implements
 //! ```
 //!
+//! The lower halves of the pumps are an [`Engine`], for transports with completion I/O: its caller
+//! owns the buffers, and tells what was read and written.
+//!
 //! # Contract
 //!
 //! * **No I/O under the lock.** A pump takes a batch under the lock and writes it without; it reads
@@ -51,9 +54,12 @@ mod budget_share;
 mod copy;
 mod dispatch;
 mod driver;
+mod engine;
 mod flush_queue;
+mod input;
 #[cfg(test)]
 mod interleavings;
+mod output;
 mod pacing;
 mod pump;
 mod pumps;
@@ -74,6 +80,9 @@ mod write_pump;
 
 pub use addresses::Addresses;
 pub use driver::{Driver, connect};
+pub use engine::Engine;
+pub use input::Input;
+pub use output::{Output, Step};
 pub use pumps::Pumps;
 pub use read_pump::ReadPump;
 pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};
@@ -95,6 +104,7 @@ const _: () = {
     check::<WriteHandle>();
     check::<Incoming>();
     check::<Pumps>();
+    check::<Engine>();
     check::<Clock>();
     check::<SharedBudget>();
 };

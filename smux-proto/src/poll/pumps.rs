@@ -4,16 +4,11 @@
 //! unparks the thread: then a thread that is blocked in its transport does not see the end of the
 //! session. The thread that runs the [`TimerPump`] shuts the transport down when that pump is done.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
-
 use super::{
-    pump::Pump, read_pump::ReadPump, session_handle::SessionHandle, shared::Shared,
-    timer_pump::TimerPump, transport::Clock, write_pump::WritePump,
+    engine::Engine, read_pump::ReadPump, session_handle::SessionHandle, timer_pump::TimerPump,
+    transport::Clock, write_pump::WritePump,
 };
-use crate::{Config, Session, Side, ThreadBuffers};
+use crate::{Config, Side};
 
 /// The three pumps of a session. The session is aborted if one is dropped before it is done.
 #[derive(Debug)]
@@ -29,37 +24,26 @@ pub struct Pumps {
 impl Pumps {
     /// A new session: a handle for the application, and what moves it.
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        let mut session = new_session(side, config, &clock);
-        session.set_buffer_source(ThreadBuffers::shared());
-        let shared = Arc::new(Shared::new(session, clock));
+        let (session, engine) = Engine::new(side, config, clock);
         let pumps = Self {
-            read: ReadPump::new(Pump::new(&shared)),
-            write: WritePump::new(Pump::new(&shared)),
-            timer: TimerPump::new(Pump::new(&shared)),
+            read: ReadPump::new(engine.input),
+            write: WritePump::new(engine.output),
+            timer: engine.timer,
         };
-        (SessionHandle::first(shared), pumps)
+        (session, pumps)
     }
 
     /// A task that polls all three begins with this call: no pump need be woken for what the others
     /// do, and one look at the clock serves all.
     pub(super) fn begin(&mut self) {
         let Self { read, write, timer } = self;
-        let shared = &read.pump.shared;
+        let (input, output) = (&mut read.input.pump, &mut write.output.pump);
+        let shared = &input.shared;
         let now = Some(shared.now());
         let wakers = shared.take_pump_wakers();
         drop(wakers);
-        read.pump.time = now;
-        write.pump.time = now;
+        input.time = now;
+        output.time = now;
         timer.pump.time = now;
-    }
-}
-
-/// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that
-/// collide.
-fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
-    let seed = RandomState::new().hash_one(side);
-    match side {
-        Side::Client => Session::client(config, seed, clock.now()),
-        Side::Server => Session::server(config, seed, clock.now()),
     }
 }

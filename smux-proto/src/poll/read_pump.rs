@@ -7,39 +7,33 @@ use std::{
 };
 
 use super::{
-    pacing::{BUFFER, Pace, ROUNDS},
-    pump::{Pump, miscounted},
+    input::Input,
+    pacing::{BUFFER, ROUNDS},
+    pump::miscounted,
     stash::{ReadBuffer, Reader},
-    state::State,
     transport::TransportRead,
 };
-use crate::TransportError;
 
 /// Moves input from the transport to the session.
 pub struct ReadPump {
-    pub(super) pump: Pump,
+    pub(super) input: Input,
     /// From before a read until the session has taken all of it.
     buffer: Option<ReadBuffer>,
     reader: Reader,
     /// What was read and the session has not taken.
     unread: Range<usize>,
-    /// The session wanted no more input when last asked.
-    stalled: bool,
     /// The last read filled the buffer.
     filled: bool,
-    pace: Pace,
 }
 
 impl ReadPump {
-    pub(super) fn new(pump: Pump) -> Self {
+    pub(super) fn new(input: Input) -> Self {
         Self {
-            pump,
+            input,
             buffer: None,
             reader: Reader::new(),
             unread: 0..0,
-            stalled: false,
             filled: false,
-            pace: Pace::new(),
         }
     }
 
@@ -60,7 +54,7 @@ impl ReadPump {
             if let Some(buffer) = self.buffer.take() {
                 buffer.put();
             }
-        } else if self.stalled
+        } else if self.input.is_stalled()
             && self.unread.len() <= BUFFER / 2
             && let Some(buffer) = &mut self.buffer
             && buffer.is_whole()
@@ -73,16 +67,7 @@ impl ReadPump {
 
     fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         for _ in 0..ROUNDS {
-            while self.stalled || !self.unread.is_empty() {
-                if !ready!(self.deliver(cx)) {
-                    // At once, behind those whom the piece has woken. To wait for all others too,
-                    // as `yield_now` may, would leave both ends idle: with several threads that
-                    // took half of the rate of concurrent requests.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-            }
-            if self.pump.done {
+            if !ready!(self.deliver(cx)) {
                 return Poll::Ready(());
             }
             // After a full buffer, tasks that read from streams have a turn, while it is in the
@@ -98,7 +83,7 @@ impl ReadPump {
             let read = ready!(transport.poll_read(cx, buffer.room()));
             self.received(read);
         }
-        if self.pump.done {
+        if self.input.is_over() {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -106,12 +91,8 @@ impl ReadPump {
     }
 
     fn received(&mut self, read: io::Result<usize>) {
-        let shared = &self.pump.shared;
         match read {
-            Ok(0) => {
-                let now = self.pump.now();
-                shared.act(|state| state.session.handle_eof(now));
-            }
+            Ok(0) => self.input.end(),
             Ok(count) if count <= BUFFER => {
                 if let Some(buffer) = &mut self.buffer {
                     buffer.note(count);
@@ -120,83 +101,22 @@ impl ReadPump {
                 self.filled = count == BUFFER;
                 return;
             }
-            Ok(_) => self.fail(miscounted()),
-            Err(error) => self.fail(error),
+            Ok(_) => self.input.fail(miscounted()),
+            Err(error) => self.input.fail(error),
         }
-        self.pump.done = true;
         // What the transport wrote without reporting it is not known.
         if let Some(buffer) = &mut self.buffer {
             buffer.note(BUFFER);
         }
     }
 
-    fn fail(&self, error: io::Error) {
-        // Also the error that the session has no use for is formatted and dropped without the lock.
-        let error = TransportError::from(error);
-        let shared = &self.pump.shared;
-        shared.act(|state| state.session.handle_transport_error(error.clone()));
-    }
-
-    /// Gives the session what it has room for. Pending until it wants more; `false` if others
-    /// should run first.
+    /// Gives the session what was read. Ready once it has taken all: true if it wants more.
     fn deliver(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let shared = &self.pump.shared;
-        let now = self.pump.now();
-        let Self {
-            pace,
-            unread,
-            buffer,
-            ..
-        } = self;
-        let mut consumed = 0;
-        let wanted = shared.act(|state| {
-            let piece = pace.next(state.streams_woken)?;
-            let bytes = buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
-            let unread = &bytes[unread.clone()][..piece.min(unread.len())];
-            state.reserve(unread.len());
-            if !unread.is_empty() {
-                // An error is the session's close reason, and all that follows is discarded.
-                consumed = state
-                    .session
-                    .handle_input(now, unread)
-                    .unwrap_or(unread.len());
-            }
-            Some(wants_input(state))
-        });
-        self.unread.start += consumed;
-        let Some(mut wanted) = wanted else {
-            return Poll::Ready(false);
-        };
-        if wanted.is_pending() {
-            wanted = shared.poll(cx, wants_input, |state, waker| {
-                waker.place(&mut state.pumps.read);
-            });
-        }
-        self.stalled = wanted.is_pending();
-        self.pump.done |= wanted == Poll::Ready(Wanted::Ended);
-        wanted.map(|_| true)
-    }
-}
-
-/// Whether the session takes input.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    More,
-    /// The pump stops: nothing it could read is of use.
-    Ended,
-}
-
-fn wants_input(state: &mut State) -> Poll<Wanted> {
-    if state.session.is_terminated() {
-        return Poll::Ready(Wanted::Ended);
-    }
-    if !state.session.wants_input() {
-        state.reserve(0);
-    }
-    if state.session.wants_input() {
-        Poll::Ready(Wanted::More)
-    } else {
-        Poll::Pending
+        let bytes = self.buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
+        let mut unread = &bytes[self.unread.clone()];
+        let wanted = self.input.poll_deliver(cx, &mut unread);
+        self.unread.start = self.unread.end - unread.len();
+        wanted
     }
 }
 

@@ -92,7 +92,17 @@ impl StreamHandle {
         })
     }
 
-    /// Takes `count` bytes that [`poll_peek`](Self::poll_peek) gave.
+    /// As [`poll_peek`](Self::poll_peek), without a copy unless they are few. It gives what lies
+    /// together in memory, so that adapters can implement traits such as `AsyncBufRead`.
+    ///
+    /// The memory of the bytes is used again only if they are dropped before
+    /// [`consume`](Self::consume).
+    pub fn poll_peek_bytes(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, StreamError>> {
+        self.poll(cx, Interest::Read, |stream| stream.peek_bytes())
+    }
+
+    /// Takes `count` bytes that [`poll_peek`](Self::poll_peek) gave; at most those that it could
+    /// give.
     pub fn consume(&self, count: usize) {
         self.act(|stream| stream.consume(count));
     }

@@ -11,47 +11,32 @@ use std::{
 use bytes::Buf;
 
 use super::{
+    output::{Output, Step, give_up_memory},
     pacing::{BUFFER, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
-    pump::{Pump, miscounted},
+    pump::miscounted,
     stash,
-    state::State,
     transport::TransportWrite,
 };
-use crate::{Transmit, TransportError};
+use crate::Transmit;
 
 /// Moves output from the session to the transport.
 pub struct WritePump {
-    pub(super) pump: Pump,
+    pub(super) output: Output,
     /// It is large while the transport soon takes what it is offered. One that takes its time would
     /// have what is urgent wait behind a large batch.
     batch: Transmit,
     /// Since when the transport has been offered a large write of which it has taken nothing.
     offered: Option<Duration>,
-    /// How much of the session's output the transport has taken.
-    written: u64,
-    /// The waker for flushes while a write is blocked is in its place.
-    flushes_wake: bool,
-}
-
-/// What is to be done with the transport.
-enum Output {
-    Write,
-    /// Everything up to this mark is written.
-    Flush(u64),
-    Close,
-    Done,
 }
 
 impl WritePump {
-    pub(super) fn new(pump: Pump) -> Self {
+    pub(super) fn new(output: Output) -> Self {
         let mut batch = Transmit::new();
         batch.set_batch_size(SMALLEST_BATCH);
         Self {
-            pump,
+            output,
             batch,
             offered: None,
-            written: 0,
-            flushes_wake: false,
         }
     }
 
@@ -60,16 +45,14 @@ impl WritePump {
     /// others run, [all others](TransportWrite::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let poll = self.pump(cx, transport);
-        if let Some(memory) = self.batch.take_memory() {
-            stash::put_batch(memory);
-        }
+        give_up_memory(&mut self.batch);
         poll
     }
 
     fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let mut written = 0;
         for _ in 0..ROUNDS {
-            if self.pump.done {
+            if self.output.pump.done {
                 return Poll::Ready(());
             }
             // After a large batch, tasks that write to streams have a turn: the data is still in
@@ -79,66 +62,39 @@ impl WritePump {
                 transport.yield_now(cx);
                 return Poll::Pending;
             }
-            let result = match ready!(self.next(cx)) {
-                Output::Write => match self.write(cx, transport) {
+            let result = match ready!(self.output.poll_next(cx, &mut self.batch)) {
+                Step::Write => match self.write(cx, transport) {
                     Poll::Ready(result) => result.map(|count| written += count),
                     Poll::Pending => {
                         ready!(self.wait_for_flush(cx));
                         continue;
                     }
                 },
-                Output::Flush(mark) => {
+                Step::Flush => {
                     let flushed = ready!(transport.poll_flush(cx));
-                    flushed.map(|()| self.flushed(mark))
+                    flushed.map(|()| self.output.flushed())
                 }
-                Output::Close => {
+                Step::Close => {
                     let closed = ready!(transport.poll_close(cx));
-                    self.end();
+                    self.output.end();
                     closed
                 }
-                Output::Done => {
-                    self.end();
-                    Ok(())
-                }
+                Step::Done => Ok(()),
             };
             if let Err(error) = result {
-                self.fail(error);
+                self.output.fail(error);
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Decides what to do next, and takes a new batch when the last one is written. Pending until
-    /// there is something to do.
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
-        let Self {
-            pump,
-            batch,
-            written,
-            flushes_wake,
-            ..
-        } = self;
-        let now = pump.now();
-        let next = pump.shared.poll(
-            cx,
-            |state| {
-                let blocked = state.pumps.blocked_write.as_ref();
-                *flushes_wake = blocked.is_some_and(|waker| waker.will_wake(cx.waker()));
-                next_output(state, now, batch, written)
-            },
-            |state, waker| waker.place(&mut state.pumps.write),
-        );
-        batch.release();
-        next
-    }
-
     /// The transport takes no bytes. Ready if it has taken some that a flush waits for.
     fn wait_for_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.flushes_wake {
+        if self.output.flushes_wake {
             return Poll::Pending;
         }
-        self.pump.shared.poll_on_streams(
+        self.output.pump.shared.poll_on_streams(
             cx,
             |state| match state.flushes.is_wanted() {
                 true => Poll::Ready(()),
@@ -164,7 +120,7 @@ impl WritePump {
             SMALLEST_BATCH
         };
         let offered = if self.batch.more_follows() || self.batch.remaining() > limit {
-            end_with_page(chunks, limit, self.written, &mut slices)
+            end_with_page(chunks, limit, self.output.written, &mut slices)
         } else {
             chunks
         };
@@ -180,7 +136,7 @@ impl WritePump {
             offered
         };
         let most = total(offered);
-        let shared = &self.pump.shared;
+        let shared = &self.output.pump.shared;
         if most >= SMALLEST_BATCH && self.offered.is_none() {
             self.offered = Some(shared.now());
         }
@@ -208,77 +164,13 @@ impl WritePump {
 
     /// Waiting for its turn, the pump does not wait for the transport.
     fn note_written(&mut self) {
-        let now = self.pump.now();
+        let now = self.output.pump.now();
         let batch = &mut self.batch;
-        self.pump
+        self.output
+            .pump
             .shared
             .act(|state| state.session.handle_written(now, batch));
     }
-
-    /// The reading side may still have something, so this is not the session's end yet.
-    fn fail(&mut self, error: io::Error) {
-        let now = self.pump.now();
-        let error = TransportError::from(error);
-        self.pump.shared.act(|state| {
-            state.session.handle_write_error(now, error.clone());
-        });
-        self.end();
-    }
-
-    /// Nothing is left to write.
-    fn end(&mut self) {
-        self.pump.done = true;
-        self.pump.shared.act(|state| state.end_writing(true));
-    }
-
-    fn flushed(&self, mark: u64) {
-        let now = self.pump.now();
-        self.pump.shared.act(|state| {
-            state.session.handle_flush_end(now);
-            state.flushes.set_flushed(mark);
-        });
-    }
-}
-
-fn next_output(
-    state: &mut State,
-    now: Duration,
-    batch: &mut Transmit,
-    written: &mut u64,
-) -> Poll<Output> {
-    let State {
-        session, flushes, ..
-    } = state;
-    *written = session.bytes_emitted() - batch.remaining() as u64;
-    flushes.set_written(*written);
-    let unflushed = !flushes.is_all_flushed();
-    if session.is_terminated() {
-        // A thread that reads may see the end first: what was written before it still counts.
-        return Poll::Ready(if unflushed {
-            Output::Flush(*written)
-        } else {
-            Output::Done
-        });
-    }
-    // A session that always has more to send would never flush otherwise.
-    let flush = flushes.is_wanted();
-    if session.wants_transmit()
-        && !batch.has_memory()
-        && let Some(memory) = stash::take_batch()
-    {
-        batch.set_memory(memory);
-    }
-    if !flush && session.poll_transmit(now, batch) {
-        return Poll::Ready(Output::Write);
-    }
-    if unflushed {
-        session.handle_flush_begin(now);
-        return Poll::Ready(Output::Flush(*written));
-    }
-    if session.wants_shutdown() {
-        return Poll::Ready(Output::Close);
-    }
-    Poll::Pending
 }
 
 /// What to write of `chunks`, which go to `position` and on: up to the end of the last page that at
@@ -324,13 +216,6 @@ fn gather(into: &mut Vec<u8>, slices: &[IoSlice<'_>]) {
     for slice in slices {
         let room = BUFFER - into.len();
         into.extend_from_slice(&slice[..slice.len().min(room)]);
-    }
-}
-
-impl Drop for WritePump {
-    fn drop(&mut self) {
-        let done = self.pump.done;
-        self.pump.shared.act(|state| state.end_writing(done));
     }
 }
 

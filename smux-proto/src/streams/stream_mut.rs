@@ -119,7 +119,7 @@ impl<'a> StreamMut<'a> {
         let queue = &mut self.streams.table[self.key].recv.queue;
         let bytes = match self.streams.segments.split_front(queue, max) {
             Some(Segment::Pooled { buffer, start }) => Bytes::from(buffer).slice(start..),
-            Some(Segment::Shared(bytes)) => bytes,
+            Some(Segment::Shared { bytes, .. }) => bytes,
             None => Bytes::new(),
         };
         self.streams.on_read(self.key, bytes.len());
@@ -140,7 +140,25 @@ impl<'a> StreamMut<'a> {
         Poll::Ready(Ok(self.streams.segments.front(queue)))
     }
 
+    /// As [`peek`](Self::peek), with bytes that may outlive the borrow. They are shared, not
+    /// copied, unless they are few.
+    ///
+    /// Their buffer stays in use until these `Bytes`, too, are dropped: drop them before
+    /// [`consume`](Self::consume).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn peek_bytes(&mut self) -> Poll<Result<Bytes, StreamError>> {
+        if self.unread() == 0 {
+            return self.nothing_to_read().map_ok(|()| Bytes::new());
+        }
+        let queue = &self.streams.table[self.key].recv.queue;
+        Poll::Ready(Ok(self.streams.segments.share_front(queue)))
+    }
+
     /// Takes bytes that [`peek`](Self::peek) has shown; more than it showed counts as all of them.
+    /// The peer's window and the receive budget get them back, as by a read.
     pub fn consume(&mut self, count: usize) {
         let queue = &mut self.streams.table[self.key].recv.queue;
         let count = count.min(self.streams.segments.front(queue).len());

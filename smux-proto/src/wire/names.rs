@@ -1,11 +1,21 @@
 //! The values in a frame's header that have names: version, command, stream, and whose it is.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
+
+use crate::parse::ParseError;
 
 /// The protocol version, the first byte of every frame of a session.
 ///
 /// Nothing is negotiated: both ends must be configured alike, unless the accepting side
 /// [detects](crate::ConfigBuilder::detect_version) the version.
+///
+/// As text it is `1` or `2`.
+///
+/// ```
+/// # use smux_proto::Version;
+/// assert_eq!("2".parse(), Ok(Version::V2));
+/// assert_eq!(Version::V2.to_string(), "2");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Version {
@@ -28,6 +38,24 @@ impl Version {
     /// The byte on the wire.
     pub const fn to_byte(self) -> u8 {
         self as u8
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_byte().fmt(f)
+    }
+}
+
+impl FromStr for Version {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "1" => Ok(Self::V1),
+            "2" => Ok(Self::V2),
+            _ => Err(ParseError::new("a version of smux", "1 or 2")),
+        }
     }
 }
 
@@ -57,6 +85,14 @@ impl fmt::Display for StreamId {
 
 /// Which end of the connection a session is. It decides the parity of the ids of its streams and
 /// nothing else.
+///
+/// As text it is `client` or `server`.
+///
+/// ```
+/// # use smux_proto::Side;
+/// assert_eq!("server".parse(), Ok(Side::Server));
+/// assert_eq!(Side::Server.to_string(), "server");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// Opens streams 3, 5, 7 …
@@ -69,6 +105,27 @@ impl Side {
     /// Whether streams with this id are opened by this side.
     pub const fn owns(self, id: StreamId) -> bool {
         matches!((self, id.0 % 2), (Self::Client, 1) | (Self::Server, 0))
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+impl FromStr for Side {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "client" => Ok(Self::Client),
+            "server" => Ok(Self::Server),
+            _ => Err(ParseError::new("a side", "client or server")),
+        }
     }
 }
 

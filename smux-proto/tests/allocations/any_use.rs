@@ -27,6 +27,8 @@ enum Step {
     /// The application takes this many bytes without copying them.
     Take(usize),
     Consume(usize),
+    /// The same after it was lent.
+    Lend(usize),
     Write(usize),
     /// A copy, then shared bytes, several times.
     WriteBoth(usize, usize, usize),
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (size(), size()).prop_map(|(size, piece)| Step::Read(size, piece.max(size / 16))),
         2 => size().prop_map(Step::Take),
         2 => size().prop_map(Step::Consume),
+        2 => size().prop_map(Step::Lend),
         4 => size().prop_map(Step::Write),
         3 => (size(), size(), 1..8_usize).prop_map(|(copy, shared, times)| Step::WriteBoth(copy, shared, times)),
         3 => (size(), 1..40_usize).prop_map(|(size, times)| Step::Leave(size * times)),
@@ -130,6 +133,11 @@ impl World {
             }),
             Step::Consume(size) => self.count(|session, _| {
                 session.stream(id).expect("open").consume(size);
+            }),
+            Step::Lend(size) => self.count(|session, _| {
+                let mut stream = session.stream(id).expect("open");
+                drop(stream.peek_bytes());
+                stream.consume(size);
             }),
             Step::Write(size) => self.count(|session, _| {
                 let _ = session

@@ -19,7 +19,7 @@ const SESSION: usize = 64 << 10;
 /// What the peer sends, and what the application does with it.
 type Pattern = (&'static str, fn(&mut Session, &[StreamId]));
 
-const PATTERNS: [Pattern; 8] = [
+const PATTERNS: [Pattern; 9] = [
     ("frames of one byte on one stream", |session, ids| {
         let bytes = wire(
             Version::V1,
@@ -76,6 +76,24 @@ const PATTERNS: [Pattern; 8] = [
                 let frames = [psh(id.get(), &frame), psh(id.get(), "x")];
                 input(session, &wire(Version::V1, frames));
                 read_all_but(session, *id, 1, 8_192);
+            }
+        },
+    ),
+    (
+        "a full segment that is lent and consumed but for a byte",
+        |session, ids| {
+            let frame = counting(32_768);
+            for id in ids {
+                input(session, &psh(id.get(), &frame).encode(Version::V1));
+                let mut stream = session.stream(*id).expect("open");
+                while stream.unread() > 1 {
+                    let Poll::Ready(Ok(lent)) = stream.peek_bytes() else {
+                        panic!("there is something to read");
+                    };
+                    let count = (stream.unread() - 1).min(lent.len());
+                    drop(lent);
+                    stream.consume(count);
+                }
             }
         },
     ),

@@ -63,6 +63,34 @@ fn round_trips_allocate_nothing() {
     }
 }
 
+/// To lend a buffer costs its count of references, not another buffer.
+#[test]
+fn lent_buffers_are_used_again() {
+    const ROUNDS: u64 = 200;
+    for version in BOTH {
+        let mut both = Both::new(config(version));
+        let id = both.streams(1)[0];
+        let mut round = || {
+            write(&mut both.client, id, &[7; 30_000]);
+            both.carry();
+            let mut stream = both.server.stream(id).expect("open");
+            while stream.unread() > 0 {
+                let Poll::Ready(Ok(lent)) = stream.peek_bytes() else {
+                    panic!("there is something to read");
+                };
+                let count = lent.len().div_ceil(2);
+                drop(lent);
+                stream.consume(count);
+            }
+            both.carry();
+        };
+        (0..ROUNDS).for_each(|_| round());
+        let memory = measure(|| (0..ROUNDS).for_each(|_| round()));
+        assert!(memory.bytes_total < 1_000 * ROUNDS, "{memory:?}");
+        assert_eq!(memory.bytes_current, 0, "{memory:?}");
+    }
+}
+
 /// A reader lags behind and reads pieces that match no frame.
 #[test]
 fn reading_in_odd_pieces_allocates_nothing() {

@@ -2,7 +2,7 @@
 
 use std::{task::Poll, time::Duration};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use proptest::{collection::vec, prelude::*};
 use smux_conformance::frame::Frame;
 use smux_proto::{Session, StreamId, Transmit, TransportError, Version};
@@ -186,7 +186,8 @@ fn stream_call(session: &mut Session, id: StreamId, call: StreamCall) {
         StreamCall::Read(len) => drop(stream.read(&mut vec![0; len])),
         StreamCall::ReadBytes(max) => drop(stream.read_bytes(max)),
         StreamCall::Consume(count) => {
-            let _ = stream.peek();
+            let shown = stream.peek().map_ok(Bytes::copy_from_slice);
+            assert_eq!(stream.peek_bytes(), shown);
             stream.consume(count);
         }
         StreamCall::Write(len) => drop(stream.write(&vec![1; len])),

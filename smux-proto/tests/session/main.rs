@@ -8,4 +8,5 @@ mod keep_alive;
 mod pairs;
 mod regressions;
 mod sums;
+mod text;
 mod write_errors;

@@ -1,6 +1,5 @@
 use bytesize::ByteSize;
 use clap::Parser;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use smux_tokio::Version;
 
 /// Move checked data through smux over TCP and compare the speed with raw TCP.
@@ -29,20 +28,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub streams: u32,
 
-    /// Version of the smux protocol
-    #[arg(long, value_name = "VERSION", default_value = "2", value_parser = version_parser())]
+    /// Version of the smux protocol, 1 or 2
+    #[arg(long, value_name = "VERSION", default_value_t = Version::V2)]
     pub smux_version: Version,
 
     /// Worker threads of the runtime, of each end if both run here [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-}
-
-fn version_parser() -> impl TypedValueParser<Value = Version> {
-    PossibleValuesParser::new(["1", "2"]).map(|text| match text.as_str() {
-        "1" => Version::V1,
-        _ => Version::V2,
-    })
 }
 
 fn parse_size(text: &str) -> Result<ByteSize, String> {

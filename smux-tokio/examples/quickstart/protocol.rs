@@ -15,18 +15,17 @@ impl Carries {
     pub(crate) async fn write(self, to: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
         let byte = match self {
             Self::OneStream => 0,
-            Self::Smux(Version::V1) => 1,
-            Self::Smux(Version::V2) => 2,
+            Self::Smux(version) => version.to_byte(),
         };
         Ok(to.write_u8(byte).await?)
     }
 
     pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Self> {
-        Ok(match from.read_u8().await? {
-            0 => Self::OneStream,
-            1 => Self::Smux(Version::V1),
-            2 => Self::Smux(Version::V2),
-            other => bail!("the connection starts with {other}: not a quickstart client"),
+        let byte = from.read_u8().await?;
+        Ok(match (byte, Version::from_byte(byte)) {
+            (0, _) => Self::OneStream,
+            (_, Some(version)) => Self::Smux(version),
+            _ => bail!("the connection starts with {byte}: not a quickstart client"),
         })
     }
 }

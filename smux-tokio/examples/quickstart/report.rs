@@ -108,12 +108,9 @@ impl Report {
     }
 
     pub(crate) fn print(&self) {
-        let version = match self.version {
-            Version::V1 => "smux v1",
-            Version::V2 => "smux v2",
-        };
+        let version = format!("smux v{}", self.version);
         println!();
-        print_row("", version, "raw TCP", "smux / raw");
+        print_row("", &version, "raw TCP", "smux / raw");
         for (label, Pair { smux, raw }) in &self.rates {
             let (smux, raw) = (smux.megabytes_per_second(), raw.megabytes_per_second());
             print_row(

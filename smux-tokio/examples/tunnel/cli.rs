@@ -1,13 +1,13 @@
 //! The command line, and the session configuration that it asks for.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytesize::ByteSize;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use smux_tokio::{Config, Version};
+use smux_tokio::{Config, ParseError, Version};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::pump::{Ending, HalfClose};
@@ -50,9 +50,9 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "ADDR")]
     pub target: String,
 
-    /// Version of the smux protocol; auto detects that of each client
+    /// Version of the smux protocol, 1 or 2; auto detects that of each client
     #[arg(long, value_name = "VERSION", default_value = "auto")]
-    pub smux_version: SmuxVersion,
+    pub smux_version: ServerVersion,
 
     /// The most sessions at the same time; further clients are turned away
     #[arg(long, value_name = "N", default_value_t = 1024)]
@@ -116,9 +116,9 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub session_connections: u64,
 
-    /// Version of the smux protocol
-    #[arg(long, value_name = "VERSION", default_value = "2", value_parser = client_version())]
-    pub smux_version: SmuxVersion,
+    /// Version of the smux protocol, 1 or 2
+    #[arg(long, value_name = "VERSION", default_value_t = Version::V2)]
+    pub smux_version: Version,
 
     /// How long connecting to the server may take, and how long a connection waits for a session,
     /// in seconds
@@ -216,13 +216,21 @@ pub(crate) struct KcpArgs {
     pub receive_window: u16,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SmuxVersion {
-    #[value(name = "1")]
-    V1,
-    #[value(name = "2")]
-    V2,
-    Auto,
+/// That of the session; `None` is that of the client's first frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerVersion(pub Option<Version>);
+
+impl FromStr for ServerVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self(None));
+        }
+        let version: Result<Version, ParseError> = text.parse();
+        let version = version.map_err(|error| format!("{error}, or auto"))?;
+        Ok(Self(Some(version)))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -283,14 +291,15 @@ impl LinkArgs {
         }
     }
 
-    /// The session configuration that these arguments ask for. The peer may have so many `inbound`
-    /// streams open.
-    pub(crate) fn config(&self, version: SmuxVersion, inbound: u16) -> Result<Config> {
+    /// The session configuration that these arguments ask for; without a version, the first frame
+    /// tells it. The peer may have so many `inbound` streams open.
+    pub(crate) fn config(&self, version: Option<Version>, inbound: u16) -> Result<Config> {
         let session_send_buffer = Config::v2().max_session_send_queue();
         let send_buffer = bytes(self.send_buffer);
         let builder = Config::v2()
             .to_builder()
-            .detect_version(version == SmuxVersion::Auto)
+            .version(version.unwrap_or(Version::V2))
+            .detect_version(version.is_none())
             .half_close(!self.no_half_close)
             .max_inbound_streams(inbound.into())
             .max_receive_buffer(bytes(self.receive_buffer))
@@ -298,10 +307,6 @@ impl LinkArgs {
             .max_stream_send_queue(send_buffer)
             .max_session_send_queue(session_send_buffer.max(send_buffer))
             .max_frame_size(bytes(self.frame_size));
-        let builder = match version {
-            SmuxVersion::V1 => builder.version(Version::V1),
-            SmuxVersion::V2 | SmuxVersion::Auto => builder,
-        };
         // Nothing else tells that a KCP peer is gone.
         ensure!(
             self.transport != Transport::Kcp
@@ -326,14 +331,6 @@ impl LinkArgs {
 /// A value that does not fit is above the configuration's limit, which reports it.
 fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
-}
-
-/// The client speaks first, so it cannot detect the version.
-fn client_version() -> impl TypedValueParser<Value = SmuxVersion> {
-    PossibleValuesParser::new(["1", "2"]).map(|text| match text.as_str() {
-        "1" => SmuxVersion::V1,
-        _ => SmuxVersion::V2,
-    })
 }
 
 fn some_seconds(text: &str) -> Result<Duration, String> {

@@ -22,11 +22,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Sends a first frame.
 pub(crate) async fn say(to: &mut (impl AsyncWrite + Unpin), version: Version) -> io::Result<()> {
-    let version = match version {
-        Version::V1 => 1,
-        Version::V2 => 2,
-    };
-    send(to, version).await
+    send(to, version.to_byte()).await
 }
 
 async fn send(to: &mut (impl AsyncWrite + Unpin), version: u8) -> io::Result<()> {

@@ -15,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) fn start(args: &ClientArgs) -> Result<Pool> {
     // The server has nothing to open.
-    let config = args.link.config(args.smux_version, 0)?;
+    let config = args.link.config(Some(args.smux_version), 0)?;
     let connector = Arc::new(Connector::new(args)?);
     let (server, limit) = (args.server.clone(), args.connect_timeout);
     let connect = move || {

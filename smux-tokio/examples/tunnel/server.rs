@@ -64,7 +64,9 @@ impl Server {
                 // A target that has answered has nothing to wait for.
                 ending: args.link.ending(HalfClose::Close),
                 drain: args.link.drain,
-                config: args.link.config(args.smux_version, args.max_connections)?,
+                config: args
+                    .link
+                    .config(args.smux_version.0, args.max_connections)?,
                 statistics: statistics.clone(),
                 shutdown: shutdown.clone(),
                 turned_away: Throttle::new(),

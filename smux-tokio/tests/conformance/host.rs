@@ -8,7 +8,7 @@ use smux_conformance::{
 };
 use smux_tokio::{Config, Session, Side, Stream};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     runtime::{Builder, Handle, Runtime},
     sync::oneshot,
@@ -117,6 +117,7 @@ host! {
     sessions: Session,
     streams: Stream,
     readers: AsyncReadExt,
+    lenders: AsyncBufReadExt,
     writers: AsyncWriteExt,
     wait: park,
     with: (),

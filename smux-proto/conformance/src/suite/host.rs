@@ -27,7 +27,7 @@
 //! dropping the last session handle refuses streams that the peer opens.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, Write},
     time::Duration,
 };
 
@@ -108,8 +108,8 @@ pub trait HostSession: Clone + Send + Sync + 'static {
 }
 
 /// A stream, closed when dropped. Calls wait as a blocking socket's do; `flush` waits until what
-/// was written has left.
-pub trait HostStream: Read + Write + Send + Sized + 'static {
+/// was written has left. What `fill_buf` lends counts as read once it is consumed.
+pub trait HostStream: BufRead + Write + Send + Sized + 'static {
     /// The stream's number.
     fn id(&self) -> StreamId;
 
@@ -121,7 +121,7 @@ pub trait HostStream: Read + Write + Send + Sized + 'static {
 
     /// Two halves for two threads. Dropping the writing half finishes, dropping the reading half
     /// discards what arrives; the stream is closed when both are dropped.
-    fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
+    fn into_halves(self) -> (Box<dyn BufRead + Send>, Box<dyn Write + Send>);
 }
 
 /// What scenarios run on. Every [`Adapter`] is a host; the bare core is one with virtual time.

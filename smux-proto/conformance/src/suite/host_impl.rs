@@ -27,8 +27,9 @@ pub fn into_io<R, E: Into<io::Error>>(result: Result<R, E>) -> io::Result<R> {
 /// smux_conformance::host! {
 ///     sessions: my_adapter::Session,
 ///     streams: my_adapter::Stream,
-///     readers: AsyncReadExt, // the traits with `read`, and with `write` and `flush`
-///     writers: AsyncWriteExt,
+///     readers: AsyncReadExt, // the trait with `read`
+///     lenders: AsyncBufReadExt, // … with `fill_buf` and `consume`
+///     writers: AsyncWriteExt, // … with `write` and `flush`
 ///     wait: park,
 ///     with: (),
 ///     finish: |stream| stream.shutdown(),
@@ -41,6 +42,7 @@ macro_rules! host {
         sessions: $Session:ty,
         streams: $Stream:ty,
         readers: $Reader:path,
+        lenders: $Lender:path,
         writers: $Writer:path,
         wait: $wait:path,
         with: $With:ty,
@@ -112,10 +114,10 @@ macro_rules! host {
                 $crate::suite::host_impl::into_io($wait(&self.1, $finish))
             }
 
-            fn split(
+            fn into_halves(
                 self,
             ) -> (
-                Box<dyn ::std::io::Read + Send>,
+                Box<dyn ::std::io::BufRead + Send>,
                 Box<dyn ::std::io::Write + Send>,
             ) {
                 let Hosted($whole, with) = self;
@@ -130,6 +132,16 @@ macro_rules! host {
         impl<T: $Reader + Unpin> ::std::io::Read for Hosted<T> {
             fn read(&mut self, buf: &mut [u8]) -> ::std::io::Result<usize> {
                 $crate::suite::host_impl::into_io($wait(&self.1, self.0.read(buf)))
+            }
+        }
+
+        impl<T: $Reader + $Lender + Unpin> ::std::io::BufRead for Hosted<T> {
+            fn fill_buf(&mut self) -> ::std::io::Result<&[u8]> {
+                $crate::suite::host_impl::into_io($wait(&self.1, self.0.fill_buf()))
+            }
+
+            fn consume(&mut self, count: usize) {
+                self.0.consume(count);
             }
         }
 

@@ -73,6 +73,7 @@ macro_rules! suite {
                         strict_sender_makes_progress,
                         unread_stream_leaves_others_alone,
                         window_boundaries,
+                        windows_follow_what_is_consumed,
                     ]
                 );
             }
@@ -214,6 +215,11 @@ macro_rules! every_scenario {
                 random_lengths,
                 several_accept_at_once,
                 tiny_read_buffer,
+                // lending
+                lending_outlives_the_session,
+                lent_bytes_stay_until_consumed,
+                lent_pieces_make_the_whole,
+                lines_are_read_across_frames,
                 // half_close
                 end_follows_data,
                 dropped_reading_half_costs_nothing,

@@ -6,6 +6,7 @@ mod flow;
 mod half_close;
 mod hostile;
 mod keep_alive;
+mod lending;
 mod limits;
 mod priorities;
 mod reasons;
@@ -13,6 +14,6 @@ mod statistics;
 mod transports;
 
 pub use self::{
-    closing::*, data::*, flow::*, half_close::*, hostile::*, keep_alive::*, limits::*,
+    closing::*, data::*, flow::*, half_close::*, hostile::*, keep_alive::*, lending::*, limits::*,
     priorities::*, reasons::*, statistics::*, transports::*,
 };

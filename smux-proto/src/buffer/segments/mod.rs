@@ -125,7 +125,7 @@ impl Segments {
                 buffer.extend_from_slice(&data[..count]);
                 count
             }
-            Some(Content::Segment(Segment::Shared(_))) | None => 0,
+            Some(Content::Segment(Segment::Shared { .. })) | None => 0,
         }
     }
 
@@ -148,7 +148,10 @@ impl Segments {
         // It will not be filled any more.
         self.tighten(queue, queue.tail);
         queue.len += length(count);
-        let shared = Segment::Shared(data.split_to(count));
+        let shared = Segment::Shared {
+            bytes: data.split_to(count),
+            capacity: 0,
+        };
         self.link(queue, Content::Segment(shared));
         self.settle(queue);
     }
@@ -158,6 +161,17 @@ impl Segments {
         self.nodes
             .get(queue.head)
             .map_or(&[], |node| node.content.as_slice())
+    }
+
+    /// The first segment's bytes, which stay in the queue; empty if the queue is. What lies in the
+    /// arena is copied; a buffer is shared, and takes no more bytes.
+    pub(crate) fn share_front(&mut self, queue: &Queue) -> Bytes {
+        let node = self.nodes.get_mut(queue.head);
+        match node.map(|node| &mut node.content) {
+            Some(Content::Segment(segment)) => segment.share(),
+            Some(Content::Inline(inline)) => Bytes::copy_from_slice(inline.as_slice()),
+            None => Bytes::new(),
+        }
     }
 
     /// Drops the first `count` bytes, at most all of the first segment.
@@ -238,7 +252,10 @@ impl Segments {
                 Content::Segment(segment) => segment,
                 Content::Inline(_) => return None,
             },
-            Segment::Shared(bytes) => Segment::Shared(bytes.split_to(count)),
+            Segment::Shared { bytes, .. } => Segment::Shared {
+                bytes: bytes.split_to(count),
+                capacity: 0,
+            },
             Segment::Pooled { .. } => self.split_pooled(queue, count)?,
         };
         self.settle(queue);
@@ -345,9 +362,7 @@ impl Segments {
         };
         let smaller = copy(self.source.as_deref(), node.content.as_slice(), size);
         let old = node.replace(queue, smaller);
-        if let Content::Segment(Segment::Pooled { buffer, .. }) = old {
-            self.recycle(buffer);
-        }
+        self.drop_content(old);
     }
 
     fn link(&mut self, queue: &mut Queue, content: Content) {
@@ -380,10 +395,23 @@ impl Segments {
     }
 
     fn drop_front(&mut self, queue: &mut Queue) {
-        match self.pop_front(queue) {
-            Some(Content::Segment(Segment::Pooled { buffer, .. })) => self.recycle(buffer),
-            Some(Content::Segment(Segment::Shared(bytes))) => self.release(bytes),
-            Some(Content::Inline(_)) | None => {}
+        if let Some(content) = self.pop_front(queue) {
+            self.drop_content(content);
+        }
+    }
+
+    fn drop_content(&mut self, content: Content) {
+        match content {
+            Content::Segment(Segment::Pooled { buffer, .. }) => self.recycle(buffer),
+            Content::Segment(Segment::Shared { bytes, capacity: 0 }) => self.release(bytes),
+            Content::Segment(Segment::Shared { mut bytes, .. }) => {
+                // Without bytes, nothing is copied to the buffer's beginning.
+                bytes.advance(bytes.len());
+                if bytes.is_unique() {
+                    self.recycle(Vec::from(bytes));
+                }
+            }
+            Content::Inline(_) => {}
         }
     }
 

@@ -1,29 +1,56 @@
 //! Parts of a queue.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::{Buf, Bytes};
 
 use super::queue::{ENTRY, INLINE, UNIT, length};
 
-/// Part of a queue that can leave it as it is: a pooled buffer, or bytes that the user handed over.
+/// Part of a queue that can leave it as it is: a pooled buffer, or bytes that are shared with the
+/// user.
 pub(crate) enum Segment {
-    Pooled { buffer: Vec<u8>, start: usize },
-    Shared(Bytes),
+    Pooled {
+        buffer: Vec<u8>,
+        start: usize,
+    },
+    /// Takes no more bytes.
+    Shared {
+        bytes: Bytes,
+        /// Of the pooled buffer in which they lie; 0 for bytes that the user handed over.
+        capacity: usize,
+    },
 }
 
 impl Segment {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Pooled { buffer, start } => buffer.get(*start..).unwrap_or_default(),
-            Self::Shared(bytes) => bytes,
+            Self::Shared { bytes, .. } => bytes,
+        }
+    }
+
+    /// Shares its bytes, which it keeps.
+    pub(super) fn share(&mut self) -> Bytes {
+        match self {
+            Self::Pooled { buffer, start } => {
+                let capacity = buffer.capacity();
+                let mut bytes = Bytes::from(mem::take(buffer));
+                bytes.advance(*start);
+                *self = Self::Shared {
+                    bytes: bytes.clone(),
+                    capacity,
+                };
+                bytes
+            }
+            Self::Shared { bytes, .. } => bytes.clone(),
         }
     }
 
     pub(crate) fn advance(&mut self, count: usize) {
         match self {
             Self::Pooled { buffer, start } => *start = (*start + count).min(buffer.len()),
-            Self::Shared(bytes) => bytes.advance(count.min(bytes.len())),
+            Self::Shared { bytes, .. } => bytes.advance(count.min(bytes.len())),
         }
     }
 }
@@ -114,18 +141,23 @@ impl Content {
     pub(super) fn cost(&self) -> u32 {
         let buffer = match self {
             Self::Segment(Segment::Pooled { buffer, .. }) => buffer.capacity(),
-            Self::Segment(Segment::Shared(_)) | Self::Inline(_) => 0,
+            Self::Segment(Segment::Shared { capacity, .. }) => *capacity,
+            Self::Inline(_) => 0,
         };
         length(buffer.div_ceil(UNIT)) + Inline::COST
     }
 
     /// The size that would do, if its buffer is at least twice as large.
     pub(super) fn fitting(&self) -> Option<usize> {
-        let Self::Segment(Segment::Pooled { buffer, start }) = self else {
-            return None;
+        let (len, capacity) = match self {
+            Self::Segment(Segment::Pooled { buffer, start }) => {
+                (buffer.len() - start, buffer.capacity())
+            }
+            Self::Segment(Segment::Shared { bytes, capacity }) => (bytes.len(), *capacity),
+            Self::Inline(_) => return None,
         };
-        let size = (buffer.len() - start).next_power_of_two().max(INLINE);
-        (buffer.capacity() >= 2 * size).then_some(size)
+        let size = len.next_power_of_two().max(INLINE);
+        (capacity >= 2 * size).then_some(size)
     }
 }
 

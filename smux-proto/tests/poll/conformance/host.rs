@@ -3,16 +3,18 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
+    ops::Deref,
     task::{Context, Poll},
     time::Duration,
 };
 
+use bytes::Bytes;
 use smux_conformance::{
     host,
     suite::{host::Host, memory::Memory, time::Time, virtual_time::VirtualTime},
 };
 use smux_proto::{
-    Config, Side, StreamError,
+    CloseReason, Config, OpenError, Side, StreamError,
     poll::{
         Clock, ReadHandle, SessionHandle, StreamHandle, Transport, TransportRead, TransportWrite,
         WriteHandle, connect,
@@ -23,7 +25,7 @@ use smux_proto::{
 pub(crate) struct PollHost(VirtualTime);
 
 impl Host for PollHost {
-    type Session = Hosted<SessionHandle>;
+    type Session = Hosted<Sessions>;
 
     fn time(&self) -> &dyn Time {
         &self.0
@@ -37,7 +39,7 @@ impl Host for PollHost {
         self.0.spawn(async {
             driver.await;
         });
-        Hosted(session, self.0.clone())
+        Hosted(Sessions(session), self.0.clone())
     }
 }
 
@@ -77,14 +79,84 @@ impl Transport for Joined {
 }
 
 host! {
-    sessions: SessionHandle,
-    streams: StreamHandle,
+    sessions: Sessions,
+    streams: Lending<StreamHandle>,
     readers: Handle,
+    lenders: Lend,
     writers: Handle,
     wait: VirtualTime::block_on,
     with: VirtualTime,
     finish: |stream| poll_fn(|cx| stream.poll_shutdown(cx)),
-    split: |stream| stream.into_split(),
+    split: |stream| {
+        let (read, write) = stream.handle.into_split();
+        (Lending::new(read), write)
+    },
+}
+
+/// A session whose streams lend what they have received, as those of adapters do.
+#[derive(Clone)]
+pub(crate) struct Sessions(pub(crate) SessionHandle);
+
+impl Sessions {
+    async fn open(&self) -> Result<Lending<StreamHandle>, OpenError> {
+        self.0.open().await.map(Lending::new)
+    }
+
+    async fn accept(&self) -> Result<Lending<StreamHandle>, CloseReason> {
+        self.0.accept().await.map(Lending::new)
+    }
+}
+
+impl Deref for Sessions {
+    type Target = SessionHandle;
+
+    fn deref(&self) -> &SessionHandle {
+        &self.0
+    }
+}
+
+pub(crate) struct Lending<T> {
+    handle: T,
+    lent: Bytes,
+}
+
+impl<T> Lending<T> {
+    fn new(handle: T) -> Self {
+        let lent = Bytes::new();
+        Self { handle, lent }
+    }
+}
+
+impl<T> Deref for Lending<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.handle
+    }
+}
+
+trait Lend {
+    async fn fill_buf(&mut self) -> Result<&[u8], StreamError>;
+    fn consume(&mut self, count: usize);
+}
+
+impl<T: Handle> Lend for Lending<T> {
+    async fn fill_buf(&mut self) -> Result<&[u8], StreamError> {
+        let stream = self.handle.stream();
+        self.lent = poll_fn(|cx| stream.poll_peek_bytes(cx)).await?;
+        Ok(&self.lent)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.lent = Bytes::new();
+        self.handle.stream().consume(count);
+    }
+}
+
+impl<T: Handle> Handle for Lending<T> {
+    fn stream(&self) -> &StreamHandle {
+        self.handle.stream()
+    }
 }
 
 /// A stream or one of its halves.

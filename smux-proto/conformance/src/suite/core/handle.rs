@@ -1,12 +1,13 @@
 //! Blocking handles on a session of the bare core and on its streams.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
+use bytes::Bytes;
 use smux_proto::{
     CloseReason, Priority, SessionStats, StreamError, StreamId, StreamMut, StreamStats,
 };
@@ -35,6 +36,7 @@ impl<W: Wait> CoreSession<W> {
             id,
             half: Half::Both,
             parts: Arc::new(()),
+            lent: Bytes::new(),
         }
     }
 }
@@ -117,6 +119,8 @@ pub struct CoreStream<W: Wait> {
     half: Half,
     /// Counts the parts of a stream that was split.
     parts: Arc<()>,
+    /// What `fill_buf` has lent.
+    lent: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +137,7 @@ impl<W: Wait> CoreStream<W> {
             id: self.id,
             half,
             parts: Arc::clone(&self.parts),
+            lent: Bytes::new(),
         }
     }
 
@@ -151,6 +156,22 @@ impl<W: Wait> CoreStream<W> {
 impl<W: Wait> Read for CoreStream<W> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.block(|stream| stream.read(buf))
+    }
+}
+
+impl<W: Wait> BufRead for CoreStream<W> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.lent = self.block(|stream| stream.peek_bytes())?;
+        Ok(&self.lent)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.lent = Bytes::new();
+        self.end.act(|end| {
+            let stream = end.session.stream(self.id);
+            let mut stream = stream.expect("the session keeps a stream until it is closed");
+            stream.consume(count);
+        });
     }
 }
 
@@ -186,7 +207,7 @@ impl<W: Wait> HostStream for CoreStream<W> {
         self.flush()
     }
 
-    fn split(self) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+    fn into_halves(self) -> (Box<dyn BufRead + Send>, Box<dyn Write + Send>) {
         (
             Box::new(self.part(Half::Read)),
             Box::new(self.part(Half::Write)),

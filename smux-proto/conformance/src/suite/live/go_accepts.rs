@@ -38,7 +38,7 @@ fn ask<S: HostSession>(session: &S, op: Op, length: u64, seed: u32) -> S::Stream
 /// Writes a pattern and reads it back at the same time, then ends; not before, since a FIN stops
 /// the writing of some releases.
 fn exchange(stream: impl HostStream, seed: u32, length: u64) {
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = stream.into_halves();
     thread::scope(|scope| {
         scope.spawn(|| write_pattern(&mut writer, seed, length, PIECE));
         read_pattern(&mut reader, seed, 0, length, PIECE);

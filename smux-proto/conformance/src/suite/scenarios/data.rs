@@ -130,7 +130,7 @@ pub fn stream_is_copied_to_a_writer<H: Host>(case: &Case<H>) {
     let length = case.bytes(1 << 20, 1 << 20);
     let (ours, theirs) = case.pair();
     let (stream, accepted) = case.stream(&ours, &theirs);
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = stream.into_halves();
     let mut sink = Vec::new();
     case.all([
         Box::new(|| echo(accepted)) as Task<'_>,
@@ -150,7 +150,7 @@ pub fn bulk_both_ways_on_one_stream<H: Host>(case: &Case<H>) {
     let (stream, accepted) = case.stream(&ours, &theirs);
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for (stream, seed) in [(stream, 0), (accepted, 1)] {
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, mut writer) = stream.into_halves();
         tasks.push(Box::new(move || {
             write_pattern(&mut writer, seed, length, 131_072)
         }));
@@ -166,7 +166,7 @@ pub fn random_lengths<H: Host>(case: &Case<H>) {
     let length = case.bytes(2 << 20, 5 << 30);
     let (ours, theirs) = case.pair();
     let (stream, accepted) = case.stream(&ours, &theirs);
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = stream.into_halves();
     case.all([
         Box::new(|| echo(accepted)) as Task<'_>,
         Box::new(move || {

@@ -104,7 +104,7 @@ pub fn all_streams_write_at_once<H: Host>(case: &Case<H>) {
             _ => swap(case.stream(&theirs, &ours)),
         };
         for (stream, readers) in [(stream, &mut our_readers), (accepted, &mut their_readers)] {
-            let (reader, mut writer) = stream.split();
+            let (reader, mut writer) = stream.into_halves();
             tasks.push(Box::new(move || {
                 write_pattern(&mut writer, seed, length, 65_536)
             }));
@@ -123,7 +123,7 @@ pub fn all_streams_write_at_once<H: Host>(case: &Case<H>) {
     case.all(tasks);
 }
 
-fn read_in_turns(mut readers: Vec<(u32, Box<dyn Read + Send>)>, length: u64) {
+fn read_in_turns(mut readers: Vec<(u32, impl Read)>, length: u64) {
     const TURN: u64 = 20_000;
     let mut read = 0;
     while read < length {

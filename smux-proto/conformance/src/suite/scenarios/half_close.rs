@@ -265,7 +265,7 @@ pub fn dropped_streams_free_the_buffer<H: Host>(case: &Case<H>) {
 pub fn split_in_halves<H: Host>(case: &Case<H>) {
     let (ours, theirs) = case.pair();
     let (stream, mut accepted) = case.stream(&ours, &theirs);
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = stream.into_halves();
     writer.write_all(b"by the half").expect("written");
     drop(writer);
     assert_eq!(read_all(&mut accepted), b"by the half");
@@ -314,7 +314,7 @@ pub fn dropped_reading_half_costs_nothing<H: Host>(case: &Case<H>) {
     let (ours, mut peer) = case.peer(config);
     let (id, other) = (peer.fresh_id(), peer.fresh_id());
     peer.send([syn(id), psh(id, vec![0; 10_000])]);
-    let (reader, mut writer) = ours.accept().expect("accepted").split();
+    let (reader, mut writer) = ours.accept().expect("accepted").into_halves();
     drop(reader);
     for _ in 0..20 {
         peer.send([psh(id, vec![0; 30_000])]);
