@@ -47,6 +47,7 @@
 //! way, for as long as its stream's handle lives.
 
 mod addresses;
+mod budget_queue;
 mod budget_share;
 mod copy;
 mod dispatch;
