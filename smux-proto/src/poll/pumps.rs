@@ -13,7 +13,7 @@ use super::{
     pump::Pump, read_pump::ReadPump, session_handle::SessionHandle, shared::Shared,
     timer_pump::TimerPump, transport::Clock, write_pump::WritePump,
 };
-use crate::{Config, Session, Side, ThreadBuffers};
+use crate::{BufferSource, Config, Session, Side, ThreadBuffers};
 
 /// The three pumps of a session. The session is aborted if one is dropped before it is done.
 #[derive(Debug)]
@@ -29,8 +29,19 @@ pub struct Pumps {
 impl Pumps {
     /// A new session: a handle for the application, and what moves it.
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
+        Self::with_buffers(side, config, clock, ThreadBuffers::shared())
+    }
+
+    /// As [`new`](Self::new), for a session that takes its buffers from `source`:
+    /// [`ProcessBuffers`](crate::ProcessBuffers) if there is a thread for each session or stream.
+    pub fn with_buffers(
+        side: Side,
+        config: Config,
+        clock: Clock,
+        source: Arc<dyn BufferSource>,
+    ) -> (SessionHandle, Self) {
         let mut session = new_session(side, config, &clock);
-        session.set_buffer_source(ThreadBuffers::shared());
+        session.set_buffer_source(source);
         let shared = Arc::new(Shared::new(session, clock));
         let pumps = Self {
             read: ReadPump::new(Pump::new(&shared)),
