@@ -74,3 +74,7 @@ fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
         Side::Server => Session::server(config, seed, clock.now()),
     }
 }
+
+/// They lie in the task of the session's driver.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Pumps>() <= 400);
