@@ -9,12 +9,15 @@ use std::{
     net::Shutdown,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use smux_proto::{
-    Config, Side,
-    poll::{Clock, Pumps, ReadPump, SessionHandle, TransportRead, TransportWrite, WritePump},
+    Config, ProcessBuffers, Side,
+    poll::{
+        Clock, Pumps, ReadPump, SessionHandle, TransportRead, TransportWrite, WritePump,
+        has_pump_memory, release_pump_memory,
+    },
 };
 
 use crate::{
@@ -35,7 +38,8 @@ where
     W: Write + Send + 'static,
 {
     let epoch = Instant::now();
-    let (handle, pumps) = Pumps::new(side, config, Clock::new(move || epoch.elapsed()));
+    let clock = Clock::new(move || epoch.elapsed());
+    let (handle, pumps) = Pumps::with_buffers(side, config, clock, ProcessBuffers::shared());
     let watch = Watch::new(handle.id(), parts.shutdown.clone(), epoch, pumps.timer)?;
     let writer = WriterThread {
         transport: BlockingWriter {
@@ -47,7 +51,7 @@ where
         pump: pumps.write,
     };
     let reader = ReaderThread {
-        transport: BlockingReader(parts.reader),
+        transport: BlockingReader::new(parts.reader),
         pump: pumps.read,
     };
     // If spawning a thread fails, dropping its pump aborts the session, which the writer sees.
@@ -81,7 +85,7 @@ impl<W: Write> WriterThread<W> {
     /// byte is written.
     fn run(self, watch: &Arc<Watch>) {
         let mut writing = Some(self);
-        watch.writer.block_on(|cx| {
+        let mut poll = |cx: &mut Context<'_>| {
             loop {
                 if let Some(Self { transport, pump }) = &mut writing
                     && pump.poll(cx, transport).is_ready()
@@ -96,16 +100,43 @@ impl<W: Write> WriterThread<W> {
                     ended => return ended,
                 }
             }
-        });
+        };
+        let rest = || has_pump_memory().then(|| Instant::now() + KEPT);
+        while watch.writer.block_until(&mut poll, rest).is_none() {
+            release_pump_memory();
+        }
         watch.end();
     }
 }
 
-struct BlockingReader<R>(R);
+/// How long a writer keeps its memory when it has nothing to write. Chosen, not tuned.
+const KEPT: Duration = Duration::from_millis(100);
+
+/// The room of a read that may wait for long: a page. Chosen, not tuned.
+const LITTLE: usize = 4 << 10;
+
+struct BlockingReader<R> {
+    reader: R,
+    /// The last read filled its buffer, so more is probably there.
+    filled: bool,
+}
+
+impl<R> BlockingReader<R> {
+    fn new(reader: R) -> Self {
+        let filled = false;
+        Self { reader, filled }
+    }
+}
 
 impl<R: Read> TransportRead for BlockingReader<R> {
     fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(uninterrupted(|| self.0.read(buf)))
+        let read = uninterrupted(|| self.reader.read(buf));
+        self.filled = matches!(read, Ok(count) if count == buf.len());
+        Poll::Ready(read)
+    }
+
+    fn wanted_room(&self) -> usize {
+        if self.filled { usize::MAX } else { LITTLE }
     }
 }
 

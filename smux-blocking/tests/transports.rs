@@ -290,6 +290,9 @@ fn a_session_that_hangs_or_panics_at_its_end_holds_up_no_other() {
     }
 }
 
+/// With the headers of SYN and PSH it fills the room of a first read.
+const FILLING: u16 = 4096 - 16;
+
 /// Reads honestly, but of data claims so much more.
 struct Overstating {
     reader: TcpStream,
@@ -304,7 +307,8 @@ impl Read for Overstating {
     }
 }
 
-/// A server that gets a stream with one byte, and the claim of more.
+/// A server that gets a stream with one byte, and the claim of more. Its buffer is a large one,
+/// since the read before has filled its own.
 fn overstated(claims: usize) -> (Session, Stream, TcpStream) {
     let (near, mut far) = common::tcp_pair();
     let reader = near.try_clone().expect("clone");
@@ -313,8 +317,13 @@ fn overstated(claims: usize) -> (Session, Stream, TcpStream) {
         near.shutdown(how)
     });
     let server = Session::server(parts, Config::default()).expect("server");
-    far.write_all(&[1, 0, 0, 0, 3, 0, 0, 0]).expect("SYN");
-    let stream = server.accept().expect("accept");
+    let [low, high] = FILLING.to_le_bytes();
+    let mut first = vec![1, 0, 0, 0, 3, 0, 0, 0, 1, 2, low, high, 3, 0, 0, 0];
+    first.resize(16 + usize::from(FILLING), 0);
+    far.write_all(&first).expect("SYN and PSH");
+    let mut stream = server.accept().expect("accept");
+    let mut filling = [0; FILLING as usize];
+    stream.read_exact(&mut filling).expect("read");
     let [low, high] = 50_000_u16.to_le_bytes();
     far.write_all(&[1, 2, low, high, 3, 0, 0, 0, b'x'])
         .expect("PSH");
@@ -348,6 +357,51 @@ fn a_read_that_claims_more_than_its_buffer_ends_the_session() {
             let reason = server.closed();
             assert!(matches!(reason, CloseReason::Transport(_)), "{reason:?}");
         }
+    });
+}
+
+/// Notes the room and the bytes of each read.
+struct Recording {
+    reader: TcpStream,
+    reads: Arc<Mutex<Vec<(usize, usize)>>>,
+}
+
+impl Read for Recording {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buf)?;
+        let mut reads = self.reads.lock().expect("no panic");
+        reads.push((buf.len(), count));
+        Ok(count)
+    }
+}
+
+/// A thread that waits in a read keeps its buffer meanwhile.
+#[test]
+fn a_read_has_a_large_buffer_only_behind_one_that_was_filled() {
+    within(|| {
+        let (near, far) = common::tcp_pair();
+        let reads = Arc::default();
+        let reader = Recording {
+            reader: near.try_clone().expect("clone"),
+            reads: Arc::clone(&reads),
+        };
+        let writer = near.try_clone().expect("clone");
+        let parts = Parts::new(reader, writer, move |how| near.shutdown(how));
+        let server = Session::server(parts, Config::default()).expect("server");
+        let client = Session::client(far, Config::default()).expect("client");
+        let (mut ours, mut theirs) = stream(&client, &server);
+        for size in [1 << 20, 1, 1] {
+            ours.write_all(&vec![7; size]).expect("write");
+            theirs.read_exact(&mut vec![0; size]).expect("read");
+        }
+        let reads = reads.lock().expect("no panic");
+        let mut room = 4 << 10;
+        for &(buffer, count) in &*reads {
+            assert_eq!(buffer, room);
+            room = if count == buffer { 64 << 10 } else { 4 << 10 };
+        }
+        assert!(reads.iter().any(|&(buffer, _)| buffer == 64 << 10));
+        assert_eq!(reads.last(), Some(&(4 << 10, 9)));
     });
 }
 

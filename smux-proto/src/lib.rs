@@ -150,10 +150,10 @@ pub mod guide;
 #[cfg(feature = "poll")]
 pub mod poll;
 
-#[cfg(feature = "std")]
-pub use buffer::ThreadBuffers;
 pub use buffer::Transmit;
 pub use buffer::{BufferPool, BufferSource};
+#[cfg(feature = "std")]
+pub use buffer::{ProcessBuffers, ThreadBuffers};
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive, SlowReaderPolicy};
 pub use error::{CloseReason, OpenError, StreamError, TransportError};
 pub use parse::ParseError;

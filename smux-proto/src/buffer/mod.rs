@@ -10,7 +10,7 @@ mod transmit;
 pub use pool::BufferPool;
 pub use source::BufferSource;
 #[cfg(feature = "std")]
-pub use thread_buffers::ThreadBuffers;
+pub use thread_buffers::{ProcessBuffers, ThreadBuffers};
 #[cfg(feature = "poll")]
 pub(crate) use transmit::BatchMemory;
 pub(crate) use transmit::Owner;

@@ -69,6 +69,40 @@ impl BufferSource for ThreadBuffers {
     }
 }
 
+/// Buffers that all sessions of the process share: at most 1 MiB unused, the same as behind
+/// [`ThreadBuffers`], and none in any thread.
+///
+/// For programs with a thread for each session or stream, where buffers that wait for their thread
+/// would be most of an idle session. The lock is tried and never waited for; the allocator is
+/// behind it.
+#[derive(Debug)]
+pub struct ProcessBuffers(());
+
+impl ProcessBuffers {
+    /// The source for any session of any thread.
+    pub fn shared() -> Arc<dyn BufferSource> {
+        static SHARED: LazyLock<Arc<dyn BufferSource>> =
+            LazyLock::new(|| Arc::new(ProcessBuffers(())));
+        Arc::clone(&SHARED)
+    }
+}
+
+impl BufferSource for ProcessBuffers {
+    fn get(&self, size: usize) -> Vec<u8> {
+        let reused = SPILLED.try_lock().ok();
+        let reused = reused.and_then(|mut spilled| spilled.reuse(size));
+        reused.unwrap_or_else(|| Vec::with_capacity(size.next_power_of_two()))
+    }
+
+    fn put(&self, buffer: Vec<u8>) {
+        // What it has no room for is freed without the lock.
+        let _full = match SPILLED.try_lock() {
+            Ok(mut spilled) => spilled.keep(buffer),
+            Err(_) => Err(buffer),
+        };
+    }
+}
+
 #[cold]
 fn refill(size: usize) -> Vec<u8> {
     let reused = LOCAL.try_with(|local| {

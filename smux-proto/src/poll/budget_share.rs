@@ -10,8 +10,16 @@ pub(super) struct Share {
     budget: SharedBudget,
     session: Weak<dyn Sharer>,
     reserved: usize,
-    /// It is served once it is allowed this much, which was said with this much reserved.
-    waits_for: Option<(usize, usize)>,
+    waits: Option<Wait>,
+    /// Its place in the budget's queue, while it is not served.
+    place: Option<u64>,
+}
+
+/// It is served once it is allowed this much, which was said with this much reserved.
+#[derive(Clone, Copy)]
+struct Wait {
+    goal: usize,
+    reserved: usize,
 }
 
 impl Share {
@@ -21,35 +29,70 @@ impl Share {
             budget: budget.clone(),
             session,
             reserved: 0,
-            waits_for: None,
+            waits: None,
+            place: None,
         }
     }
 
     /// Reserves room for what is held and so many bytes more, as far as there is any. If that lets
     /// no input in, or a stream has no window, the session is served when there is room.
     pub(super) fn reserve(&mut self, session: &mut Session, coming: usize) {
-        self.adjust(session, coming);
-        let step = self.budget.step();
-        let goal = if !session.wants_input() {
-            self.reserved.max(session.unread()) + step
-        } else if session.starved_streams() > 0 {
-            self.budget.allowed(self.reserved) + step
-        } else {
-            return;
-        };
-        let is_new = self.waits_for.is_none_or(|(before, reserved)| {
-            goal + step <= before || reserved + step <= self.reserved
-        });
-        if is_new {
-            self.waits_for = Some((goal, self.reserved));
-            self.budget.wait(self.reserved, goal, &self.session);
+        loop {
             self.adjust(session, coming);
+            let allowed = self.budget.allowed(self.reserved);
+            let Some(goal) = self.goal(session, allowed) else {
+                return;
+            };
+            if goal > allowed {
+                if !self.is_news(goal) {
+                    return;
+                }
+                self.waits = Some(Wait {
+                    goal,
+                    reserved: self.reserved,
+                });
+                let Self {
+                    budget, session, ..
+                } = self;
+                budget.wait(&mut self.place, self.reserved, goal, session);
+                if budget.allowed(self.reserved) < goal {
+                    return;
+                }
+            }
+            // There is room since it was reserved.
         }
     }
 
-    fn adjust(&mut self, session: &mut Session, coming: usize) {
+    /// Returns what it needs in all to go on, if it waits for its budget.
+    fn goal(&self, session: &Session, allowed: usize) -> Option<usize> {
+        let step = self.budget.step();
+        if !session.wants_input() {
+            // With all that it wants it waits for its own readers, or for its transport.
+            let is_short = self.reserved < self.wanted(session, 0);
+            is_short.then(|| self.reserved.max(session.unread()) + step)
+        } else if session.starved_streams() > 0 {
+            Some(allowed + step)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it would be served much later than it should if it still waited for what it said.
+    fn is_news(&self, goal: usize) -> bool {
+        let step = self.budget.step();
+        self.waits.is_none_or(|before| {
+            goal + step <= before.goal || before.reserved + step <= self.reserved
+        })
+    }
+
+    /// Returns what it reserves if it can, for what is held and so many bytes more.
+    fn wanted(&self, session: &Session, coming: usize) -> usize {
         let most = session.config().max_receive_buffer();
-        let wanted = self.rounded(session.unread() + coming).min(most);
+        self.rounded(session.unread() + coming).min(most)
+    }
+
+    fn adjust(&mut self, session: &mut Session, coming: usize) {
+        let wanted = self.wanted(session, coming);
         if wanted > self.reserved {
             self.reserved = self.budget.reserve(self.reserved, wanted);
         }
@@ -72,7 +115,9 @@ impl Share {
 
     /// Goes on after a wait.
     pub(super) fn on_freed(&mut self, session: &mut Session) {
-        self.waits_for = None;
+        self.waits = None;
+        // It may have waited again since it was taken from the queue.
+        self.budget.leave_queue(self.place.take());
         self.reserve(session, 0);
     }
 
@@ -103,6 +148,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        self.budget.leave_queue(self.place);
         self.budget.leave(self.reserved);
     }
 }

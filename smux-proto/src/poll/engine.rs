@@ -9,7 +9,7 @@ use super::{
     input::Input, output::Output, pump::Pump, session_handle::SessionHandle, shared::Shared,
     timer_pump::TimerPump, transport::Clock,
 };
-use crate::{Config, Session, Side, ThreadBuffers};
+use crate::{BufferSource, Config, Session, Side, ThreadBuffers};
 
 /// What moves a session whose transport takes buffers and gives them back, as with completion I/O.
 ///
@@ -68,8 +68,18 @@ pub struct Engine {
 impl Engine {
     /// A new session: a handle for the application, and what moves it.
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
+        Self::with_buffers(side, config, clock, ThreadBuffers::shared())
+    }
+
+    /// As [`new`](Self::new), for a session that takes its buffers from `source`.
+    pub fn with_buffers(
+        side: Side,
+        config: Config,
+        clock: Clock,
+        source: Arc<dyn BufferSource>,
+    ) -> (SessionHandle, Self) {
         let mut session = new_session(side, config, &clock);
-        session.set_buffer_source(ThreadBuffers::shared());
+        session.set_buffer_source(source);
         let shared = Arc::new(Shared::new(session, clock));
         let engine = Self {
             input: Input::new(Pump::new(&shared)),

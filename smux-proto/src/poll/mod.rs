@@ -50,6 +50,7 @@
 //! way, for as long as its stream's handle lives.
 
 mod addresses;
+mod budget_queue;
 mod budget_share;
 mod copy;
 mod dispatch;
@@ -89,6 +90,7 @@ pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};
 pub use shared::SessionId;
 pub use shared_budget::SharedBudget;
 pub use split::{ReadHandle, ReuniteError, WriteHandle};
+pub use stash::{has_pump_memory, release_pump_memory};
 pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
 pub use transport::{Clock, Transport, TransportRead, TransportWrite};

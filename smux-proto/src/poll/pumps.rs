@@ -4,11 +4,13 @@
 //! unparks the thread: then a thread that is blocked in its transport does not see the end of the
 //! session. The thread that runs the [`TimerPump`] shuts the transport down when that pump is done.
 
+use std::sync::Arc;
+
 use super::{
     engine::Engine, read_pump::ReadPump, session_handle::SessionHandle, timer_pump::TimerPump,
     transport::Clock, write_pump::WritePump,
 };
-use crate::{Config, Side};
+use crate::{BufferSource, Config, Side, ThreadBuffers};
 
 /// The three pumps of a session. The session is aborted if one is dropped before it is done.
 #[derive(Debug)]
@@ -24,7 +26,18 @@ pub struct Pumps {
 impl Pumps {
     /// A new session: a handle for the application, and what moves it.
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        let (session, engine) = Engine::new(side, config, clock);
+        Self::with_buffers(side, config, clock, ThreadBuffers::shared())
+    }
+
+    /// As [`new`](Self::new), for a session that takes its buffers from `source`:
+    /// [`ProcessBuffers`](crate::ProcessBuffers) if there is a thread for each session or stream.
+    pub fn with_buffers(
+        side: Side,
+        config: Config,
+        clock: Clock,
+        source: Arc<dyn BufferSource>,
+    ) -> (SessionHandle, Self) {
+        let (session, engine) = Engine::with_buffers(side, config, clock, source);
         let pumps = Self {
             read: ReadPump::new(engine.input),
             write: WritePump::new(engine.output),
@@ -47,3 +60,7 @@ impl Pumps {
         timer.pump.time = now;
     }
 }
+
+/// They lie in the task of the session's driver.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Pumps>() <= 424);

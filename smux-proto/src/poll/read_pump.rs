@@ -10,7 +10,7 @@ use super::{
     input::Input,
     pacing::{BUFFER, ROUNDS},
     pump::miscounted,
-    stash::{ReadBuffer, Reader},
+    stash::{ReadBuffer, Reader, leave_reads},
     transport::TransportRead,
 };
 
@@ -76,10 +76,7 @@ impl ReadPump {
                 transport.yield_now(cx);
                 return Poll::Pending;
             }
-            // All that was read before is taken.
-            let buffer = self.buffer.take().filter(ReadBuffer::is_whole);
-            let buffer = buffer.unwrap_or_else(|| ReadBuffer::take(self.reader));
-            let buffer = self.buffer.insert(buffer);
+            let buffer = self.room(transport.wanted_room().clamp(1, BUFFER));
             let read = ready!(transport.poll_read(cx, buffer.room()));
             self.received(read);
         }
@@ -90,10 +87,29 @@ impl ReadPump {
         Poll::Pending
     }
 
+    /// A buffer of this size, now that all that was read before is taken.
+    fn room(&mut self, size: usize) -> &mut ReadBuffer {
+        let before = self.buffer.take();
+        let reader = self.reader;
+        self.buffer.insert(match before {
+            Some(buffer) if buffer.size() == size => buffer,
+            before => {
+                if let Some(buffer) = before {
+                    buffer.put();
+                }
+                if size < BUFFER {
+                    leave_reads();
+                }
+                ReadBuffer::take(reader, size)
+            }
+        })
+    }
+
     fn received(&mut self, read: io::Result<usize>) {
+        let room = self.buffer.as_ref().map_or(0, ReadBuffer::size);
         match read {
             Ok(0) => self.input.end(),
-            Ok(count) if count <= BUFFER => {
+            Ok(count) if count <= room => {
                 if let Some(buffer) = &mut self.buffer {
                     buffer.note(count);
                 }

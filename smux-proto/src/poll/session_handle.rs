@@ -1,6 +1,7 @@
 //! The application's handle on a session.
 
 use std::{
+    boxed::Box,
     cell::RefCell,
     fmt,
     future::poll_fn,
@@ -74,7 +75,7 @@ impl SessionHandle {
     #[must_use]
     pub fn with_shared_budget(self, budget: &SharedBudget) -> Self {
         let session: Weak<Shared> = Arc::downgrade(&self.shared);
-        let share = Share::new(budget, session);
+        let share = Box::new(Share::new(budget, session));
         let before = self.shared.act(|state| {
             let before = state.share.replace(share);
             state.reserve(0);

@@ -2,16 +2,16 @@
 
 use std::{
     fmt,
-    mem::take,
-    ptr::addr_eq,
     sync::{
         Arc, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    vec::Vec,
 };
 
-use super::sync::{Mutex, MutexGuard};
+use super::{
+    budget_queue::{BudgetQueue, Rules},
+    sync::{Mutex, MutexGuard},
+};
 
 /// A bound on the received bytes that sessions hold unread together. Clones are the same budget.
 ///
@@ -29,6 +29,10 @@ use super::sync::{Mutex, MutexGuard};
 /// before any session has to wait. A session that can reserve no more stops reading until its own
 /// streams are read, or others give room back. One frame is taken in any case if a session holds
 /// nothing, so that no session waits for others for ever.
+///
+/// With [`Evict`](crate::SlowReaderPolicy::Evict) a slow stream ends once its session can reserve no
+/// more. What it has unread counts until it is read or its stream is dropped; meanwhile the other
+/// streams of the session get a frame at a time.
 ///
 /// ```
 /// use smux_proto::{Config, Side, poll::{Clock, Pumps, SharedBudget}};
@@ -53,20 +57,13 @@ pub(super) struct Pool {
     least: AtomicUsize,
     /// Some waiting session can go on once less than this is reserved.
     due_below: AtomicUsize,
-    waiting: Mutex<Vec<Waiting>>,
+    queue: Mutex<BudgetQueue<Weak<dyn Sharer>>>,
 }
 
 /// A session as its budget sees it.
 pub(super) trait Sharer: Send + Sync {
     /// There may be room for it.
     fn on_budget_freed(&self);
-}
-
-/// A session that waits until it is allowed its goal.
-struct Waiting {
-    reserved: usize,
-    goal: usize,
-    session: Weak<dyn Sharer>,
 }
 
 impl SharedBudget {
@@ -80,7 +77,7 @@ impl SharedBudget {
             sessions: AtomicUsize::new(0),
             least: AtomicUsize::new(limit / 4),
             due_below: AtomicUsize::new(0),
-            waiting: Mutex::new(Vec::new()),
+            queue: Mutex::new(BudgetQueue::new()),
         }))
     }
 
@@ -104,28 +101,26 @@ impl SharedBudget {
     }
 
     pub(super) fn join(&self) {
-        let sessions = self.0.sessions.fetch_add(1, SeqCst) + 1;
-        self.0.share_out(sessions);
+        self.0.share_out(self.0.sessions.fetch_add(1, SeqCst) + 1);
     }
 
-    /// A session ends its part. Call it without a session's lock.
+    /// A session that waits no more ends its part. Call it without a session's lock.
     pub(super) fn leave(&self, reserved: usize) {
         self.0.reserved.fetch_sub(reserved, SeqCst);
-        let sessions = self.0.sessions.fetch_sub(1, SeqCst) - 1;
-        self.0.share_out(sessions);
+        self.0.share_out(self.0.sessions.fetch_sub(1, SeqCst) - 1);
         self.serve_waiting();
     }
 
     /// Returns the most that a session with this much may have now.
     pub(super) fn allowed(&self, reserved: usize) -> usize {
-        self.0.allowed(reserved, self.held())
+        self.0.rules().allowed(reserved, self.held())
     }
 
     /// Reserves more, up to `wanted` in all. Returns what the session has then.
     pub(super) fn reserve(&self, reserved: usize, wanted: usize) -> usize {
         let mut all = self.held();
         loop {
-            let allowed = wanted.min(self.0.allowed(reserved, all));
+            let allowed = wanted.min(self.0.rules().allowed(reserved, all));
             if allowed <= reserved {
                 return reserved;
             }
@@ -147,24 +142,36 @@ impl SharedBudget {
         left < self.0.due_below.load(SeqCst)
     }
 
-    /// Has a session served once it is allowed `goal`, whatever it waited for before. Then try
-    /// again: there may have been room meanwhile.
-    pub(super) fn wait(&self, reserved: usize, goal: usize, session: &Weak<dyn Sharer>) {
-        let waiting = Waiting {
-            reserved,
-            goal,
-            session: Weak::clone(session),
-        };
-        let mut queue = self.0.waiting();
-        queue.retain(|other| !addr_eq(other.session.as_ptr(), session.as_ptr()));
-        let due_below = self.0.due_below(&waiting);
-        self.0.due_below.fetch_max(due_below, SeqCst);
-        queue.push(waiting);
+    /// Has a session served once it is allowed `goal`, whatever it waited for before, in the same
+    /// place. Then try again: there may have been room meanwhile.
+    pub(super) fn wait(
+        &self,
+        place: &mut Option<u64>,
+        reserved: usize,
+        goal: usize,
+        session: &Weak<dyn Sharer>,
+    ) {
+        let session = Weak::clone(session);
+        let rules = self.0.rules();
+        self.0
+            .act(|queue| queue.wait(place, reserved, goal, session, rules));
     }
 
-    /// Lets the waiting sessions that can go on do so. Call it without a session's lock.
+    /// A session gives up its place, if it has one.
+    pub(super) fn leave_queue(&self, place: Option<u64>) {
+        if let Some(place) = place {
+            self.0.act(|queue| queue.leave(place));
+        }
+    }
+
+    /// Lets the waiting sessions that can go on do so, one after the other, so that each sees what
+    /// those before it have left. Call it without a session's lock.
     pub(super) fn serve_waiting(&self) {
-        for session in self.0.take_due() {
+        let next = || {
+            let rules = self.0.rules();
+            self.0.act(|queue| queue.take_due(self.held(), rules))
+        };
+        while let Some(session) = next() {
             if let Some(session) = session.upgrade() {
                 session.on_budget_freed();
             }
@@ -173,53 +180,29 @@ impl SharedBudget {
 }
 
 impl Pool {
-    /// What may be lent beyond the least of each session.
-    fn lendable(&self) -> usize {
-        self.limit - self.limit / 4
+    fn rules(&self) -> Rules {
+        Rules {
+            limit: self.limit,
+            least: self.least.load(SeqCst),
+        }
     }
 
     fn share_out(&self, sessions: usize) {
         self.least.store(self.limit / 4 / sessions.max(1), SeqCst);
-    }
-
-    fn allowed(&self, reserved: usize, all: usize) -> usize {
-        let others = all.saturating_sub(reserved);
-        let lent = self.lendable().saturating_sub(others) / 2;
-        let least = self.least.load(SeqCst).min(self.limit - others);
-        lent.max(least)
-    }
-
-    /// Returns the sum of reservations below which the session is allowed its goal; 0 if none is.
-    fn due_below(&self, waiting: &Waiting) -> usize {
-        let &Waiting { reserved, goal, .. } = waiting;
-        let others = match goal <= self.least.load(SeqCst) {
-            true => self.limit.checked_sub(goal),
-            false => self.lendable().checked_sub(2 * goal),
-        };
-        others.map_or(0, |others| others + reserved + 1)
-    }
-
-    /// Takes the waiting sessions that are allowed their goal, or are gone.
-    fn take_due(&self) -> Vec<Weak<dyn Sharer>> {
-        let mut due = Vec::new();
-        let mut queue = self.waiting();
-        let all = self.reserved.load(SeqCst);
-        for waiting in take(&mut *queue) {
-            let is_gone = waiting.session.strong_count() == 0;
-            if is_gone || self.allowed(waiting.reserved, all) >= waiting.goal {
-                due.push(waiting.session);
-            } else {
-                queue.push(waiting);
-            }
-        }
-        let due_below = queue.iter().map(|waiting| self.due_below(waiting)).max();
-        self.due_below.store(due_below.unwrap_or(0), SeqCst);
-        due
+        let rules = self.rules();
+        self.act(|queue| queue.on_least_grown(rules));
     }
 
     /// No code of others runs under this lock, and no other lock is taken.
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn act<R>(&self, act: impl FnOnce(&mut BudgetQueue<Weak<dyn Sharer>>) -> R) -> R {
+        let mut queue = self.lock();
+        let result = act(&mut queue);
+        self.due_below.store(queue.due_below(), SeqCst);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BudgetQueue<Weak<dyn Sharer>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Memory that a pump needs only while it runs: each thread has some, for all pumps that it polls.
+//! A thread that waits for long leaves it to others.
 
 use std::{
     cell::RefCell,
     mem,
     ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread_local, vec,
     vec::Vec,
 };
@@ -36,6 +40,9 @@ thread_local! {
     };
 }
 
+/// Read buffers that threads have left: at most 1 MiB. The lock is tried, and never waited for.
+static LEFT: Mutex<ArrayVec<ReadBuffer, 16>> = Mutex::new(ArrayVec::new_const());
+
 /// `None` in a thread that ends, which has lost its stash.
 fn with<R>(act: impl FnOnce(&mut Stash) -> R) -> Option<R> {
     STASH.try_with(|stash| act(&mut stash.borrow_mut())).ok()
@@ -65,11 +72,18 @@ pub(super) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// The thread's if it has one, [`BUFFER`] bytes.
-    pub(super) fn take(reader: Reader) -> Self {
-        let Some(mut buffer) = with(|stash| stash.reads.pop()).flatten() else {
+    /// One of `size` bytes. If that is [`BUFFER`], the thread's if it has one, or one that another
+    /// thread has left.
+    pub(super) fn take(reader: Reader, size: usize) -> Self {
+        let reused = match size {
+            BUFFER => with(|stash| stash.reads.pop())
+                .flatten()
+                .or_else(|| LEFT.try_lock().ok()?.pop()),
+            _ => None,
+        };
+        let Some(mut buffer) = reused else {
             return Self {
-                bytes: vec![0; BUFFER],
+                bytes: vec![0; size],
                 used: 0,
                 reader,
             };
@@ -110,7 +124,11 @@ impl ReadBuffer {
         }
     }
 
-    /// Whether it is one to read into, not a rest.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it is one of the stash, not a rest or a small one.
     pub(super) fn is_whole(&self) -> bool {
         self.bytes.len() == BUFFER
     }
@@ -128,6 +146,38 @@ impl ReadBuffer {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Leaves the thread's read buffers to other threads.
+pub(super) fn leave_reads() {
+    let reads = with(|stash| mem::take(&mut stash.reads));
+    if let Ok(mut left) = LEFT.try_lock() {
+        for buffer in reads.into_iter().flatten() {
+            drop(left.try_push(buffer));
+        }
+    }
+}
+
+/// Whether the calling thread keeps memory for the pumps that it polls.
+pub fn has_pump_memory() -> bool {
+    let is_empty = |stash: &mut Stash| {
+        stash.reads.is_empty() && stash.batches.is_empty() && stash.gathered.is_empty()
+    };
+    with(|stash| !is_empty(stash)).unwrap_or(false)
+}
+
+/// Gives up the memory that the calling thread keeps for the pumps that it polls: for a thread that
+/// is about to wait for long. What it needs then, it takes again.
+///
+/// A thread keeps up to three read buffers of 64 KiB and the memory of up to three batches. With
+/// many sessions a thread they are few. With a thread for each session they are most of what an
+/// idle session costs.
+pub fn release_pump_memory() {
+    leave_reads();
+    with(|stash| {
+        stash.batches.clear();
+        stash.gathered.clear();
+    });
 }
 
 pub(super) fn take_batch() -> Option<BatchMemory> {

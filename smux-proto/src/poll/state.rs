@@ -1,6 +1,7 @@
 //! All that the lock protects, and the rules of its use.
 
 use std::{
+    boxed::Box,
     task::{Poll, Waker},
     time::Duration,
     vec::Vec,
@@ -24,8 +25,8 @@ pub(super) struct State {
     pub(super) waiting: Waiting,
     pub(super) flushes: FlushQueue,
     pub(super) pumps: PumpWakers,
-    /// Its part of a budget that it shares with other sessions.
-    pub(super) share: Option<Share>,
+    /// Its part of a budget that it shares with other sessions. Most sessions have none.
+    pub(super) share: Option<Box<Share>>,
     session_handles: usize,
     /// Streams that the application holds, each until its last part is dropped.
     stream_handles: usize,
@@ -313,3 +314,7 @@ impl State {
         self.wake_everyone |= self.live_pumps == 0;
     }
 }
+
+/// With its counts and its clock, the one allocation that each session has from the start.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<State>() <= 2_656);

@@ -14,6 +14,12 @@ pub trait TransportRead {
     /// the end of the input: nothing is read after it, nor after an error.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
 
+    /// The most that the next read needs room for, in bytes. A transport whose reads block their
+    /// thread asks for little while it expects little: the thread keeps the buffer while it waits.
+    fn wanted_room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Wakes the task of `cx`, now or soon: the pump has done its share and returns, to be polled
     /// again once other tasks had their turn. A runtime that runs tasks in the order in which they
     /// were woken needs no more than the default, which wakes at once.

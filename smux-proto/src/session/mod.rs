@@ -395,6 +395,10 @@ impl Session {
     }
 }
 
+/// Of which a server has one for each of its users.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Session>() <= 2_176);
+
 /// Using up the ids through the public interface would take 2^31 streams.
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use std::{
 use bytes::Buf;
 use proptest::prelude::*;
 use smux_proto::{
-    Command, Config, Session, StreamId, Transmit, Version,
+    Command, Config, Session, SlowReaderPolicy, StreamError, StreamId, Transmit, Version,
     poll::{Driver, SessionHandle, SharedBudget, StreamHandle},
 };
 
@@ -224,29 +224,33 @@ fn most(budget: &SharedBudget) -> usize {
     budget.limit() + budget.sessions() * FRAME
 }
 
-/// How many rounds 99 sessions take for their work, beside a hundredth session.
-fn rounds(version: Version, limit: usize, is_hostile: bool) -> usize {
+/// How many rounds it takes sessions for their work, a hundred together with so many others.
+fn rounds(version: Version, limit: usize, others: usize, are_hostile: bool) -> usize {
     let config = Config::builder().version(version).build().expect("valid");
     // Only the budget bounds it.
     let unbounded = config.to_builder().max_receive_buffer(64 << 20).build();
     let budget = SharedBudget::new(limit);
-    let mut hostile = Hostile::new(&unbounded.expect("valid"), &budget);
-    let mut pairs: Vec<_> = (0..99)
+    let unbounded = unbounded.expect("valid");
+    let mut hostile: Vec<_> = (0..others)
+        .map(|_| Hostile::new(&unbounded, &budget))
+        .collect();
+    let mut pairs: Vec<_> = (others..100)
         .map(|_| Pair::new(&config, &budget, 384 << 10, 24 << 10))
         .collect();
     assert_eq!(budget.sessions(), 100);
     for round in 0..1_000 {
         let time = Duration::from_millis(5) * round;
-        if is_hostile {
-            hostile.round();
+        if are_hostile {
+            hostile.iter_mut().for_each(Hostile::round);
         }
         pairs.iter_mut().for_each(|pair| pair.round(time));
-        let held = hostile.held() + pairs.iter().map(Pair::held).sum::<usize>();
+        let held = hostile.iter().map(Hostile::held);
+        let held = held.chain(pairs.iter().map(Pair::held)).sum::<usize>();
         assert!(held <= most(&budget), "round {round}: {held}");
         assert!(budget.held() <= limit);
         if pairs.iter().all(Pair::is_done) {
-            if is_hostile {
-                assert!(hostile.held() > 0);
+            if are_hostile {
+                assert!(hostile.iter().all(|hostile| hostile.held() > 0));
             }
             return round as usize;
         }
@@ -254,16 +258,27 @@ fn rounds(version: Version, limit: usize, is_hostile: bool) -> usize {
     panic!("{version:?}: the sessions do not get ahead");
 }
 
+#[track_caller]
+fn assert_slow_none_down(version: Version, limit: usize, hostile: usize) {
+    let alone = rounds(version, limit, hostile, false);
+    let beside = rounds(version, limit, hostile, true);
+    assert!(
+        alone * 10 >= beside * 9,
+        "{version:?}, {limit} bytes: {alone} rounds, {beside} beside {hostile} hostile sessions"
+    );
+}
+
 #[test]
 fn a_hostile_session_among_a_hundred_slows_none_down() {
-    for (version, limit) in [(Version::V1, 8 << 20), (Version::V2, 16 << 20)] {
-        let alone = rounds(version, limit, false);
-        let beside = rounds(version, limit, true);
-        assert!(
-            alone * 10 >= beside * 9,
-            "{version:?}, {limit} bytes: {alone} rounds, {beside} beside a hostile session"
-        );
-    }
+    assert_slow_none_down(Version::V1, 8 << 20, 1);
+    assert_slow_none_down(Version::V2, 16 << 20, 1);
+}
+
+/// They hold nearly all that is lent. Of the last quarter each session has its part.
+#[test]
+fn many_hostile_sessions_among_a_hundred_slow_none_down() {
+    assert_slow_none_down(Version::V1, 32 << 20, 30);
+    assert_slow_none_down(Version::V2, 64 << 20, 30);
 }
 
 /// It holds no more than half of what may be lent, which leaves as much for the others.
@@ -303,6 +318,62 @@ fn sessions_that_wait_are_served_when_others_give_room_back() {
     hostile.waker.wake_by_ref();
     hostile.round();
     assert!(hostile.held() > before[2], "{} {before:?}", hostile.held());
+}
+
+/// Its reader gets what has arrived, which counts until then; the others go on meanwhile.
+#[test]
+fn a_slow_reader_is_evicted_once_its_session_gets_no_more_of_a_shared_budget() {
+    let grace = Duration::from_secs(1);
+    let config = Config::builder()
+        .slow_readers(SlowReaderPolicy::Evict {
+            share: 64 << 10,
+            grace,
+        })
+        .build()
+        .expect("valid");
+    let budget = SharedBudget::new(1 << 20);
+    let (session, mut driver, wire) = server(config);
+    let session = session.with_shared_budget(&budget);
+    for id in [3, 5] {
+        wire.receive(Command::Syn, id, b"");
+    }
+    for _ in 0..20 {
+        wire.receive(Command::Psh, 3, &[3; 60_000]);
+    }
+    for _ in 0..3 {
+        wire.receive(Command::Psh, 5, b"behind it");
+    }
+    let waker = Waker::noop();
+    let mut cx = Context::from_waker(waker);
+    let mut run_on = || {
+        for _ in 0..40 {
+            assert!(run(&mut driver, waker).is_pending());
+        }
+    };
+    run_on();
+    let [slow, other] = [(); 2].map(|()| accept(&session).expect("it is there"));
+    assert!(other.poll_read_bytes(&mut cx, 64).is_pending());
+    let held = budget.held();
+    assert!(held > budget.limit() / 3, "{held}");
+
+    wire.ends(|ends| ends.now = 2 * grace);
+    run_on();
+    for _ in 0..3 {
+        run_on();
+        let bytes = other.poll_read_bytes(&mut cx, 9);
+        assert_eq!(bytes, Poll::Ready(Ok(b"behind it"[..].into())));
+    }
+    assert!(budget.held() >= held, "it has not been read");
+    let mut read = 0;
+    let end = loop {
+        match slow.poll_read_bytes(&mut cx, 1 << 20) {
+            Poll::Ready(Ok(bytes)) => read += bytes.len(),
+            end => break end,
+        }
+    };
+    assert_eq!(end, Poll::Ready(Err(StreamError::Evicted)));
+    assert!(read >= held - FRAME, "{read} of {held}");
+    assert_eq!((budget.held(), session.stats().streams_evicted), (0, 1));
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use std::{
 use allocation_counter::measure;
 use smux_proto::{
     Command, Config,
-    poll::{Driver, SessionHandle, StreamHandle},
+    poll::{Driver, SessionHandle, StreamHandle, has_pump_memory, release_pump_memory},
 };
 
 use crate::wire::{Ends, Wire, now, run, server};
@@ -136,4 +136,22 @@ fn an_idle_session_owns_no_buffers() {
         memory.bytes_current
     );
     drop((first, second));
+}
+
+/// Whatever its pumps did, it leaves to other threads or frees.
+#[test]
+fn a_thread_that_waits_for_long_gives_up_what_its_pumps_need() {
+    let traffic = || {
+        let mut served = Served::new();
+        served.wire.receive(Command::Psh, 3, &[7; 50_000]);
+        served.run();
+        assert_eq!(served.read().len(), 50_000);
+        assert!(has_pump_memory());
+        release_pump_memory();
+        assert!(!has_pump_memory());
+    };
+    // What is left to other threads and their sessions is there from now on.
+    traffic();
+    let memory = measure(traffic);
+    assert!(memory.bytes_current <= 1 << 10, "{memory:?}");
 }

@@ -9,6 +9,7 @@
 //! `SMUX_SCHEDULES=100000 cargo test --release -p smux-proto --features poll --lib interleavings`
 //! takes many.
 
+mod budget;
 mod endings;
 mod sessions;
 mod streams;
