@@ -73,7 +73,7 @@ mod wakers;
 mod write_pump;
 
 pub use addresses::Addresses;
-pub use driver::{Driver, connect};
+pub use driver::{Driver, connect, connect_with_seed};
 pub use pumps::Pumps;
 pub use read_pump::ReadPump;
 pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};
@@ -82,7 +82,7 @@ pub use shared_budget::SharedBudget;
 pub use split::{ReadHandle, ReuniteError, WriteHandle};
 pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
-pub use transport::{Clock, Transport, TransportRead, TransportWrite};
+pub use transport::{Clock, Timer, Transport, TransportRead, TransportWrite};
 pub use write_pump::WritePump;
 
 /// Handles move between threads and are shared by them, whatever the transport.

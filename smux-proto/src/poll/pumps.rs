@@ -28,8 +28,20 @@ pub struct Pumps {
 
 impl Pumps {
     /// A new session: a handle for the application, and what moves it.
+    ///
+    /// Where `std` has no randomness, as on `wasm32-unknown-unknown`, take
+    /// [`with_seed`](Self::with_seed).
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        let mut session = new_session(side, config, &clock);
+        Self::with_seed(side, config, RandomState::new().hash_one(side), clock)
+    }
+
+    /// As [`new`](Self::new), with the seed that [`Session`] takes: a random number that the peer
+    /// must not know.
+    pub fn with_seed(side: Side, config: Config, seed: u64, clock: Clock) -> (SessionHandle, Self) {
+        let mut session = match side {
+            Side::Client => Session::client(config, seed, clock.now()),
+            Side::Server => Session::server(config, seed, clock.now()),
+        };
         session.set_buffer_source(ThreadBuffers::shared());
         let shared = Arc::new(Shared::new(session, clock));
         let pumps = Self {
@@ -51,15 +63,5 @@ impl Pumps {
         read.pump.time = now;
         write.pump.time = now;
         timer.pump.time = now;
-    }
-}
-
-/// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that
-/// collide.
-fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
-    let seed = RandomState::new().hash_one(side);
-    match side {
-        Side::Client => Session::client(config, seed, clock.now()),
-        Side::Server => Session::server(config, seed, clock.now()),
     }
 }
