@@ -11,25 +11,23 @@ lints() {
     run cargo fmt --all --check
     section "clippy: workspace"
     run cargo clippy --workspace --all-targets -- -D warnings
-    local features crate
+    local features
     for features in "" std poll serde tracing poll,tracing; do
         section "clippy: core with features '$features'"
         run cargo clippy -p smux-proto --lib --no-default-features --features "$features" -- -D warnings
     done
-    for features in "" smol async-std "smol,async-std" serde tracing; do
-        section "clippy: smux-async-std with features '$features'"
-        run cargo clippy -p smux-async-std --lib --features "$features" -- -D warnings
+    for features in "" async-io smol async-std "smol,async-std" serde tracing; do
+        section "clippy: smux-async-std with only features '$features'"
+        run cargo clippy -p smux-async-std --lib --no-default-features --features "$features" -- -D warnings
     done
-    for features in axum hyper-util serde tonic tower; do
-        section "clippy: smux-tokio with feature '$features'"
-        run cargo clippy -p smux-tokio --lib --features "$features" -- -D warnings
+    for features in "" net axum hyper-util serde tonic tower tracing; do
+        section "clippy: smux-tokio with only feature '$features'"
+        run cargo clippy -p smux-tokio --lib --no-default-features --features "$features" -- -D warnings
     done
     section "clippy: smux-tokio with all features"
     run cargo clippy -p smux-tokio --all-features --all-targets -- -D warnings
-    for crate in smux-tokio smux-blocking; do
-        section "clippy: $crate with feature 'tracing'"
-        run cargo clippy -p "$crate" --lib --features tracing -- -D warnings
-    done
+    section "clippy: smux-blocking with feature 'tracing'"
+    run cargo clippy -p smux-blocking --lib --features tracing -- -D warnings
     section "docs"
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps
 }
@@ -65,11 +63,35 @@ no_std() {
     section "core without std"
     run cargo build -p smux-proto --no-default-features --features serde,tracing
     # The host's target always has a std that a dependency could link; this one has none.
-    if rustup target list --installed | grep -qx "$BARE_TARGET" || run rustup target add "$BARE_TARGET"; then
+    if has_target "$BARE_TARGET"; then
         run cargo build -p smux-proto --no-default-features --features serde,tracing --target "$BARE_TARGET"
     else
         skip "core on $BARE_TARGET (target not installed)"
     fi
+}
+
+# What the libraries are built for elsewhere. Nothing is linked or run here.
+targets() {
+    local features target wasm=wasm32-unknown-unknown
+    if has_target "$wasm"; then
+        section "libraries for browsers"
+        run cargo check -p smux-proto --features poll,serde,tracing --target "$wasm"
+        for features in "" serde,tracing; do
+            run cargo check -p smux-tokio -p smux-async-std --no-default-features --features "$features" --target "$wasm"
+        done
+    else
+        skip "libraries on $wasm (target not installed)"
+    fi
+    local crates=("${PUBLISHED[@]/#/--package=}")
+    for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
+        if has_target "$target"; then
+            section "libraries for $target"
+            run cargo check "${crates[@]}" --target "$target"
+            run cargo check "${crates[@]}" --all-features --target "$target"
+        else
+            skip "libraries on $target (target not installed)"
+        fi
+    done
 }
 
 oldest_rust() {

@@ -103,6 +103,17 @@ reverse() {
     run timeout 120 bash -c "$command"
 }
 
+# Two swarms in one process, which compare every byte. Their dependencies are outside of the workspace.
+libp2p() {
+    local folder=smux-async-std/examples/libp2p command
+    command=$(page_command "$folder/README.md" "cargo run")
+    section "smux in libp2p"
+    run cargo fmt --manifest-path "$folder/Cargo.toml" --check
+    run cargo clippy --locked --manifest-path "$folder/Cargo.toml" -- -D warnings
+    run cargo build --locked --manifest-path "$folder/Cargo.toml"
+    run timeout 120 bash -c "$command"
+}
+
 metrics() {
     section "a session's counters for Prometheus"
     run cargo build -p smux-tokio --example metrics

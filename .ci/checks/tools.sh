@@ -18,6 +18,11 @@ prepare_rust() {
     run cargo --version
 }
 
+# Whether the libraries of target $1 are there.
+has_target() {
+    rustup target list --installed | grep -qx "$1" || run rustup target add "$1"
+}
+
 prepare_lints() {
     cargo fmt --version >/dev/null 2>&1 || run rustup component add rustfmt
     cargo clippy --version >/dev/null 2>&1 || run rustup component add clippy

@@ -32,17 +32,17 @@
 //!
 //! # Runtimes
 //!
-//! The session itself needs no runtime. [`async_io`], on which smol and async-std are built, wakes
+//! The session itself needs no runtime. `async-io`, on which smol and async-std are built, wakes
 //! its socket and timer. It runs a thread of its own if no thread runs it already.
 //!
-//! | feature | module | its constructors spawn on |
-//! |---|---|---|
-//! | none | – | nothing: [`Session::client_with_driver`] gives you a [`Driver`] for your executor |
-//! | `smol` | `smol` | smol's global executor |
-//! | `async-std` | `async_std` | async-std's executor; async-std is discontinued |
+//! | feature | what it adds |
+//! |---|---|
+//! | none | [`Session::client_with_timer`], with a [`Timer`] of yours: builds without a network, also for `wasm32-unknown-unknown` |
+//! | `async-io`, on by default | `Session::client_with_driver`: a `Driver` for your executor, on the timer of `async-io` |
+//! | `smol` | module `smol`: constructors that spawn on smol's global executor |
+//! | `async-std` | module `async_std`: the same on async-std's executor; async-std is discontinued |
 //!
-//! Both are off by default and can be combined. Each only adds its module. The same program with
-//! `async-std`:
+//! They can be combined. The same program with `async-std`:
 //!
 #![cfg_attr(feature = "async-std", doc = "```")]
 #![cfg_attr(not(feature = "async-std"), doc = "```ignore")]
@@ -145,11 +145,14 @@
 //! [moving from Go to Rust](smux_proto::guide::from_go). [`Config`] lists every setting.
 //!
 //! Examples, to be run with `cargo run -p smux-async-std --example NAME`: `echo_smol`, and
-//! `echo_async_std`.
+//! `echo_async_std`. One more is a workspace of its own, in the folder `examples/libp2p`: sessions
+//! as libp2p's multiplexer.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod copy;
+#[cfg(feature = "async-io")]
+mod driver;
 mod io;
 #[cfg(any(feature = "async-std", feature = "smol"))]
 mod runtime;
@@ -160,13 +163,15 @@ mod stream;
 mod transport;
 
 pub use bytes::Bytes;
+#[cfg(feature = "async-io")]
+pub use driver::Driver;
 #[cfg(feature = "async-std")]
 pub use runtime::async_std;
 #[cfg(feature = "smol")]
 pub use runtime::smol;
 pub use session::{Incoming, Session, WeakSession};
 pub use shutdown::ShutdownOnClose;
-pub use smux_proto::poll::{SessionId, SharedBudget};
+pub use smux_proto::poll::{Clock, SessionId, SharedBudget, Timer};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, OtherProtocol, ParseError, Priority, ProtocolError, SessionStats, Side,
@@ -175,7 +180,6 @@ pub use smux_proto::{
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
-pub use transport::Driver;
 
 /// Makes a test of the README's code.
 #[cfg(doctest)]

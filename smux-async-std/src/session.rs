@@ -11,13 +11,12 @@ use futures_core::{Stream as AsyncIterator, stream::FusedStream as FusedAsyncIte
 use futures_io::{AsyncRead, AsyncWrite};
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
-    poll::{self, Addresses, SessionHandle, SessionId, SharedBudget, WeakSessionHandle},
+    poll::{self, Addresses, SessionHandle, SessionId, SharedBudget, Timer, WeakSessionHandle},
 };
 
-use crate::{
-    stream::Stream,
-    transport::{self, Driver},
-};
+#[cfg(feature = "async-io")]
+use crate::driver::{self, Driver};
+use crate::{stream::Stream, transport};
 
 /// Many streams over one connection. Clones are handles on the same session.
 ///
@@ -59,26 +58,68 @@ impl Session {
     /// # })
     /// # }
     /// ```
+    #[cfg(feature = "async-io")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
     pub fn client_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
     {
-        Self::start(Side::Client, io, config)
+        Self::start_with_driver(Side::Client, io, config)
     }
 
     /// As [`client_with_driver`](Self::client_with_driver), for the accepting side.
+    #[cfg(feature = "async-io")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
     pub fn server_with_driver<T>(io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
     {
-        Self::start(Side::Server, io, config)
+        Self::start_with_driver(Side::Server, io, config)
     }
 
-    fn start<T>(side: Side, io: T, config: Config) -> (Self, Driver<T>)
+    #[cfg(feature = "async-io")]
+    fn start_with_driver<T>(side: Side, io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
     {
-        let (handle, driver) = transport::start(side, io, config);
+        let (handle, driver) = driver::start(side, io, config);
+        (Self { handle }, driver)
+    }
+
+    /// The connecting side's session over `io`, on a clock and a timer of the caller's choice, and
+    /// the future that moves it: where `async-io` does not work, as in a browser, or need not run.
+    ///
+    /// `io` must end its writing side in `poll_close`, see
+    /// [`ShutdownOnClose`](crate::ShutdownOnClose).
+    ///
+    /// `seed` should be random and unknown to the peer, which chooses the ids of its streams: with
+    /// the seed it could choose ids whose hashes collide.
+    pub fn client_with_timer<T, S>(
+        io: T,
+        config: Config,
+        seed: u64,
+        timer: S,
+    ) -> (Self, impl Future<Output = CloseReason> + Unpin + use<T, S>)
+    where
+        T: AsyncRead + AsyncWrite,
+        S: Timer + Unpin,
+    {
+        let (handle, driver) = transport::start(Side::Client, io, config, seed, timer);
+        (Self { handle }, driver)
+    }
+
+    /// As [`client_with_timer`](Self::client_with_timer), for the accepting side.
+    pub fn server_with_timer<T, S>(
+        io: T,
+        config: Config,
+        seed: u64,
+        timer: S,
+    ) -> (Self, impl Future<Output = CloseReason> + Unpin + use<T, S>)
+    where
+        T: AsyncRead + AsyncWrite,
+        S: Timer + Unpin,
+    {
+        let (handle, driver) = transport::start(Side::Server, io, config, seed, timer);
         (Self { handle }, driver)
     }
 

@@ -13,7 +13,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// A socket whose `poll_close` flushes and then shuts the writing side, so that the peer reads the
 /// end.
 ///
-/// The sockets of async-std and [`async_io::Async`] only flush there (those of smol do shut it). A
+/// The sockets of async-std and `async_io::Async` only flush there (those of smol do shut it). A
 /// session over one of them closes all the same, but only when its
 /// [`close_timeout`](crate::Config::close_timeout) is over.
 ///

@@ -1,68 +1,49 @@
-//! A `futures-io` transport, a clock and a timer for the driver.
+//! A `futures-io` transport for the driver, and how it is joined with a timer.
 
 use std::{
     cmp::Ordering,
-    fmt,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use smux_proto::{
     CloseReason, Config, Side,
-    poll::{self, Clock, SessionHandle, Transport, TransportRead, TransportWrite},
+    poll::{self, SessionHandle, Timer, Transport, TransportRead, TransportWrite},
 };
 
-/// Moves a session's bytes until the session has ended; then drops the transport and resolves with
-/// the reason.
-///
-/// Poll it on any executor. Dropping it before it resolves aborts the session.
-#[must_use = "a session does nothing unless its driver is polled: spawn it"]
-pub struct Driver<T>(poll::Driver<Io<T>>);
-
-pub(crate) fn start<T: AsyncRead + AsyncWrite>(
+pub(crate) fn start<T: AsyncRead + AsyncWrite, S: Timer + Unpin>(
     side: Side,
     io: T,
     config: Config,
-) -> (SessionHandle, Driver<T>) {
-    let epoch = Instant::now();
-    let io = Io {
-        io: Box::pin(io),
-        vectored: Vectored::Unknown { first_only: 0 },
-        epoch,
-        timer: Timer::never(),
-        timer_at: None,
-    };
-    let clock = Clock::new(move || epoch.elapsed());
-    let (handle, driver) = poll::connect(side, config, clock, io);
-    (handle, Driver(driver))
+    seed: u64,
+    timer: S,
+) -> (
+    SessionHandle,
+    impl Future<Output = CloseReason> + Unpin + use<T, S>,
+) {
+    let (clock, io) = (timer.clock(), Io::new(io, timer));
+    poll::connect_with_seed(side, config, seed, clock, io)
 }
 
-impl<T: AsyncRead + AsyncWrite> Future for Driver<T> {
-    type Output = CloseReason;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-impl<T> fmt::Debug for Driver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-struct Io<T> {
+/// A transport with a timer.
+pub(crate) struct Io<T, S> {
     io: Pin<Box<T>>,
     vectored: Vectored,
-    epoch: Instant,
-    timer: Timer,
-    /// When the timer fires, if it is set.
-    timer_at: Option<Duration>,
+    timer: S,
+}
+
+impl<T, S> Io<T, S> {
+    pub(crate) fn new(io: T, timer: S) -> Self {
+        Self {
+            io: Box::pin(io),
+            vectored: Vectored::Unknown { first_only: 0 },
+            timer,
+        }
+    }
 }
 
 /// Whether a writer takes more than one slice. `futures-io` cannot say, and those that do not would
@@ -95,13 +76,13 @@ impl Vectored {
     }
 }
 
-impl<T: AsyncRead> TransportRead for Io<T> {
+impl<T: AsyncRead, S> TransportRead for Io<T, S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.io.as_mut().poll_read(cx, buf)
     }
 }
 
-impl<T: AsyncWrite> TransportWrite for Io<T> {
+impl<T: AsyncWrite, S> TransportWrite for Io<T, S> {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -127,22 +108,8 @@ impl<T: AsyncWrite> TransportWrite for Io<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite> Transport for Io<T> {
+impl<T: AsyncRead + AsyncWrite, S: Timer> Transport for Io<T, S> {
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()> {
-        let Some(deadline) = self.epoch.checked_add(until) else {
-            return Poll::Pending;
-        };
-        if self.timer_at != Some(until) {
-            self.timer.set_at(deadline);
-            self.timer_at = Some(until);
-        }
-        ready!(Pin::new(&mut self.timer).poll(cx));
-        // A timer that has fired does not fire again for the same time.
-        self.timer_at = None;
-        Poll::Ready(())
+        self.timer.poll_sleep(cx, until)
     }
 }
-
-/// Its task holds it, beside some hundred bytes of the executor's; the transport has a box.
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Driver<async_io::Async<std::net::TcpStream>>>() <= 576);

@@ -6,8 +6,8 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     net::TcpListener,
     pin::{Pin, pin},
-    sync::{Arc, Mutex},
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
@@ -20,7 +20,7 @@ use smol::{
     stream::StreamExt,
 };
 use smux_async_std::{
-    Bytes, CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, Priority,
+    Bytes, Clock, CloseReason, Config, Driver, Incoming, OwnedReadHalf, OwnedWriteHalf, Priority,
     ReuniteError, Session, ShutdownOnClose, Stream,
 };
 use smux_conformance::suite::connection::{Behaviour, Memory, tcp_pair};
@@ -451,4 +451,84 @@ fn a_read_that_claims_more_than_its_buffer_ends_the_session() {
             assert!(matches!(ended, CloseReason::Transport(_)), "{ended:?}");
         }
     });
+}
+
+/// Time that the test moves. It has no waker: the test polls.
+#[derive(Clone, Default)]
+struct ManualTimer(Arc<Mutex<Times>>);
+
+#[derive(Default)]
+struct Times {
+    now: Duration,
+    sleeps_until: Option<Duration>,
+}
+
+impl ManualTimer {
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.lock().expect("no panic")
+    }
+
+    /// Moves on to when the session wants to be polled, and returns that time.
+    fn skip(&self) -> Duration {
+        let mut times = self.times();
+        times.now = times.sleeps_until.take().expect("it waits for a deadline");
+        times.now
+    }
+}
+
+impl smux_async_std::Timer for ManualTimer {
+    fn clock(&self) -> Clock {
+        let timer = self.clone();
+        Clock::new(move || timer.times().now)
+    }
+
+    fn poll_sleep(&mut self, _: &mut Context<'_>, until: Duration) -> Poll<()> {
+        let mut times = self.times();
+        times.sleeps_until = Some(until);
+        if times.now < until {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_session_on_a_given_timer_keeps_deadlines_without_a_runtime() {
+    let (near, far) = Memory::pair(Behaviour::default(), Behaviour::default());
+    let timers = [ManualTimer::default(), ManualTimer::default()];
+    let config = Config::builder().keep_alive_required(true);
+    let config = config.build().expect("valid");
+    let [ours, theirs] = timers.clone();
+    let (client, mut driver) = Session::client_with_timer(near, config.clone(), 1, ours);
+    let (server, mut server_driver) = Session::server_with_timer(far, config, 2, theirs);
+    let mut cx = Context::from_waker(Waker::noop());
+
+    let Ok(Some(mut stream)) = client.try_open() else {
+        panic!("there is room for a stream");
+    };
+    assert!(pin!(stream.write_all(b"hello")).poll(&mut cx).is_ready());
+    assert!(Pin::new(&mut driver).poll(&mut cx).is_pending());
+    assert!(Pin::new(&mut server_driver).poll(&mut cx).is_pending());
+    let Poll::Ready(Ok(mut accepted)) = pin!(server.accept()).poll(&mut cx) else {
+        panic!("the stream has arrived");
+    };
+    let mut text = [0; 5];
+    assert!(
+        pin!(accepted.read_exact(&mut text))
+            .poll(&mut cx)
+            .is_ready()
+    );
+    assert_eq!(&text, b"hello");
+
+    // The server is not driven any more: the client has to notice by its timer.
+    let ended = loop {
+        let now = timers[0].skip();
+        if let Poll::Ready(reason) = Pin::new(&mut driver).poll(&mut cx) {
+            break (reason, now);
+        }
+    };
+    assert_eq!(
+        ended,
+        (CloseReason::KeepAliveTimeout, Duration::from_secs(30))
+    );
 }

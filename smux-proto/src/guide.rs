@@ -60,7 +60,7 @@ pub mod embedding {}
 #[cfg(feature = "poll")]
 #[doc = "[`TransportRead`]: crate::poll::TransportRead\n[`TransportWrite`]: crate::poll::TransportWrite\n"]
 #[doc = "[`Engine`]: crate::poll::Engine\n[`Transmit`]: crate::Transmit\n"]
-#[doc = "[`Transport`]: crate::poll::Transport\n[`Clock`]: crate::poll::Clock\n[`Pumps`]: crate::poll::Pumps\n\n"]
+#[doc = "[`Transport`]: crate::poll::Transport\n[`Clock`]: crate::poll::Clock\n[`Timer`]: crate::poll::Timer\n[`Pumps`]: crate::poll::Pumps\n\n"]
 #[doc = include_str!("../docs/adapters.md")]
 pub mod adapters {}
 

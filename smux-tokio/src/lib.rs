@@ -80,9 +80,16 @@
 //! the least loaded. [`Listener`] is the other end: the streams of all sessions that a TCP, Unix or
 //! TLS listener accepts.
 //!
+//! # Without a network
+//!
+//! Feature `net`, on by default, brings tokio's sockets: `TcpOptions`, `Session::connect` and the
+//! other constructors for TCP, `Listener::tcp` and `Listener::unix`. Without it the crate builds
+//! for targets that have none, such as `wasm32-unknown-unknown`. That one has no clock for tokio's
+//! timer either: take [`Session::client_with_timer`], with a [`Timer`] of yours.
+//!
 //! # With other libraries
 //!
-//! Each feature is off by default, and can be combined with all others.
+//! Each of these features is off by default, and can be combined with all others.
 //!
 //! | feature | what it adds |
 //! |---|---|
@@ -113,6 +120,8 @@
 
 mod integrations;
 mod listener;
+#[cfg(feature = "net")]
+mod net;
 mod phase;
 mod pipe;
 mod pool;
@@ -120,7 +129,9 @@ mod race;
 mod session;
 mod split;
 mod stream;
+#[cfg(feature = "net")]
 mod tcp;
+mod timer;
 mod transport;
 
 pub use bytes::Bytes;
@@ -130,7 +141,7 @@ pub use listener::{Accept, Listener, ListenerBuilder, ListenerEvent, ListenerHan
 pub use pipe::DropOnShutdown;
 pub use pool::{Connect, Pool, PoolBuilder, PoolClosed, PoolEvent, PoolStats};
 pub use session::{Incoming, Session, WeakSession};
-pub use smux_proto::poll::{SessionId, SharedBudget};
+pub use smux_proto::poll::{Clock, SessionId, SharedBudget, Timer};
 pub use smux_proto::{
     CloseReason, Config, ConfigBuilder, ConfigError, FrameCounts, IgnoredFrames, KeepAlive,
     OpenError, OtherProtocol, ParseError, Priority, ProtocolError, SessionStats, Side,
@@ -139,6 +150,8 @@ pub use smux_proto::{
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::Stream;
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 pub use tcp::TcpOptions;
 pub use transport::Driver;
 
@@ -167,5 +180,5 @@ const _: () = {
     check::<Stream>();
     check::<OwnedReadHalf>();
     check::<OwnedWriteHalf>();
-    check::<Driver<tokio::net::TcpStream>>();
+    check::<Driver<tokio::io::DuplexStream>>();
 };

@@ -1,7 +1,6 @@
 //! A session on tokio.
 
 use std::{
-    io,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,18 +10,16 @@ use std::{
 use futures_core::{Stream as AsyncIterator, stream::FusedStream as FusedAsyncIterator};
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
-    poll::{self, Addresses, SessionHandle, SessionId, SharedBudget, WeakSessionHandle},
+    poll::{self, Addresses, SessionHandle, SessionId, SharedBudget, Timer, WeakSessionHandle},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, ToSocketAddrs},
     runtime::Handle,
     task::coop::{cooperative, poll_proceed},
 };
 
 use crate::{
     stream::Stream,
-    tcp::TcpOptions,
     transport::{self, Driver},
 };
 
@@ -130,46 +127,46 @@ impl Session {
         session
     }
 
+    /// As [`client_with_driver`](Self::client_with_driver), on a clock and a timer of the caller's
+    /// choice: where tokio's do not work, as in a browser, or need not run.
+    ///
+    /// `seed` should be random and unknown to the peer, which chooses the ids of its streams: with
+    /// the seed it could choose ids whose hashes collide.
+    pub fn client_with_timer<T, S>(
+        io: T,
+        config: Config,
+        seed: u64,
+        timer: S,
+    ) -> (Self, impl Future<Output = CloseReason> + Unpin + use<T, S>)
+    where
+        T: AsyncRead + AsyncWrite,
+        S: Timer + Unpin,
+    {
+        let (handle, driver) = transport::start_with_timer(Side::Client, io, config, seed, timer);
+        (Self { handle }, driver)
+    }
+
+    /// As [`client_with_timer`](Self::client_with_timer), for the accepting side.
+    pub fn server_with_timer<T, S>(
+        io: T,
+        config: Config,
+        seed: u64,
+        timer: S,
+    ) -> (Self, impl Future<Output = CloseReason> + Unpin + use<T, S>)
+    where
+        T: AsyncRead + AsyncWrite,
+        S: Timer + Unpin,
+    {
+        let (handle, driver) = transport::start_with_timer(Side::Server, io, config, seed, timer);
+        (Self { handle }, driver)
+    }
+
     fn start<T>(side: Side, io: T, config: Config) -> (Self, Driver<T>)
     where
         T: AsyncRead + AsyncWrite,
     {
         let (handle, driver) = transport::start(side, io, config);
         (Self { handle }, driver)
-    }
-
-    /// Connects over TCP. Sets the options of [`TcpOptions`].
-    ///
-    /// # Errors
-    /// Those of [`TcpStream::connect`].
-    pub async fn connect(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
-        Self::client_tcp(TcpStream::connect(address).await?, config)
-    }
-
-    /// [`client`](Self::client) over a TCP connection, which gets the options of [`TcpOptions`].
-    /// The session knows its addresses.
-    ///
-    /// # Errors
-    /// If the socket is not connected any more.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`].
-    pub fn client_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
-        let (local, peer) = prepare(&tcp)?;
-        Ok(Self::client(tcp, config).with_addresses(local, peer))
-    }
-
-    /// [`server`](Self::server) over a TCP connection, which gets the options of [`TcpOptions`].
-    /// The session knows its addresses.
-    ///
-    /// # Errors
-    /// If the socket is not connected any more.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`].
-    pub fn server_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
-        let (local, peer) = prepare(&tcp)?;
-        Ok(Self::server(tcp, config).with_addresses(local, peer))
     }
 
     /// This handle, and the streams and clones made from it, with these addresses: for transports
@@ -481,11 +478,6 @@ impl Session {
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.handle.addresses().peer()
     }
-}
-
-fn prepare(tcp: &TcpStream) -> io::Result<(Option<SocketAddr>, Option<SocketAddr>)> {
-    TcpOptions::default().apply(tcp)?;
-    Ok((Some(tcp.local_addr()?), Some(tcp.peer_addr()?)))
 }
 
 /// A weak handle: it does not keep its [`Session`] from closing by itself.

@@ -1,4 +1,4 @@
-//! A tokio transport, clock and timer for the driver.
+//! A tokio transport for the driver, and how it is joined with a timer.
 
 use std::{
     fmt,
@@ -11,13 +11,14 @@ use std::{
 
 use smux_proto::{
     CloseReason, Config, Side,
-    poll::{self, Clock, SessionHandle, Transport, TransportRead, TransportWrite},
+    poll::{self, SessionHandle, Timer, Transport, TransportRead, TransportWrite},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task,
-    time::{Instant, Sleep},
 };
+
+use crate::timer::TokioTimer;
 
 /// Moves a session's bytes until the session has ended; then drops the transport and resolves with
 /// the reason.
@@ -25,23 +26,31 @@ use tokio::{
 /// Poll it on a tokio runtime with its timer enabled. Dropping it before it resolves aborts the
 /// session.
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
-pub struct Driver<T>(poll::Driver<Io<T>>);
+pub struct Driver<T>(poll::Driver<Io<T, TokioTimer>>);
 
 pub(crate) fn start<T: AsyncRead + AsyncWrite>(
     side: Side,
     io: T,
     config: Config,
 ) -> (SessionHandle, Driver<T>) {
-    // tokio's clock, so that a test's paused time works.
-    let epoch = Instant::now();
-    let io = Io {
-        io: Box::pin(io),
-        epoch,
-        sleep: None,
-    };
-    let clock = Clock::new(move || epoch.elapsed());
+    let timer = TokioTimer::new();
+    let (clock, io) = (timer.clock(), Io::new(io, timer));
     let (handle, driver) = poll::connect(side, config, clock, io);
     (handle, Driver(driver))
+}
+
+pub(crate) fn start_with_timer<T: AsyncRead + AsyncWrite, S: Timer + Unpin>(
+    side: Side,
+    io: T,
+    config: Config,
+    seed: u64,
+    timer: S,
+) -> (
+    SessionHandle,
+    impl Future<Output = CloseReason> + Unpin + use<T, S>,
+) {
+    let (clock, io) = (timer.clock(), Io::new(io, timer));
+    poll::connect_with_seed(side, config, seed, clock, io)
 }
 
 impl<T: AsyncRead + AsyncWrite> Future for Driver<T> {
@@ -58,14 +67,21 @@ impl<T> fmt::Debug for Driver<T> {
     }
 }
 
-struct Io<T> {
+struct Io<T, S> {
     io: Pin<Box<T>>,
-    epoch: Instant,
-    /// Made when first polled: only then is there surely a runtime.
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: S,
 }
 
-impl<T: AsyncRead> TransportRead for Io<T> {
+impl<T, S> Io<T, S> {
+    fn new(io: T, timer: S) -> Self {
+        Self {
+            io: Box::pin(io),
+            timer,
+        }
+    }
+}
+
+impl<T: AsyncRead, S> TransportRead for Io<T, S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         ready!(self.io.as_mut().poll_read(cx, &mut buf))?;
@@ -77,7 +93,7 @@ impl<T: AsyncRead> TransportRead for Io<T> {
     }
 }
 
-impl<T: AsyncWrite> TransportWrite for Io<T> {
+impl<T: AsyncWrite, S> TransportWrite for Io<T, S> {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -117,21 +133,12 @@ fn yield_now(cx: &mut Context<'_>) {
     let _ = pin!(task::yield_now()).poll(cx);
 }
 
-impl<T: AsyncRead + AsyncWrite> Transport for Io<T> {
+impl<T: AsyncRead + AsyncWrite, S: Timer> Transport for Io<T, S> {
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()> {
-        let Some(deadline) = self.epoch.checked_add(until) else {
-            return Poll::Pending;
-        };
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        sleep.as_mut().poll(cx)
+        self.timer.poll_sleep(cx, until)
     }
 }
 
 /// Its task holds it, beside some hundred bytes of the runtime's; the transport has a box.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Driver<tokio::net::TcpStream>>() <= 496);
+const _: () = assert!(size_of::<Driver<()>>() <= 496);

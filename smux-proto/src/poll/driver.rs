@@ -22,12 +22,19 @@ pub fn connect<T: Transport>(
     transport: T,
 ) -> (SessionHandle, Driver<T>) {
     let (handle, pumps) = Pumps::new(side, config, clock);
-    let running = Running { transport, pumps };
-    let driver = Driver {
-        running: Some(running),
-        reason: CloseReason::Aborted,
-    };
-    (handle, driver)
+    (handle, Driver::new(pumps, transport))
+}
+
+/// As [`connect`], with a seed as of [`Pumps::with_seed`].
+pub fn connect_with_seed<T: Transport>(
+    side: Side,
+    config: Config,
+    seed: u64,
+    clock: Clock,
+    transport: T,
+) -> (SessionHandle, Driver<T>) {
+    let (handle, pumps) = Pumps::with_seed(side, config, seed, clock);
+    (handle, Driver::new(pumps, transport))
 }
 
 /// Moves a session's bytes and keeps its deadlines until it has ended; then drops the transport and
@@ -44,6 +51,15 @@ pub struct Driver<T> {
 struct Running<T> {
     transport: T,
     pumps: Pumps,
+}
+
+impl<T> Driver<T> {
+    fn new(pumps: Pumps, transport: T) -> Self {
+        Self {
+            running: Some(Running { transport, pumps }),
+            reason: CloseReason::Aborted,
+        }
+    }
 }
 
 impl<T: Transport + Unpin> Future for Driver<T> {

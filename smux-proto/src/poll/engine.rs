@@ -67,8 +67,17 @@ pub struct Engine {
 
 impl Engine {
     /// A new session: a handle for the application, and what moves it.
+    ///
+    /// Where `std` has no randomness, as on `wasm32-unknown-unknown`, take
+    /// [`with_seed`](Self::with_seed).
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        Self::with_buffers(side, config, clock, ThreadBuffers::shared())
+        Self::with_seed(side, config, random_seed(side), clock)
+    }
+
+    /// As [`new`](Self::new), with the seed that [`Session`] takes: a random number that the peer
+    /// must not know.
+    pub fn with_seed(side: Side, config: Config, seed: u64, clock: Clock) -> (SessionHandle, Self) {
+        Self::of(side, config, seed, clock, ThreadBuffers::shared())
     }
 
     /// As [`new`](Self::new), for a session that takes its buffers from `source`.
@@ -78,7 +87,20 @@ impl Engine {
         clock: Clock,
         source: Arc<dyn BufferSource>,
     ) -> (SessionHandle, Self) {
-        let mut session = new_session(side, config, &clock);
+        Self::of(side, config, random_seed(side), clock, source)
+    }
+
+    fn of(
+        side: Side,
+        config: Config,
+        seed: u64,
+        clock: Clock,
+        source: Arc<dyn BufferSource>,
+    ) -> (SessionHandle, Self) {
+        let mut session = match side {
+            Side::Client => Session::client(config, seed, clock.now()),
+            Side::Server => Session::server(config, seed, clock.now()),
+        };
         session.set_buffer_source(source);
         let shared = Arc::new(Shared::new(session, clock));
         let engine = Self {
@@ -92,10 +114,6 @@ impl Engine {
 
 /// The peer chooses stream ids: the seed of their hash is random, so that it cannot choose ids that
 /// collide.
-fn new_session(side: Side, config: Config, clock: &Clock) -> Session {
-    let seed = RandomState::new().hash_one(side);
-    match side {
-        Side::Client => Session::client(config, seed, clock.now()),
-        Side::Server => Session::server(config, seed, clock.now()),
-    }
+fn random_seed(side: Side) -> u64 {
+    RandomState::new().hash_one(side)
 }

@@ -80,7 +80,7 @@ mod wakers;
 mod write_pump;
 
 pub use addresses::Addresses;
-pub use driver::{Driver, connect};
+pub use driver::{Driver, connect, connect_with_seed};
 pub use engine::Engine;
 pub use input::Input;
 pub use output::{Output, Step};
@@ -93,7 +93,7 @@ pub use split::{ReadHandle, ReuniteError, WriteHandle};
 pub use stash::{has_pump_memory, release_pump_memory};
 pub use stream_handle::StreamHandle;
 pub use timer_pump::TimerPump;
-pub use transport::{Clock, Transport, TransportRead, TransportWrite};
+pub use transport::{Clock, Timer, Transport, TransportRead, TransportWrite};
 pub use write_pump::WritePump;
 
 /// Handles move between threads and are shared by them, whatever the transport.

@@ -10,7 +10,7 @@ use super::{
     engine::Engine, read_pump::ReadPump, session_handle::SessionHandle, timer_pump::TimerPump,
     transport::Clock, write_pump::WritePump,
 };
-use crate::{BufferSource, Config, Side, ThreadBuffers};
+use crate::{BufferSource, Config, Side};
 
 /// The three pumps of a session. The session is aborted if one is dropped before it is done.
 #[derive(Debug)]
@@ -25,8 +25,16 @@ pub struct Pumps {
 
 impl Pumps {
     /// A new session: a handle for the application, and what moves it.
+    ///
+    /// Where `std` has no randomness, as on `wasm32-unknown-unknown`, take
+    /// [`with_seed`](Self::with_seed).
     pub fn new(side: Side, config: Config, clock: Clock) -> (SessionHandle, Self) {
-        Self::with_buffers(side, config, clock, ThreadBuffers::shared())
+        Self::of(Engine::new(side, config, clock))
+    }
+
+    /// As [`new`](Self::new), with a seed as of [`Engine::with_seed`].
+    pub fn with_seed(side: Side, config: Config, seed: u64, clock: Clock) -> (SessionHandle, Self) {
+        Self::of(Engine::with_seed(side, config, seed, clock))
     }
 
     /// As [`new`](Self::new), for a session that takes its buffers from `source`:
@@ -37,7 +45,10 @@ impl Pumps {
         clock: Clock,
         source: Arc<dyn BufferSource>,
     ) -> (SessionHandle, Self) {
-        let (session, engine) = Engine::with_buffers(side, config, clock, source);
+        Self::of(Engine::with_buffers(side, config, clock, source))
+    }
+
+    fn of((session, engine): (SessionHandle, Engine)) -> (SessionHandle, Self) {
         let pumps = Self {
             read: ReadPump::new(engine.input),
             write: WritePump::new(engine.output),

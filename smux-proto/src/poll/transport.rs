@@ -65,6 +65,16 @@ pub trait Transport: TransportRead + TransportWrite {
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()>;
 }
 
+/// A clock and a timer, which an application brings where those of its adapter's runtime do not
+/// work, such as in a browser.
+pub trait Timer {
+    /// The session's clock. It is asked for once, before the session begins.
+    fn clock(&self) -> Clock;
+
+    /// As [`Transport::poll_sleep`].
+    fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()>;
+}
+
 /// A monotonic clock for a session. Its creator picks the epoch.
 ///
 /// It must not go back, and must not run on in jumps: a peer's silence is measured with it.

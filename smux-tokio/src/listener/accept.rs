@@ -2,8 +2,6 @@
 
 use std::{future::Future, io, net::SocketAddr};
 
-use tokio::net::{TcpListener, TcpStream};
-
 /// Accepts connections that sessions can run over: see [`Listener`](super::Listener).
 pub trait Accept: Send + 'static {
     /// A connection as it arrived, before any handshake.
@@ -16,26 +14,5 @@ pub trait Accept: Send + 'static {
     /// Where connections are accepted, if that is an address of the internet.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
-    }
-}
-
-impl Accept for TcpListener {
-    type Connection = TcpStream;
-
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        Ok(Self::accept(self).await?.0)
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        Self::local_addr(self).ok()
-    }
-}
-
-#[cfg(unix)]
-impl Accept for tokio::net::UnixListener {
-    type Connection = tokio::net::UnixStream;
-
-    async fn accept(&mut self) -> io::Result<Self::Connection> {
-        Ok(Self::accept(self).await?.0)
     }
 }

@@ -18,15 +18,12 @@ use std::{
 };
 
 use futures_core::Stream as AsyncIterator;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc, watch},
-};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::server::Server;
 pub use self::{accept::Accept, builder::ListenerBuilder, event::ListenerEvent};
 use crate::{
-    Config, Session, Stream,
+    Session, Stream,
     phase::{self, CloseOnDrop, Phase},
 };
 
@@ -70,25 +67,6 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Sessions over TCP connections, which get the options of [`TcpOptions`](crate::TcpOptions).
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`].
-    #[track_caller]
-    pub fn tcp(listener: TcpListener, config: Config) -> Self {
-        Self::builder().tcp(listener, config)
-    }
-
-    /// Sessions over connections of a Unix socket.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`].
-    #[cfg(unix)]
-    #[track_caller]
-    pub fn unix(listener: tokio::net::UnixListener, config: Config) -> Self {
-        Self::builder().unix(listener, config)
-    }
-
     /// The settings of a listener that is to be started.
     pub fn builder() -> ListenerBuilder {
         ListenerBuilder::default()
@@ -132,31 +110,6 @@ impl AsyncIterator for Listener {
 }
 
 impl ListenerBuilder {
-    /// Sessions over TCP connections, which get the options of [`TcpOptions`](crate::TcpOptions).
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`].
-    #[track_caller]
-    pub fn tcp(self, listener: TcpListener, config: Config) -> Listener {
-        self.start(listener, move |tcp| {
-            let session = Session::server_tcp(tcp, config.clone());
-            async { session }
-        })
-    }
-
-    /// Sessions over connections of a Unix socket.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`].
-    #[cfg(unix)]
-    #[track_caller]
-    pub fn unix(self, listener: tokio::net::UnixListener, config: Config) -> Listener {
-        self.start(listener, move |unix| {
-            let session = Session::server(unix, config.clone());
-            async { Ok::<_, Infallible>(session) }
-        })
-    }
-
     /// Sessions over any connections: `start` shakes hands, where that is needed, and makes a
     /// session of a connection.
     ///

@@ -1,0 +1,92 @@
+//! Sessions on a clock and a timer that the application brings.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use smux_tokio::{Clock, CloseReason, Config, Session, Timer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+/// Time that the test moves. It has no waker: the test polls.
+#[derive(Clone, Default)]
+struct ManualTimer(Arc<Mutex<Times>>);
+
+#[derive(Default)]
+struct Times {
+    now: Duration,
+    sleeps_until: Option<Duration>,
+}
+
+impl ManualTimer {
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.lock().expect("no panic")
+    }
+
+    /// Moves on to when the session wants to be polled, and returns that time.
+    fn skip(&self) -> Duration {
+        let mut times = self.times();
+        times.now = times.sleeps_until.take().expect("it waits for a deadline");
+        times.now
+    }
+}
+
+impl Timer for ManualTimer {
+    fn clock(&self) -> Clock {
+        let timer = self.clone();
+        Clock::new(move || timer.times().now)
+    }
+
+    fn poll_sleep(&mut self, _: &mut Context<'_>, until: Duration) -> Poll<()> {
+        let mut times = self.times();
+        times.sleeps_until = Some(until);
+        if times.now < until {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_session_on_a_given_timer_keeps_deadlines_without_a_runtime() {
+    let (near, far) = duplex(64 * 1024);
+    let timers = [ManualTimer::default(), ManualTimer::default()];
+    let config = Config::builder().keep_alive_required(true);
+    let config = config.build().expect("valid");
+    let [ours, theirs] = timers.clone();
+    let (client, mut driver) = Session::client_with_timer(near, config.clone(), 1, ours);
+    let (server, mut server_driver) = Session::server_with_timer(far, config, 2, theirs);
+    let mut cx = Context::from_waker(Waker::noop());
+
+    let Ok(Some(mut stream)) = client.try_open() else {
+        panic!("there is room for a stream");
+    };
+    assert!(pin!(stream.write_all(b"hello")).poll(&mut cx).is_ready());
+    assert!(Pin::new(&mut driver).poll(&mut cx).is_pending());
+    assert!(Pin::new(&mut server_driver).poll(&mut cx).is_pending());
+    let Poll::Ready(Ok(mut accepted)) = pin!(server.accept()).poll(&mut cx) else {
+        panic!("the stream has arrived");
+    };
+    let mut text = [0; 5];
+    assert!(
+        pin!(accepted.read_exact(&mut text))
+            .poll(&mut cx)
+            .is_ready()
+    );
+    assert_eq!(&text, b"hello");
+
+    // The server is not driven any more: the client has to notice by its timer.
+    let ended = loop {
+        let now = timers[0].skip();
+        if let Poll::Ready(reason) = Pin::new(&mut driver).poll(&mut cx) {
+            break (reason, now);
+        }
+    };
+    assert_eq!(
+        ended,
+        (CloseReason::KeepAliveTimeout, Duration::from_secs(30))
+    );
+}
