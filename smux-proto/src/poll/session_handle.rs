@@ -211,6 +211,7 @@ impl SessionHandle {
 
     /// Ends the session at once. What is queued is lost.
     pub fn abort(&self) {
+        self.shared.advance_time();
         self.shared.act(|state| state.session.abort());
     }
 
@@ -248,6 +249,7 @@ impl SessionHandle {
     /// The streams that the application holds, each with what it did so far, in no particular
     /// order: a copy, made under the session's lock.
     pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.shared.advance_time();
         self.shared.view(|state| state.session.streams().collect())
     }
 
