@@ -95,8 +95,9 @@
 //! # More
 //!
 //! The [guide] has pages on [embedding](guide::embedding) this crate, [sizing](guide::sizing),
-//! [operating](guide::operating), [closing](guide::closing), [what smux cannot do](guide::limits), and a table
-//! [from Go to Rust](guide::from_go). The example `event_loop` is a complete event loop on `mio`.
+//! [operating](guide::operating), [closing](guide::closing), [what smux cannot do](guide::limits),
+//! and a table [from Go to Rust](guide::from_go). The example `event_loop` is a complete event loop
+//! on `mio`.
 //!
 //! # Features
 //!

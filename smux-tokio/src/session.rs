@@ -155,8 +155,7 @@ impl Session {
     /// # Panics
     /// Outside of a tokio runtime, as [`tokio::spawn`].
     pub fn client_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
-        let (local, peer) = prepare(&tcp)?;
-        Ok(Self::client(tcp, config).with_addresses(local, peer))
+        Self::start_tcp(Side::Client, tcp, config)
     }
 
     /// [`server`](Self::server) over a TCP connection, which gets the options of [`TcpOptions`].
@@ -168,8 +167,16 @@ impl Session {
     /// # Panics
     /// Outside of a tokio runtime, as [`tokio::spawn`].
     pub fn server_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
+        Self::start_tcp(Side::Server, tcp, config)
+    }
+
+    /// The addresses are known before the driver runs, so that all that is logged has them.
+    fn start_tcp(side: Side, tcp: TcpStream, config: Config) -> io::Result<Self> {
         let (local, peer) = prepare(&tcp)?;
-        Ok(Self::server(tcp, config).with_addresses(local, peer))
+        let (session, driver) = Self::start(side, tcp, config);
+        let session = session.with_addresses(local, peer);
+        tokio::spawn(driver);
+        Ok(session)
     }
 
     /// This handle, and the streams and clones made from it, with these addresses: for transports
