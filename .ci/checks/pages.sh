@@ -43,24 +43,32 @@ two_processes() {
 # The quickstart's two ends, with the tunnel between them: it checks every byte.
 tunnel() {
     local page=smux-tokio/examples/tunnel/README.md
-    local prefix="cargo run --release -p smux-tokio --example tunnel --"
-    local command pid address quickstart server client arguments
+    local prefix="cargo run --release -p smux-tokio --features tracing --example tunnel --"
+    local command pid address output quickstart server client arguments pages=()
     section "the tunnel"
-    run cargo build --release -p smux-tokio --example tunnel --example quickstart
+    run cargo build --release -p smux-tokio --features tracing --example tunnel --example quickstart
+    run "$EXAMPLES/tunnel" --version
     start_listener "$EXAMPLES/quickstart" --listen 127.0.0.1:0 --once
     quickstart=$pid
     command=$(page_command "$page" "$prefix server")
     command=${command/127.0.0.1:4000/127.0.0.1:0}
     read -ra arguments <<<"${command#"$prefix"}"
-    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:8080/$address}"
+    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:8080/$address}" --metrics 127.0.0.1:0
     server=$pid
+    pages+=("$(metrics_page)")
     command=$(page_command "$page" "$prefix client")
     command=${command/127.0.0.1:8081/127.0.0.1:0}
     read -ra arguments <<<"${command#"$prefix"}"
-    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:4000/$address}"
+    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:4000/$address}" --metrics 127.0.0.1:0
     client=$pid
+    pages+=("$(metrics_page)")
     run timeout 120 "$EXAMPLES/quickstart" --connect "$address" --bytes 64MiB
     wait "$quickstart" || fail "the listener behind the tunnel ended with an error"
+    # All that the quickstart moved, and one session, at both ends.
+    for command in "${pages[@]}"; do
+        scrape "$command" 'smux_sessions==1' 'smux_payload_bytes_total{direction="sent"}>67108864' \
+            'smux_session_bytes_total{direction="sent"}>67108864'
+    done
     { kill -TERM "$client" && wait "$client"; } || fail "the tunnel's client ended with an error"
     { kill -TERM "$server" && wait "$server"; } || fail "the tunnel's server ended with an error"
 }
