@@ -313,6 +313,21 @@ fn a_transport_that_takes_nothing_is_a_stalled_link() {
     assert_eq!(lines, expected);
 }
 
+/// Its peer has not read what has not left.
+#[test]
+fn a_stalled_link_is_told_before_the_windows_that_it_holds_up() {
+    let lines = stalls(|| {
+        let (mut harness, _) = without_window(1);
+        harness.advance(SECOND);
+        let id = harness.open();
+        harness.set_transport_room(0);
+        block(&mut harness, id);
+        harness.advance(60 * SECOND);
+    });
+    let expected = ["WARN stall lasts cause=link waited=5s more=2"];
+    assert_eq!(lines, expected);
+}
+
 /// In version 2 a stream's window is full, in version 1 the session's buffer.
 #[test]
 fn unread_data_that_holds_up_the_peer_is_a_stalled_reader() {

@@ -97,16 +97,21 @@ impl StallWatch {
     }
 
     /// Warns of the stall that has lasted longest of those that were not told, and counts the
-    /// others.
+    /// others. A stalled link explains all others, so they wait until it is told.
     fn warn(&mut self, now: Duration, trace: &mut Trace) {
         if self.warned.is_some_and(|before| now < before + PAUSE) {
+            return;
+        }
+        let link = self.known.get(&(Obstacle::Link, None));
+        let link = link.map(|link| (link.told, now.saturating_sub(link.since)));
+        if link.is_some_and(|(told, age)| told == Told::Not && (LOOK..LASTS).contains(&age)) {
             return;
         }
         let new = self.known.iter_mut().filter(|(_, known)| {
             known.told == Told::Not && now.saturating_sub(known.since) >= LASTS
         });
         let mut new: Vec<_> = new.collect();
-        new.sort_by_key(|(_, known)| known.since);
+        new.sort_by_key(|(place, known)| (place.0 != Obstacle::Link, known.since));
         let more = new.len().saturating_sub(1);
         for (_, known) in new.iter_mut().skip(1) {
             known.told = Told::Counted;
