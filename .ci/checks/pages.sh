@@ -43,24 +43,32 @@ two_processes() {
 # The quickstart's two ends, with the tunnel between them: it checks every byte.
 tunnel() {
     local page=smux-tokio/examples/tunnel/README.md
-    local prefix="cargo run --release -p smux-tokio --example tunnel --"
-    local command pid address quickstart server client arguments
+    local prefix="cargo run --release -p smux-tokio --features tracing --example tunnel --"
+    local command pid address output quickstart server client arguments pages=()
     section "the tunnel"
-    run cargo build --release -p smux-tokio --example tunnel --example quickstart
+    run cargo build --release -p smux-tokio --features tracing --example tunnel --example quickstart
+    run "$EXAMPLES/tunnel" --version
     start_listener "$EXAMPLES/quickstart" --listen 127.0.0.1:0 --once
     quickstart=$pid
     command=$(page_command "$page" "$prefix server")
     command=${command/127.0.0.1:4000/127.0.0.1:0}
     read -ra arguments <<<"${command#"$prefix"}"
-    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:8080/$address}"
+    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:8080/$address}" --metrics 127.0.0.1:0
     server=$pid
+    pages+=("$(metrics_page)")
     command=$(page_command "$page" "$prefix client")
     command=${command/127.0.0.1:8081/127.0.0.1:0}
     read -ra arguments <<<"${command#"$prefix"}"
-    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:4000/$address}"
+    start_listener "$EXAMPLES/tunnel" "${arguments[@]/#127.0.0.1:4000/$address}" --metrics 127.0.0.1:0
     client=$pid
+    pages+=("$(metrics_page)")
     run timeout 120 "$EXAMPLES/quickstart" --connect "$address" --bytes 64MiB
     wait "$quickstart" || fail "the listener behind the tunnel ended with an error"
+    # All that the quickstart moved, and one session, at both ends.
+    for command in "${pages[@]}"; do
+        scrape "$command" 'smux_sessions==1' 'smux_payload_bytes_total{direction="sent"}>67108864' \
+            'smux_session_bytes_total{direction="sent"}>67108864'
+    done
     { kill -TERM "$client" && wait "$client"; } || fail "the tunnel's client ended with an error"
     { kill -TERM "$server" && wait "$server"; } || fail "the tunnel's server ended with an error"
 }
@@ -114,18 +122,35 @@ libp2p() {
     run timeout 120 bash -c "$command"
 }
 
-metrics() {
-    section "a session's counters for Prometheus"
-    run cargo build -p smux-tokio --example metrics
-    local text sample
-    text=$(timeout 60 cargo run -q -p smux-tokio --example metrics) || fail "the example ended with an error"
-    # Real traffic moved, and the slow reader made the writer wait.
-    for sample in 'smux_frames_total{.*direction="sent".*command="psh"}' \
-        'smux_payload_bytes_total{.*direction="received"}' \
-        'smux_stall_seconds{.*cause="peer_window"}'; do
-        grep -Eq "^$sample (0\.0*)?[1-9]" <<<"$text" || fail "no value above 0 for $sample in: $text"
-    done
+# Where the listener that was started last serves its counters.
+metrics_page() {
+    local line
+    read -r line <&"$output" || fail "no line about the metrics"
+    printf '%s' "${line#metrics on }"
 }
+
+# Real values, read as Prometheus does.
+metrics() {
+    local command pid address output line bytes arguments
+    local prefix="cargo run -p smux-tokio --example metrics --"
+    command=$(page_command smux-tokio/examples/metrics/README.md "$prefix")
+    section "sessions' counters for Prometheus"
+    run cargo build -p smux-tokio --example metrics
+    read -ra arguments <<<"${command#"$prefix"}"
+    start_listener "${CARGO_TARGET_DIR:-target}/debug/examples/metrics" "${arguments[@]/%:9184/:0}"
+    read -r line <&"$output" || fail "the example moved nothing"
+    [[ $line =~ ^moved\ ([0-9]+)\ bytes ]] || fail "not what it moved: $line"
+    bytes=${BASH_REMATCH[1]}
+    scrape "http://$address/metrics" "smux_payload_bytes_total{direction=\"sent\"}==$bytes" \
+        "smux_payload_bytes_total{direction=\"received\"}==$bytes" 'smux_sessions==2' \
+        'smux_frames_total{direction="sent",command="syn"}==8' 'smux_streams_total{event="accepted"}==8' \
+        'smux_stall_seconds_total{cause="peer_window"}>0.1' 'smux_session_waiting_writes==0' \
+        'smux_session_receive_buffered_bytes{session="server"}==0'
+    kill "$pid"
+    wait "$pid" || true
+}
+
+scrape() { run timeout 30 "$SCRAPER" -B .ci/checks/scrape.py "$@"; }
 
 event_loop() {
     local command pid address

@@ -60,3 +60,14 @@ prepare_tshark() {
         skip "the dissector for Wireshark (no package of tshark)"
     fi
 }
+
+# The library that reads what Prometheus reads, in an environment of its own.
+prepare_scraper() {
+    local folder=${CARGO_TARGET_DIR:-target}/scraper
+    SCRAPER=$folder/bin/python3
+    "$SCRAPER" -c 'import prometheus_client' 2>/dev/null && return
+    if ! python3 -m venv "$folder" 2>/dev/null; then
+        apt_install python3-venv && run python3 -m venv "$folder" || fail "no Python environment"
+    fi
+    run "$folder/bin/pip" install -q prometheus-client || fail "no prometheus-client"
+}

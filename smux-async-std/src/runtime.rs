@@ -43,7 +43,8 @@ macro_rules! spawning_constructors {
         /// If the socket is not connected any more.
         pub fn client_tcp(tcp: $TcpStream, config: Config) -> io::Result<Session> {
             let (io, local, peer) = prepare(tcp)?;
-            Ok(client(io, config).with_addresses(local, peer))
+            let (session, driver) = Session::client_with_driver(io, config);
+            Ok(spawn((session.with_addresses(local, peer), driver)))
         }
 
         /// [`server`] over a TCP connection, which gets `TCP_NODELAY`. The session knows its
@@ -53,7 +54,8 @@ macro_rules! spawning_constructors {
         /// If the socket is not connected any more.
         pub fn server_tcp(tcp: $TcpStream, config: Config) -> io::Result<Session> {
             let (io, local, peer) = prepare(tcp)?;
-            Ok(server(io, config).with_addresses(local, peer))
+            let (session, driver) = Session::server_with_driver(io, config);
+            Ok(spawn((session.with_addresses(local, peer), driver)))
         }
 
         type Prepared = (

@@ -3,6 +3,7 @@
 //! | page | answers |
 //! |---|---|
 //! | [`sizing`] | Which setting bounds what? What does a long link need? How much memory can a session take? |
+//! | [`operating`] | What is wrong with my session? What do logs and counters say? |
 //! | [`closing`] | How do streams and sessions end, and what does the other end see, a Go peer of each release too? |
 //! | [`cancellation`] | What has a future done when it is dropped? |
 //! | [`embedding`] | How does my own loop drive the core? |
@@ -41,6 +42,10 @@ macro_rules! references {
 #[doc = references!()]
 #[doc = include_str!("../docs/sizing.md")]
 pub mod sizing {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
 
 // Its examples, and those of two more pages, are with tokio: tests of `smux-tokio`.
 #[cfg(not(doctest))]

@@ -95,8 +95,9 @@
 //! # More
 //!
 //! The [guide] has pages on [embedding](guide::embedding) this crate, [sizing](guide::sizing),
-//! [closing](guide::closing), [what smux cannot do](guide::limits), and a table
-//! [from Go to Rust](guide::from_go). The example `event_loop` is a complete event loop on `mio`.
+//! [operating](guide::operating), [closing](guide::closing), [what smux cannot do](guide::limits),
+//! and a table [from Go to Rust](guide::from_go). The example `event_loop` is a complete event loop
+//! on `mio`.
 //!
 //! # Features
 //!
@@ -118,11 +119,16 @@
 //! |---|---|
 //! | `ERROR` | span `session` (side, version; in the poll layer also id, and peer if its address is known), inside the span that was current when the session was made; at this level so that warnings always have it as their parent |
 //! | `WARN` | the session failed, with the reason: at most once |
+//! | `WARN` | a stall lasts: nothing has moved for 5 s, with the cause, the stream, and for how long. Once a stall, and at most once in 10 s; `more` counts others. `INFO`: it ended |
+//! | `INFO` | the session began; it ended without an error: the reason, how long it lasted, bytes both ways |
 //! | `DEBUG` | span `stream` (id), from opening or accepting until the stream leaves the table |
-//! | `DEBUG` | the session is draining, or ended without an error; streams opened, accepted, closed, evicted, or refused and why; reading paused |
+//! | `DEBUG` | the session is draining; streams opened, accepted, closed, evicted, or refused and why; reading paused |
 //! | `TRACE` | writes that wait, with the [cause](StallCause); the peer finished a stream, or stopped reading it |
 //!
-//! Events that a peer can trigger at will are logged at `DEBUG` or below. In the poll layer, and so
+//! The causes of stalls are `link`, `window`, `reader` and `budget`: see the guide's page on
+//! [operating](guide::operating). To notice them, a session whose data is held up has a deadline a
+//! second, if a subscriber wants warnings. Other events that a peer can trigger at will are logged
+//! at `DEBUG` or below. In the poll layer, and so
 //! in each adapter, a subscriber runs without the session's lock and may use the session. It runs
 //! at the end of the call that caused the event: a slow subscriber slows that call down. The events
 //! of one call are in order; those of several threads may interleave.

@@ -278,6 +278,10 @@ pub struct StreamStats {
     pub send_window: usize,
     /// What a write waits for: the limit that it met, until it can go on.
     pub write_stall: Option<StallCause>,
+    /// How long that write has waited, up to the last call that was given the time; zero if none
+    /// waits. A write is not given the time: if several begin to wait before the next call that
+    /// is, those but the last count from the call before.
+    pub write_stall_time: Duration,
 }
 
 /// Which ends of a stream have finished their data.

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::{Accept, Config, Listener, ListenerBuilder, Session, TcpOptions};
+use crate::{Accept, Config, Driver, Listener, ListenerBuilder, Session, TcpOptions};
 
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
 impl Session {
@@ -27,8 +27,7 @@ impl Session {
     /// # Panics
     /// Outside of a tokio runtime, as [`tokio::spawn`].
     pub fn client_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
-        let (local, peer) = prepare(&tcp)?;
-        Ok(Self::client(tcp, config).with_addresses(local, peer))
+        Self::start_tcp(tcp, config, Self::client_with_driver)
     }
 
     /// [`server`](Self::server) over a TCP connection, which gets the options of [`TcpOptions`].
@@ -40,8 +39,20 @@ impl Session {
     /// # Panics
     /// Outside of a tokio runtime, as [`tokio::spawn`].
     pub fn server_tcp(tcp: TcpStream, config: Config) -> io::Result<Self> {
+        Self::start_tcp(tcp, config, Self::server_with_driver)
+    }
+
+    /// The addresses are known before the driver runs, so that all that is logged has them.
+    fn start_tcp(
+        tcp: TcpStream,
+        config: Config,
+        start: fn(TcpStream, Config) -> (Self, Driver<TcpStream>),
+    ) -> io::Result<Self> {
         let (local, peer) = prepare(&tcp)?;
-        Ok(Self::server(tcp, config).with_addresses(local, peer))
+        let (session, driver) = start(tcp, config);
+        let session = session.with_addresses(local, peer);
+        tokio::spawn(driver);
+        Ok(session)
     }
 }
 

@@ -64,9 +64,11 @@ impl Input {
         self.pump.done = true;
         // Also the error that the session has no use for is formatted and dropped without the lock.
         let error = TransportError::from(error);
-        self.pump
-            .shared
-            .act(|state| state.session.handle_transport_error(error.clone()));
+        let now = self.pump.now();
+        self.pump.shared.act(|state| {
+            state.session.advance_time(now);
+            state.session.handle_transport_error(error.clone());
+        });
     }
 
     /// Gives the session what it has room for. Pending until it wants more; `false` if others

@@ -212,6 +212,7 @@ impl SessionHandle {
 
     /// Ends the session at once. What is queued is lost.
     pub fn abort(&self) {
+        self.shared.advance_time();
         self.shared.act(|state| state.session.abort());
     }
 
@@ -249,6 +250,7 @@ impl SessionHandle {
     /// The streams that the application holds, each with what it did so far, in no particular
     /// order: a copy, made under the session's lock.
     pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
+        self.shared.advance_time();
         self.shared.view(|state| state.session.streams().collect())
     }
 

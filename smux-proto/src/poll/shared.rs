@@ -18,7 +18,7 @@ use super::{
     transport::Clock,
     wakers::{Aftermath, Spare},
 };
-use crate::Session;
+use crate::{Session, trace::StallWatch};
 
 pub(super) struct Shared {
     id: SessionId,
@@ -72,7 +72,12 @@ impl Shared {
     /// task.
     pub(super) fn advance_time(&self) {
         let now = self.now();
-        self.lock().session.advance_time(now);
+        if StallWatch::IS_ON {
+            // What waits from here on may bring the next look at stalls forward.
+            self.act(|state| state.session.advance_time(now));
+        } else {
+            self.lock().session.advance_time(now);
+        }
     }
 
     /// Locks, runs `act`, collects what its effects leave to do, unlocks, does that.

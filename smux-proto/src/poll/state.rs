@@ -316,5 +316,5 @@ impl State {
 }
 
 /// With its counts and its clock, the one allocation that each session has from the start.
-#[cfg(target_pointer_width = "64")]
+#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
 const _: () = assert!(size_of::<State>() <= 2_656);

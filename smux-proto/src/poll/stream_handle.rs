@@ -219,6 +219,7 @@ impl StreamHandle {
 
     /// A copy of the stream's counters.
     pub fn stats(&self) -> StreamStats {
+        self.shared.advance_time();
         self.act(|stream| stream.stats()).unwrap_or_default()
     }
 

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use crate::error::{CloseReason, TransportError};
+use crate::{
+    error::{CloseReason, TransportError},
+    streams::Streams,
+};
 
 use super::{Session, keep_alive::Due, phase::Phase};
 
@@ -109,6 +112,7 @@ impl Session {
             Phase::Open | Phase::Draining(_) => {
                 self.streams.evict_slow_readers(now);
                 self.streams.relieve_windows();
+                self.look_at_stalls(now);
                 self.handle_liveness(now);
             }
             Phase::Closing(_) | Phase::Shut(_) | Phase::Receiving(_) | Phase::Terminated => {}
@@ -143,6 +147,7 @@ impl Session {
         let next = liveness
             .into_iter()
             .chain(reclaim)
+            .chain(self.next_look())
             .chain(self.streams.next_eviction());
         match self.phase {
             Phase::Open => next.min(),
@@ -185,7 +190,9 @@ impl Session {
     fn end(&mut self, reason: CloseReason) {
         if self.streams.reason.is_none() {
             let streams = self.stream_count();
-            self.streams.trace.ended(&reason, streams);
+            let Streams { trace, stats, .. } = &mut self.streams;
+            self.watch.end(self.now, trace);
+            trace.ended(&reason, self.now, stats, streams);
             self.streams.reason = Some(reason);
             self.streams.events.closed();
         }

@@ -25,6 +25,7 @@ impl Session {
     /// had failed before.
     pub fn handle_input(&mut self, now: Duration, data: &[u8]) -> Result<usize, ProtocolError> {
         let now = self.advance(now);
+        self.streams.trace.begin();
         let mut rest = data;
         if self.wants_input() && !data.is_empty() {
             self.liveness.heard(now);

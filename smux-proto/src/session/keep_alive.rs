@@ -154,6 +154,13 @@ impl Liveness {
         self.is_writing() || self.flushing
     }
 
+    /// While a write or a flush is under way: since when it makes no progress, and how much was
+    /// written before.
+    pub(super) fn without_progress(&self) -> Option<(Duration, u64)> {
+        self.has_output()
+            .then_some((self.no_progress.since, self.written))
+    }
+
     pub(super) const fn nop_due(&self) -> bool {
         self.nop_due
     }

@@ -6,6 +6,7 @@ mod input;
 mod keep_alive;
 mod output;
 mod phase;
+mod stalls;
 
 use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
@@ -16,6 +17,7 @@ use crate::{
     error::{CloseReason, OpenError},
     stats::{SessionStats, StreamStats},
     streams::{Event, StreamMut, Streams, table::Key},
+    trace::StallWatch,
     wire::{Decoder, Side, StreamId, Version},
 };
 
@@ -49,6 +51,7 @@ pub struct Session {
     phase: Phase,
     liveness: Liveness,
     glitches: Glitches,
+    watch: StallWatch,
     /// Streams refused since the transport last took output: the peer cannot have read of more.
     unheard_refusals: usize,
     seed: u64,
@@ -84,6 +87,7 @@ impl Session {
         let glitches = Glitches::new(config.max_glitches(), now);
         let mut streams = Streams::new(config, side, version, seed);
         streams.advance_time(now);
+        streams.trace.began(now);
         Self {
             decoder: Decoder::new(version),
             receiver: None,
@@ -91,6 +95,7 @@ impl Session {
             phase: Phase::Open,
             liveness,
             glitches,
+            watch: StallWatch::new(now),
             unheard_refusals: 0,
             seed,
             marker: None,
@@ -395,8 +400,8 @@ impl Session {
     }
 }
 
-/// Of which a server has one for each of its users.
-#[cfg(target_pointer_width = "64")]
+/// Of which a server has one for each of its users. What there is to tell takes more.
+#[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
 const _: () = assert!(size_of::<Session>() <= 2_176);
 
 /// Using up the ids through the public interface would take 2^31 streams.

@@ -31,6 +31,7 @@ impl Session {
     ///
     /// Also returns `false`, and leaves `out` alone, while it holds bytes of another session.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
+        self.streams.trace.begin();
         self.handle_written(now, out);
         let (now, owner) = (self.now, self.owner());
         if !out.is_free_for(owner) {

@@ -16,6 +16,7 @@ mod data_lanes;
 mod ending;
 pub(crate) mod events;
 mod eviction;
+mod obstacles;
 mod opening;
 pub(crate) mod receive_budget;
 pub(crate) mod receive_windows;
@@ -183,6 +184,7 @@ impl Streams {
     /// Notes the time.
     pub(crate) fn advance_time(&mut self, now: Duration) {
         self.windows.advance_time(now);
+        self.time_newest_stall();
         self.budget.resume(self.is_v2());
     }
 
@@ -201,6 +203,7 @@ impl Streams {
     fn stream_stats(&self, stream: &Stream) -> StreamStats {
         StreamStats {
             window_limit: self.windows.limit_of(stream),
+            write_stall_time: self.write_stall_time(stream),
             ..stream.stats(self.is_v2())
         }
     }

@@ -34,6 +34,10 @@ impl Budget {
         self.limit = limit;
     }
 
+    pub(crate) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(crate) const fn used(&self) -> usize {
         self.used
     }

@@ -15,8 +15,11 @@ pub(crate) struct Send {
     acknowledged: u32,
     /// Version 2: what the peer takes beyond that.
     window: u32,
-    /// Bytes that were written and dropped, since the peer reads no more.
-    pub(crate) dropped: u64,
+    /// When the wait of a write began that still goes on, in milliseconds modulo 2^32.
+    pub(crate) stalled_since: u32,
+    /// Bytes that were written and dropped, since the peer reads no more: one queue, after which
+    /// none can be written.
+    pub(crate) dropped: u32,
     /// How far the session's output had come when the last frame of this stream was in it.
     pub(crate) flush_offset: u64,
 }
@@ -38,6 +41,7 @@ impl Send {
             written: 0,
             acknowledged: 0,
             window,
+            stalled_since: 0,
             dropped: 0,
             flush_offset: 0,
         }
@@ -45,7 +49,7 @@ impl Send {
 
     /// Bytes handed out for writing to the transport.
     pub(crate) const fn sent(&self) -> u64 {
-        self.written - self.queue.len() as u64 - self.dropped
+        self.written - self.queue.len() as u64 - self.dropped as u64
     }
 
     /// Bytes that may be written before the peer's next update. All arithmetic is modulo 2^32.

@@ -87,7 +87,8 @@ impl Streams {
             StallCause::SessionQueue
         };
         stream.write_stall = Some(cause);
-        self.stalls.begin(cause, &mut self.stats);
+        stream.send.stalled_since = self.windows.now_millis();
+        self.stalls.begin(key, cause, &mut self.stats);
         self.trace.write_waits(stream.id, cause);
     }
 
@@ -164,7 +165,8 @@ impl Streams {
             return;
         }
         self.queued -= bytes;
-        stream.send.dropped += bytes as u64;
+        let dropped = u32::try_from(bytes).unwrap_or(u32::MAX);
+        stream.send.dropped = stream.send.dropped.saturating_add(dropped);
         stream.set(Flag::CutOff);
         self.compact_segments();
     }

@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
-use crate::stats::{SessionStats, StallCause};
+use crate::{
+    stats::{SessionStats, StallCause},
+    streams::table::Key,
+};
 
-/// The writers of a session that wait, by cause. Per stream, only the cause is kept: a moment for
-/// each would double what an idle stream costs.
+/// The writers of a session that wait, by cause.
 #[derive(Debug, Default)]
 pub(crate) struct Stalls {
     peer_window: Waiting,
@@ -13,6 +15,8 @@ pub(crate) struct Stalls {
     session_queue: Waiting,
     /// Of all causes.
     writers: usize,
+    /// The stream whose wait began last, unless the time was told since.
+    pub(super) newest: Option<Key>,
 }
 
 #[derive(Debug, Default)]
@@ -24,12 +28,13 @@ struct Waiting {
 }
 
 impl Stalls {
-    pub(crate) fn begin(&mut self, cause: StallCause, stats: &mut SessionStats) {
+    pub(crate) fn begin(&mut self, key: Key, cause: StallCause, stats: &mut SessionStats) {
         let (waiting, count, _) = self.of(cause, stats);
         waiting.timed &= waiting.writers > 0;
         waiting.writers += 1;
         *count += 1;
         self.writers += 1;
+        self.newest = Some(key);
     }
 
     pub(crate) fn end(&mut self, cause: StallCause, stats: &mut SessionStats) {

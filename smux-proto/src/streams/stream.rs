@@ -22,6 +22,8 @@
 //! * Reading can be given up alone. The wire has no frame for it: what arrives is dropped and no
 //!   UPD renews the window any more; FINs leave as if it were read.
 
+use core::time::Duration;
+
 use crate::{
     priority::Priority,
     stats::{StallCause, StreamState, StreamStats, WindowLimit},
@@ -231,6 +233,7 @@ impl Stream {
             window_limit: WindowLimit::Demand,
             send_window: if windows { self.send.credit() } else { 0 },
             write_stall: self.write_stall,
+            write_stall_time: Duration::ZERO,
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Without feature `tracing`: the same, and nothing happens.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Stall;
 use crate::{
     error::CloseReason,
-    stats::StallCause,
+    stats::{SessionStats, StallCause},
     wire::{Side, StreamId, Version},
 };
 
@@ -13,6 +17,11 @@ impl Trace {
     pub(crate) const fn new(_: Side, _: Option<Version>) -> Self {
         Self
     }
+
+    pub(crate) const fn began(&self, _: Duration) {}
+
+    #[inline]
+    pub(crate) const fn begin(&self) {}
 
     #[cfg(feature = "poll")]
     pub(crate) const fn keep_untold(&self) {}
@@ -57,7 +66,7 @@ impl Trace {
 
     pub(crate) const fn draining(&self, _streams: usize) {}
 
-    pub(crate) const fn ended(&self, _: &CloseReason, _streams: usize) {}
+    pub(crate) const fn ended(&self, _: &CloseReason, _now: Duration, _: &SessionStats, _: usize) {}
 }
 
 #[cfg(feature = "poll")]
@@ -67,4 +76,28 @@ pub(crate) struct Untold;
 #[cfg(feature = "poll")]
 impl Untold {
     pub(crate) const fn tell(self) {}
+}
+
+#[derive(Debug)]
+pub(crate) struct StallWatch;
+
+impl StallWatch {
+    #[cfg(feature = "poll")]
+    pub(crate) const IS_ON: bool = false;
+
+    pub(crate) const fn new(_: Duration) -> Self {
+        Self
+    }
+
+    pub(crate) const fn next_look(&self, _may_stall: bool) -> Option<Duration> {
+        None
+    }
+
+    pub(crate) const fn is_due(&self, _may_stall: bool, _: Duration) -> bool {
+        false
+    }
+
+    pub(crate) fn look(&mut self, _: Duration, _: Vec<Stall>, _: &mut Trace) {}
+
+    pub(crate) const fn end(&mut self, _: Duration, _: &mut Trace) {}
 }

@@ -1,21 +1,30 @@
 //! With feature `tracing`.
 
 use alloc::collections::BTreeMap;
+use core::time::Duration;
 
 use tracing::Span;
 
+use super::Obstacle;
 #[cfg(feature = "poll")]
 use super::later::{Later, Untold};
-use super::message::{Field, Message, may_be_heard, session_span, stream_span};
+use super::message::{Ended, Field, Message, may_be_heard, session_span, stream_span};
 use crate::{
     error::CloseReason,
-    stats::StallCause,
+    stats::{SessionStats, StallCause},
     wire::{Side, StreamId, Version},
 };
 
 /// The spans of a session and of its streams.
 #[derive(Debug)]
-pub(crate) enum Trace {
+pub(crate) struct Trace {
+    teller: Teller,
+    has_begun: bool,
+    began: Duration,
+}
+
+#[derive(Debug)]
+enum Teller {
     Now(Now),
     #[cfg(feature = "poll")]
     Later(Later),
@@ -23,7 +32,7 @@ pub(crate) enum Trace {
 
 /// Tells everything at once.
 #[derive(Debug)]
-pub(crate) struct Now {
+struct Now {
     session: Span,
     /// Empty unless a subscriber wants to see them, so that a stream costs nothing otherwise.
     streams: BTreeMap<StreamId, Span>,
@@ -46,10 +55,14 @@ impl Now {
 
 impl Trace {
     pub(crate) fn new(side: Side, version: Option<Version>) -> Self {
-        let mut trace = Self::Now(Now {
-            session: session_span(side),
-            streams: BTreeMap::new(),
-        });
+        let mut trace = Self {
+            teller: Teller::Now(Now {
+                session: session_span(side),
+                streams: BTreeMap::new(),
+            }),
+            has_begun: false,
+            began: Duration::ZERO,
+        };
         if let Some(version) = version {
             trace.version(version);
         }
@@ -59,34 +72,52 @@ impl Trace {
     /// From now on tells nothing, but keeps it for [`untold`](Self::untold).
     #[cfg(feature = "poll")]
     pub(crate) fn keep_untold(&mut self) {
-        if let Self::Now(now) = self {
+        if let Teller::Now(now) = &mut self.teller {
             let session = core::mem::replace(&mut now.session, Span::none());
-            *self = Self::Later(Later::new(session, core::mem::take(&mut now.streams)));
+            let streams = core::mem::take(&mut now.streams);
+            self.teller = Teller::Later(Later::new(session, streams));
         }
     }
 
     #[cfg(feature = "poll")]
     pub(crate) fn has_untold(&self) -> bool {
-        matches!(self, Self::Later(later) if later.has_untold())
+        matches!(&self.teller, Teller::Later(later) if later.has_untold())
     }
 
     /// What was kept since the last call, to be told where code of others may run.
     #[cfg(feature = "poll")]
     pub(crate) fn untold(&mut self) -> Untold {
-        match self {
-            Self::Now(_) => Untold::default(),
-            Self::Later(later) => later.untold(),
+        match &mut self.teller {
+            Teller::Now(_) => Untold::default(),
+            Teller::Later(later) => later.untold(),
         }
     }
 
     fn tell(&mut self, id: Option<StreamId>, message: Message) {
+        if !matches!(message, Message::Field(_)) {
+            self.begin();
+        }
         if !may_be_heard(message.level()) {
             return;
         }
-        match self {
-            Self::Now(now) => now.tell(id, &message),
+        match &mut self.teller {
+            Teller::Now(now) => now.tell(id, &message),
             #[cfg(feature = "poll")]
-            Self::Later(later) => later.keep(id, message),
+            Teller::Later(later) => later.keep(id, message),
+        }
+    }
+
+    /// The session's first moment.
+    pub(crate) const fn began(&mut self, now: Duration) {
+        self.began = now;
+    }
+
+    /// Tells that the session begins, once: with its first input, output or event. By then the
+    /// span has its address.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        if !core::mem::replace(&mut self.has_begun, true) {
+            self.tell(None, Message::Began);
         }
     }
 
@@ -142,10 +173,10 @@ impl Trace {
 
     /// Nothing is left of the stream.
     pub(crate) fn gone(&mut self, id: StreamId) {
-        match self {
-            Self::Now(now) => drop(now.streams.remove(&id)),
+        match &mut self.teller {
+            Teller::Now(now) => drop(now.streams.remove(&id)),
             #[cfg(feature = "poll")]
-            Self::Later(later) => later.gone(id),
+            Teller::Later(later) => later.gone(id),
         }
     }
 
@@ -153,8 +184,44 @@ impl Trace {
         self.tell(None, Message::Draining { streams });
     }
 
-    pub(crate) fn ended(&mut self, reason: &CloseReason, streams: usize) {
-        let reason = reason.clone();
-        self.tell(None, Message::Ended { reason, streams });
+    pub(crate) fn stall_lasts(
+        &mut self,
+        obstacle: Obstacle,
+        id: Option<StreamId>,
+        waited: Duration,
+        more: usize,
+    ) {
+        let message = Message::StallLasts {
+            obstacle,
+            waited,
+            more,
+        };
+        self.tell(id, message);
+    }
+
+    pub(crate) fn stall_ended(
+        &mut self,
+        obstacle: Obstacle,
+        id: Option<StreamId>,
+        waited: Duration,
+    ) {
+        self.tell(id, Message::StallEnded { obstacle, waited });
+    }
+
+    pub(crate) fn ended(
+        &mut self,
+        reason: &CloseReason,
+        now: Duration,
+        stats: &SessionStats,
+        streams: usize,
+    ) {
+        let message = Message::Ended(Ended {
+            reason: reason.clone(),
+            duration: now.saturating_sub(self.began),
+            received: stats.bytes_received,
+            sent: stats.bytes_emitted,
+            streams,
+        });
+        self.tell(None, message);
     }
 }

@@ -1,10 +1,13 @@
 //! What there is to tell, as plain data, so that it can be told later.
 
+use core::time::Duration;
+
 use tracing::{
     Level, Span, field,
     level_filters::{LevelFilter, STATIC_MAX_LEVEL},
 };
 
+use super::Obstacle;
 use crate::{
     error::CloseReason,
     stats::StallCause,
@@ -15,6 +18,7 @@ const TARGET: &str = "smux";
 
 #[derive(Debug)]
 pub(super) enum Message {
+    Began,
     Opened,
     Accepted,
     Refused {
@@ -36,12 +40,29 @@ pub(super) enum Message {
     Draining {
         streams: usize,
     },
-    Ended {
-        reason: CloseReason,
-        streams: usize,
+    StallLasts {
+        obstacle: Obstacle,
+        waited: Duration,
+        /// Other stalls that began to last, for which no line is told.
+        more: usize,
     },
+    StallEnded {
+        obstacle: Obstacle,
+        waited: Duration,
+    },
+    Ended(Ended),
     /// A field of the session's span.
     Field(Field),
+}
+
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) reason: CloseReason,
+    pub(super) duration: Duration,
+    /// Bytes of the transport.
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) streams: usize,
 }
 
 #[derive(Debug)]
@@ -88,7 +109,9 @@ impl Message {
     pub(super) fn level(&self) -> Level {
         match self {
             Self::WriteWaits { .. } | Self::Finished | Self::Stopped => Level::TRACE,
-            Self::Ended { reason, .. } if !is_orderly(reason) => Level::WARN,
+            Self::Ended(Ended { reason, .. }) if !is_orderly(reason) => Level::WARN,
+            Self::StallLasts { .. } => Level::WARN,
+            Self::Began | Self::StallEnded { .. } | Self::Ended(_) => Level::INFO,
             Self::Field(_) => Level::ERROR,
             _ => Level::DEBUG,
         }
@@ -103,6 +126,7 @@ impl Message {
     pub(super) fn tell(&self, span: &Span, id: Option<StreamId>) {
         let stream = id.map(StreamId::get);
         match self {
+            Self::Began => tell!(INFO, span, "session began"),
             Self::Opened => tell!(DEBUG, span, stream, "stream opened"),
             Self::Accepted => tell!(DEBUG, span, stream, "stream accepted"),
             Self::Refused { because } => tell!(DEBUG, span, stream, because, "stream refused"),
@@ -125,15 +149,56 @@ impl Message {
                 tell!(DEBUG, span, stream, unread, unsent, "stream closed");
             }
             Self::Draining { streams } => tell!(DEBUG, span, streams, "session is draining"),
-            Self::Ended { reason, streams } if is_orderly(reason) => {
-                tell!(DEBUG, span, %reason, streams, "session ended");
+            Self::StallLasts {
+                obstacle,
+                waited,
+                more,
+            } => {
+                let waited = readable(*waited);
+                tell!(WARN, span, cause = %obstacle.name(), stream, ?waited, more, "stall lasts");
             }
-            Self::Ended { reason, streams } => {
-                tell!(WARN, span, %reason, streams, "session failed");
+            Self::StallEnded { obstacle, waited } => {
+                let waited = readable(*waited);
+                tell!(INFO, span, cause = %obstacle.name(), stream, ?waited, "stall ended");
             }
+            Self::Ended(ended) => ended.tell(span),
             Self::Field(field) => field.record(span),
         }
     }
+}
+
+impl Ended {
+    fn tell(&self, span: &Span) {
+        let Self {
+            reason,
+            duration,
+            received,
+            sent,
+            streams,
+        } = self;
+        let duration = readable(*duration);
+        if is_orderly(reason) {
+            tell!(INFO, span, %reason, ?duration, received, sent, streams, "session ended");
+        } else {
+            tell!(WARN, span, %reason, ?duration, received, sent, streams, "session failed");
+        }
+    }
+}
+
+impl Obstacle {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Window => "window",
+            Self::Reader => "reader",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// Without the digits that say nothing.
+fn readable(time: Duration) -> Duration {
+    Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
 }
 
 fn is_orderly(reason: &CloseReason) -> bool {

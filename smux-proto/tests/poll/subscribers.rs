@@ -186,6 +186,7 @@ fn subscribers_run_without_the_lock() {
             "new stream",
             "record",
             "close",
+            "session began",
             "stream accepted",
             "stream opened",
             "stream refused",
@@ -209,9 +210,11 @@ fn events_are_told_in_the_order_in_which_they_happen() {
     seen.retain(|seen| seen != "enabled");
     let expected = [
         "new session",
-        // The number, the address, the version.
+        // The number, the address.
         "record",
         "record",
+        "session began",
+        // The version.
         "record",
         "stream refused",
         "reading paused: the receive buffer is full",

@@ -18,7 +18,7 @@ use crate::pump::{Ending, HalfClose};
 /// server connects every stream to its target. The first Ctrl-C (or SIGTERM) stops accepting and
 /// lets open connections end, the second cuts them.
 #[derive(Debug, Parser)]
-#[command(name = "tunnel")]
+#[command(name = "tunnel", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -79,7 +79,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", required_if_eq("transport", "tls"))]
     pub tls_key: Option<PathBuf>,
 
-    /// Generate a self-signed certificate in the two files above, unless both exist. Give the
+    /// Certificates in PEM of which clients must have one, or one that they issued. Without it
+    /// every client is served, unless there is a token
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Generate a self-signed certificate in --tls-cert and --tls-key, unless both exist. Give the
     /// client a copy of the first one
     #[arg(long)]
     pub tls_generate: bool,
@@ -137,6 +142,19 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "NAME")]
     pub tls_name: Option<String>,
 
+    /// The client's certificate chain in PEM, for servers with --tls-client-ca
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Generate a self-signed certificate in the two files above, unless both exist. Give the
+    /// server a copy of the first one
+    #[arg(long, requires = "tls_cert")]
+    pub tls_generate: bool,
+
     #[command(flatten)]
     pub link: LinkArgs,
 }
@@ -147,6 +165,16 @@ pub(crate) struct LinkArgs {
     /// What the sessions run over; both ends must agree
     #[arg(long, value_name = "KIND", default_value = "tcp")]
     pub transport: Transport,
+
+    /// A secret of at least 16 bytes that clients must know, for `--transport tls`: a file, since
+    /// arguments are public. Both ends must have the same
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Serve counters at http://ADDR/metrics in the text format of Prometheus, to all who reach it;
+    /// port 0 picks a free port
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
 
     /// Send a keep-alive after this many seconds without other output; 0 for never
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -269,8 +297,8 @@ impl LinkArgs {
     /// text. `tls`: an option of TLS was given.
     pub(crate) fn check(&self, tls: bool) -> Result<()> {
         ensure!(
-            !tls || self.transport == Transport::Tls,
-            "the options --tls-... need --transport tls"
+            !(tls || self.token_file.is_some()) || self.transport == Transport::Tls,
+            "the options --tls-... and --token-file need --transport tls"
         );
         ensure!(
             self.kcp.is_none() || self.transport == Transport::Kcp,

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ClientArgs;
+use crate::metrics;
 use crate::pool;
 use crate::pump::{self, Carried, DELIVERY, Ending, HalfClose};
 use crate::statistics::Statistics;
@@ -24,6 +25,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Client {
+    /// Where the counters are served.
+    pub metrics: Option<SocketAddr>,
     listener: TcpListener,
     pool: Pool,
     service: Arc<Service>,
@@ -43,9 +46,9 @@ impl Client {
         let listener = TcpListener::bind(&args.listen)
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
-        let pool = pool::start(args)?;
-        statistics.count_pool(&pool);
+        let pool = pool::start(args, statistics)?;
         Ok(Self {
+            metrics: metrics::start(&args.link, statistics).await?,
             listener,
             pool,
             service: Arc::new(Service {

@@ -13,14 +13,8 @@
 //! # Over TLS
 //!
 //! Plain TCP and KCP neither encrypt nor authenticate. TLS encrypts, and authenticates the server
-//! to its clients, but not the clients to the server. The server makes its certificate on the first
-//! start:
-//!
-//! ```sh
-//! tunnel server ... --transport tls \
-//!     --tls-cert cert.pem --tls-key key.pem --tls-generate --tls-name server.example
-//! tunnel client ... --transport tls --tls-ca cert.pem     # a copy of the server's
-//! ```
+//! to its clients. The clients are authenticated by certificates of their own, by a token, or by
+//! both; without either, every client is served. The README has the commands.
 //!
 //! # Over KCP, and with kcptun
 //!
@@ -61,6 +55,9 @@
 //! * A client sends a first frame at once. A peer that sends none takes no session's place: it is
 //!   dropped after `--first-frame-timeout`, or before if 256 newer ones wait. Over KCP it must also
 //!   acknowledge ours, so that its address is known to be its own.
+//! * A server with room for the session answers the client's first frame; the client waits for that
+//!   before it opens streams, for a second at most: servers of other kinds do not answer. One that
+//!   is turned away tries again later, and its connections wait meanwhile.
 //! * A half-closed connection is reset when nothing has moved for `--half-close-timeout`, or when
 //!   the user or the target is found to be gone; the system probes silent ones after a minute. When
 //!   a session is lost, what it has brought is delivered as long as it is taken.
@@ -80,14 +77,21 @@
 //! | `server.rs`, `arrivals.rs` | serving sessions and their streams; peers without a first frame |
 //! | `pump.rs`, `socket.rs` | a TCP connection and a stream, both ways; what sockets are told |
 //! | `transport.rs`, `hello.rs`, `tls.rs`, `kcp/` | what sessions run over; first frames |
+//! | `token.rs` | the secret that clients must know |
+//! | `metrics.rs`, `endpoint.rs`, `exposition.rs` | counters over HTTP; the last two are the metrics example's |
 //! | `statistics.rs`, `terminal.rs`, `throttle.rs` | counters; log and live line; limited entries |
 //! | `shutdown.rs` | Ctrl-C |
 
 mod arrivals;
 mod cli;
 mod client;
+#[path = "../metrics/endpoint.rs"]
+mod endpoint;
+#[path = "../metrics/exposition.rs"]
+mod exposition;
 mod hello;
 mod kcp;
+mod metrics;
 mod pool;
 mod pump;
 mod server;
@@ -97,6 +101,7 @@ mod statistics;
 mod terminal;
 mod throttle;
 mod tls;
+mod token;
 mod transport;
 
 use std::net::SocketAddr;
@@ -153,18 +158,21 @@ async fn run(
     match command {
         Command::Server(args) => {
             let server = Server::bind(args, statistics, shutdown).await?;
-            announce(server.local_addr()?);
+            announce(server.local_addr()?, server.metrics);
             server.run().await
         }
         Command::Client(args) => {
             let client = Client::bind(args, statistics).await?;
-            announce(client.local_addr()?);
+            announce(client.local_addr()?, client.metrics);
             client.run(shutdown).await
         }
     }
 }
 
-/// Prints the address to standard output, since the port may have been chosen by the system.
-fn announce(address: SocketAddr) {
+/// Prints the addresses to standard output, since the system may have chosen the ports.
+fn announce(address: SocketAddr, metrics: Option<SocketAddr>) {
     println!("listening on {address}");
+    if let Some(metrics) = metrics {
+        println!("metrics on http://{metrics}/metrics");
+    }
 }

@@ -4,16 +4,17 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Chain, Context, Result};
+use anyhow::{Chain, Result};
 use smux_tokio::{Pool, PoolEvent, Session};
 
 use crate::cli::ClientArgs;
+use crate::statistics::Statistics;
 use crate::transport::Connector;
 
 /// The first pause before connecting again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-pub(crate) fn start(args: &ClientArgs) -> Result<Pool> {
+pub(crate) fn start(args: &ClientArgs, statistics: &Statistics) -> Result<Pool> {
     // The server has nothing to open.
     let config = args.link.config(Some(args.smux_version), 0)?;
     let connector = Arc::new(Connector::new(args)?);
@@ -21,21 +22,23 @@ pub(crate) fn start(args: &ClientArgs) -> Result<Pool> {
     let connect = move || {
         let (connector, server) = (Arc::clone(&connector), server.clone());
         let config = config.clone();
-        async move {
-            let connecting = connector.connect(&server, config);
-            let connected = tokio::time::timeout(limit, connecting).await;
-            connected.with_context(|| connector.silence())?
-        }
+        async move { connector.connect(&server, config, limit).await }
     };
-    let server = args.server.clone();
+    let (server, watch) = (args.server.clone(), statistics.watcher());
     let pool = Pool::builder()
         .sessions(args.sessions.into())
         .max_opened(args.session_connections)
         .pauses(FIRST_PAUSE, args.max_backoff)
         // The connector has its own, and says what it may be.
         .connect_timeout(Duration::MAX)
-        .on_event(move |event| log(event, &server))
+        .on_event(move |event| {
+            if let PoolEvent::Connected { session } = event {
+                watch(session);
+            }
+            log(event, &server);
+        })
         .start(connect);
+    statistics.count_pool(&pool);
     Ok(pool)
 }
 

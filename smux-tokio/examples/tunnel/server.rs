@@ -11,10 +11,12 @@ use smux_tokio::{CloseReason, Config, Session, Stream};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::Arrivals;
 use crate::cli::ServerArgs;
+use crate::metrics;
 use crate::pump::{self, Carried, DELIVERY, Ending, HalfClose};
 use crate::statistics::Statistics;
 use crate::throttle::Throttle;
@@ -27,6 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Server {
+    /// Where the counters are served.
+    pub metrics: Option<SocketAddr>,
     acceptor: Acceptor,
     arrivals: Arrivals,
     room: Arc<Semaphore>,
@@ -55,6 +59,7 @@ impl Server {
         shutdown: &CancellationToken,
     ) -> Result<Self> {
         Ok(Self {
+            metrics: metrics::start(&args.link, statistics).await?,
             acceptor: Acceptor::bind(args).await?,
             arrivals: Arrivals::new(args.first_frame_timeout),
             room: Arc::new(Semaphore::new(args.max_sessions.into())),
@@ -132,20 +137,35 @@ impl Server {
 
 impl Service {
     async fn serve(self: Arc<Self>, visitor: Visitor) {
-        let session = match visitor.start(self.config.clone()) {
+        let session = match self.start(visitor).await {
             Ok(session) => session,
             Err(error) => return tracing::debug!(%error, "a client left before its session began"),
         };
         let _counted = self.statistics.count(&session);
+        let (id, began) = (session.id(), Instant::now());
         let peer = session.peer_addr().map(tracing::field::display);
-        tracing::info!(peer, "session started");
+        tracing::info!(session = %id, peer, "session started");
         let mut connections = JoinSet::new();
         let reason = Arc::clone(&self)
             .serve_streams(&session, &mut connections)
             .await;
-        tracing::info!(peer, %reason, "session ended");
+        let stats = session.stats();
+        tracing::info!(
+            session = %id,
+            peer,
+            %reason,
+            duration = ?Duration::from_secs(began.elapsed().as_secs()),
+            received = stats.bytes_received,
+            sent = stats.bytes_emitted,
+            "session ended"
+        );
         // What had arrived is still delivered.
         while connections.join_next().await.is_some() {}
+    }
+
+    async fn start(&self, mut visitor: Visitor) -> io::Result<Session> {
+        visitor.welcome().await?;
+        visitor.start(self.config.clone())
     }
 
     /// Serves the session's streams until it ends. When shutdown is requested, that is when they

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytesize::ByteSize;
-use smux_tokio::{Pool, Session, SessionStats};
+use smux_tokio::{Pool, Session, SessionStats, WeakSession};
+
+use crate::exposition::{Live, Snapshot};
 
 /// The sessions that there are, and the sums of those that there were. Clones are handles on the
 /// same.
@@ -17,7 +19,9 @@ struct State {
     next: u64,
     live: HashMap<u64, Session>,
     pool: Option<Pool>,
-    ended: Totals,
+    /// The pool's sessions.
+    pooled: Vec<WeakSession>,
+    ended: SessionStats,
 }
 
 /// Sums over sessions.
@@ -56,21 +60,56 @@ impl Statistics {
         self.lock().pool = Some(pool.clone());
     }
 
+    /// What a pool calls with each of its sessions, which are shown by themselves too. It does not
+    /// keep the statistics, which keep the pool.
+    pub(crate) fn watcher(&self) -> impl Fn(&Session) + Send + Sync + 'static {
+        let state = Arc::downgrade(&self.0);
+        move |session| {
+            if let Some(state) = state.upgrade() {
+                Self(state).lock().pooled.push(session.downgrade());
+            }
+        }
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         let state = self.lock();
-        let mut totals = state.ended;
-        for session in state.live.values() {
-            totals.sessions += 1;
-            totals.open_streams += session.stream_count();
-            totals.add(&session.stats());
-        }
+        let stats = state.sum();
+        let mut totals = Totals {
+            sessions: state.live.len(),
+            open_streams: state.live.values().map(Session::stream_count).sum(),
+            streams: stats.streams_opened + stats.streams_accepted,
+            sent: stats.payload_sent,
+            received: stats.payload_received,
+            stalls: stats.receive_stalls,
+        };
         if let Some(pool) = &state.pool {
             let stats = pool.stats();
             totals.sessions += stats.sessions + stats.draining;
             totals.open_streams += stats.open_streams;
-            totals.add(&stats.totals);
         }
         totals
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut state = self.lock();
+        let totals = state.sum();
+        let mut sessions: Vec<_> = state.live.values().cloned().collect();
+        state.pooled.retain(|weak| {
+            let session = weak.upgrade();
+            let is_there = session.is_some();
+            sessions.extend(session);
+            is_there
+        });
+        // The last handle may be one of these, and dropping it closes the session.
+        drop(state);
+        sessions.retain(|session| !session.is_closed());
+        let live = sessions.iter();
+        Snapshot {
+            totals,
+            live: live
+                .map(|session| Live::new(session.id(), session))
+                .collect(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -83,7 +122,7 @@ impl Drop for Counted {
         let mut state = self.statistics.lock();
         let session = state.live.remove(&self.key);
         if let Some(session) = &session {
-            state.ended.add(&session.stats());
+            state.ended += &session.stats();
         }
         // Dropping the last handle closes the session: not under the lock.
         drop(state);
@@ -91,12 +130,17 @@ impl Drop for Counted {
     }
 }
 
-impl Totals {
-    fn add(&mut self, stats: &SessionStats) {
-        self.streams += stats.streams_opened + stats.streams_accepted;
-        self.sent += stats.payload_sent;
-        self.received += stats.payload_received;
-        self.stalls += stats.receive_stalls;
+impl State {
+    /// The counters of all sessions that there are and were.
+    fn sum(&self) -> SessionStats {
+        let mut sum = self.ended.clone();
+        for session in self.live.values() {
+            sum += &session.stats();
+        }
+        if let Some(pool) = &self.pool {
+            sum += &pool.stats().totals;
+        }
+        sum
     }
 }
 

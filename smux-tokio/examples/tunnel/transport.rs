@@ -13,8 +13,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::cli::{ClientArgs, KcpArgs, ServerArgs, Transport};
+use crate::cli::{ClientArgs, KcpArgs, LinkArgs, ServerArgs, Transport};
 use crate::hello::{self, Heard};
+use crate::token::Token;
 use crate::{kcp, socket, tls};
 
 /// How long an address has for itself before the next one is tried beside it.
@@ -22,30 +23,37 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// How long a KCP client may take for its first frame, part of which has come already, and for
 /// the acknowledgement of ours.
 const FIRST_DATAGRAMS: Duration = Duration::from_secs(3);
+/// How long a client may take no answer to its first frame.
+const WELCOME: Duration = Duration::from_secs(3);
+
+fn token(args: &LinkArgs) -> Result<Option<Token>> {
+    let path = args.token_file.as_deref();
+    path.map(Token::load).transpose()
+}
 
 /// Makes the client's sessions.
 pub(crate) enum Connector {
     Tcp,
-    Tls(TlsConnector, ServerName<'static>),
+    Tls(TlsConnector, ServerName<'static>, Option<Token>),
     Kcp(KcpArgs),
 }
 
 impl Connector {
     pub(crate) fn new(args: &ClientArgs) -> Result<Self> {
         args.link
-            .check(args.tls_ca.is_some() || args.tls_name.is_some())?;
+            .check(args.tls_ca.is_some() || args.tls_name.is_some() || args.tls_cert.is_some())?;
         Ok(match args.link.transport {
             Transport::Tcp => Self::Tcp,
             Transport::Tls => {
                 let (connector, name) = tls::connector(args)?;
-                Self::Tls(connector, name)
+                Self::Tls(connector, name, token(&args.link)?)
             }
             Transport::Kcp => Self::Kcp(args.link.kcp.clone().unwrap_or_default()),
         })
     }
 
     /// What it may be if there is no answer.
-    pub(crate) fn silence(&self) -> &'static str {
+    fn silence(&self) -> &'static str {
         match self {
             Self::Tcp | Self::Tls(..) => "no answer in time",
             Self::Kcp(_) => {
@@ -54,9 +62,26 @@ impl Connector {
         }
     }
 
-    /// Connects to `server`, a `host:port` whose name is looked up each time, and sends a first
-    /// frame.
-    pub(crate) async fn connect(&self, server: &str, config: Config) -> Result<Session> {
+    /// Connects to `server`, a `host:port` whose name is looked up each time, and exchanges first
+    /// frames. The time `limit` is for all of it.
+    pub(crate) async fn connect(
+        &self,
+        server: &str,
+        config: Config,
+        limit: Duration,
+    ) -> Result<Session> {
+        let connecting = self.connect_in_time(server, config, limit / 2);
+        let connected = tokio::time::timeout(limit, connecting).await;
+        connected.with_context(|| self.silence())?
+    }
+
+    /// For an answer that need not come there is the time `patience`.
+    async fn connect_in_time(
+        &self,
+        server: &str,
+        config: Config,
+        patience: Duration,
+    ) -> Result<Session> {
         let version = config.version();
         let tcp = async || {
             let tcp = TcpStream::connect(server).await?;
@@ -67,13 +92,19 @@ impl Connector {
             Self::Tcp => {
                 let mut tcp = tcp().await?;
                 hello::say(&mut tcp, version).await?;
+                hello::peek_answer(&tcp, patience).await?;
                 Session::client_tcp(tcp, config)?
             }
-            Self::Tls(connector, name) => {
+            Self::Tls(connector, name, token) => {
                 let tcp = tcp().await?;
                 let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
                 let mut tls = connector.connect(name.clone(), tcp).await?;
+                if let Some(token) = token {
+                    token.show(&mut tls).await?;
+                }
                 hello::say(&mut tls, version).await?;
+                // A server that takes a token is a tunnel's, which answers.
+                let tls = hello::read_answer(tls, token.is_none().then_some(patience)).await?;
                 Session::client(tls, config).with_addresses(Some(local), Some(peer))
             }
             Self::Kcp(args) => {
@@ -119,21 +150,28 @@ pub(crate) async fn first_to_answer(
 /// Waits for clients.
 pub(crate) enum Acceptor {
     Tcp(TcpListener),
-    Tls(TcpListener, TlsAcceptor),
+    Tls(TcpListener, TlsAcceptor, Option<Token>),
     Kcp(kcp::Listener),
 }
 
 impl Acceptor {
     pub(crate) async fn bind(args: &ServerArgs) -> Result<Self> {
-        args.link
-            .check(args.tls_cert.is_some() || args.tls_key.is_some() || args.tls_generate)?;
+        args.link.check(
+            args.tls_cert.is_some()
+                || args.tls_key.is_some()
+                || args.tls_client_ca.is_some()
+                || args.tls_generate,
+        )?;
         let tcp = async || {
             let listener = TcpListener::bind(&args.listen).await;
             listener.with_context(|| format!("cannot listen on {}", args.listen))
         };
         Ok(match args.link.transport {
             Transport::Tcp => Self::Tcp(tcp().await?),
-            Transport::Tls => Self::Tls(tcp().await?, tls::acceptor(args)?),
+            Transport::Tls => {
+                let (acceptor, token) = (tls::acceptor(args)?, token(&args.link)?);
+                Self::Tls(tcp().await?, acceptor, token)
+            }
             Transport::Kcp => Self::Kcp(
                 kcp::Listener::bind(&args.link.kcp.clone().unwrap_or_default(), &args.listen)
                     .await
@@ -144,7 +182,7 @@ impl Acceptor {
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
-            Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr(),
+            Self::Tcp(listener) | Self::Tls(listener, ..) => listener.local_addr(),
             Self::Kcp(listener) => Ok(listener.local_addr()),
         }
     }
@@ -158,11 +196,11 @@ impl Acceptor {
                     link: Link::Tcp(tcp),
                 }
             }
-            Self::Tls(listener, acceptor) => {
+            Self::Tls(listener, acceptor, token) => {
                 let (tcp, peer) = listener.accept().await?;
                 Arrival {
                     peer,
-                    link: Link::Tls(tcp, acceptor.clone()),
+                    link: Link::Tls(tcp, acceptor.clone(), token.clone()),
                 }
             }
             Self::Kcp(listener) => {
@@ -192,24 +230,28 @@ pub(crate) struct Arrival {
 
 enum Link {
     Tcp(TcpStream),
-    Tls(TcpStream, TlsAcceptor),
+    Tls(TcpStream, TlsAcceptor, Option<Token>),
     Kcp(kcp::Stream),
 }
 
 impl Arrival {
-    /// Shakes hands, where that is needed, and waits for the first frame.
+    /// Shakes hands, where that is needed, asks for the token, and waits for the first frame.
     pub(crate) async fn greet(self) -> Result<Visitor> {
         let peer = Some(self.peer);
         Ok(match self.link {
             Link::Tcp(tcp) => {
                 socket::prepare(&tcp)?;
-                hello::peek(&tcp).await?;
-                Visitor::Tcp(tcp)
+                let version = hello::peek(&tcp).await?;
+                Visitor::Tcp(tcp, version)
             }
-            Link::Tls(tcp, acceptor) => {
+            Link::Tls(tcp, acceptor, token) => {
                 socket::prepare(&tcp)?;
                 let local = Some(tcp.local_addr()?);
-                let tls = hello::read(acceptor.accept(tcp).await?).await?;
+                let mut tls = acceptor.accept(tcp).await?;
+                if let Some(token) = token {
+                    token.demand(&mut tls).await?;
+                }
+                let tls = hello::read(tls).await?;
                 Visitor::Tls(Box::new(tls), local, peer)
             }
             Link::Kcp(kcp) => {
@@ -227,7 +269,8 @@ impl Arrival {
 
 /// A client that has sent the head of a frame.
 pub(crate) enum Visitor {
-    Tcp(TcpStream),
+    /// With the version of its frame.
+    Tcp(TcpStream, u8),
     Tls(
         Box<Heard<TlsStream<TcpStream>>>,
         Option<SocketAddr>,
@@ -237,9 +280,21 @@ pub(crate) enum Visitor {
 }
 
 impl Visitor {
+    /// Tells the client that it has a place. Over KCP it was answered before.
+    pub(crate) async fn welcome(&mut self) -> io::Result<()> {
+        let told = async {
+            match self {
+                Self::Tcp(tcp, version) => hello::send(tcp, *version).await,
+                Self::Tls(tls, ..) => tls.answer().await.map(drop),
+                Self::Kcp(..) => Ok(()),
+            }
+        };
+        tokio::time::timeout(WELCOME, told).await?
+    }
+
     pub(crate) fn start(self, config: Config) -> io::Result<Session> {
         Ok(match self {
-            Self::Tcp(tcp) => Session::server_tcp(tcp, config)?,
+            Self::Tcp(tcp, _) => Session::server_tcp(tcp, config)?,
             Self::Tls(tls, local, peer) => {
                 Session::server(*tls, config).with_addresses(local, peer)
             }

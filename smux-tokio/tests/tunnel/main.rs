@@ -7,11 +7,15 @@ mod tunnel;
 use tunnel::*;
 
 mod arguments;
+mod clients;
 mod closing;
+mod counters;
+mod full;
 mod gone;
 mod kcptun;
 mod no_half_close;
 mod pumping;
 mod reaching;
 mod strangers;
+mod tokens;
 mod transports;

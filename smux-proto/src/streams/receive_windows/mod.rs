@@ -162,6 +162,12 @@ impl Windows {
         }
     }
 
+    /// The time that was told last, in milliseconds modulo 2^32.
+    #[allow(clippy::cast_possible_truncation)]
+    pub(crate) const fn now_millis(&self) -> u32 {
+        (self.now / 1_000) as u32
+    }
+
     /// Returns the estimate of the round trip, if there is one.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         let micros = self.round_trip.estimate()?;

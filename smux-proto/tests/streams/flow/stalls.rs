@@ -1,6 +1,6 @@
 //! Waiting times by cause, in the session's own time.
 
-use std::{task::Poll, time::Duration};
+use std::{collections::BTreeMap, task::Poll, time::Duration};
 
 use smux_conformance::{
     frame::{counting, fin, psh, syn, upd},
@@ -83,6 +83,30 @@ fn the_time_before_a_write_waits_does_not_count() {
     assert_eq!(stats(&harness).window_stall_time, Duration::ZERO);
     harness.session.advance_time(12 * SECOND);
     assert_eq!(stats(&harness).window_stall_time, 2 * SECOND);
+}
+
+/// The list of streams shows which one waits, and since when.
+#[test]
+fn a_waiting_write_tells_how_long() {
+    let (mut harness, [one, two]) = without_window();
+    harness.advance(3 * SECOND);
+    harness.peer_sends([upd(one.get(), 10, 10)]);
+    harness.write(one, &counting(10));
+    // An idle session was last told the time long ago, but is told it by who waits.
+    harness.skip(60 * SECOND);
+    block(&mut harness, one);
+    harness.session.advance_time(harness.now());
+    harness.skip(2 * SECOND);
+    harness.session.advance_time(harness.now());
+    let waits: BTreeMap<_, _> = (harness.session.streams())
+        .map(|(id, stream)| (id, (stream.write_stall, stream.write_stall_time)))
+        .collect();
+    let window = Some(StallCause::PeerWindow);
+    assert_eq!(waits[&one], (window, 2 * SECOND));
+    assert_eq!(waits[&two], (window, 65 * SECOND));
+    harness.peer_sends([upd(one.get(), 20, 10)]);
+    let stream = harness.session.stream(one).expect("open");
+    assert_eq!(stream.stats().write_stall_time, Duration::ZERO);
 }
 
 #[test]

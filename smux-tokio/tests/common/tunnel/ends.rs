@@ -57,6 +57,8 @@ fn log_to(log: &Log, level: LevelFilter) -> impl Fn() + Send + Sync + 'static {
 /// One end, on a runtime of its own.
 pub(crate) struct End {
     pub(crate) address: SocketAddr,
+    /// Where it serves its counters.
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) statistics: Statistics,
     log: Log,
     shutdown: CancellationToken,
@@ -129,7 +131,7 @@ impl End {
         let statistics = Statistics::default();
         let shutdown = CancellationToken::new();
         let started = runtime.spawn(start(cli.command, statistics.clone(), shutdown.clone()));
-        let (address, task) = match started.await.expect("no panic") {
+        let (address, metrics, task) = match started.await.expect("no panic") {
             Ok(started) => started,
             Err(error) => {
                 // Dropping it would block.
@@ -139,6 +141,7 @@ impl End {
         };
         Ok(Self {
             address,
+            metrics,
             statistics,
             log,
             shutdown,
@@ -218,17 +221,19 @@ async fn start(
     command: Command,
     statistics: Statistics,
     shutdown: CancellationToken,
-) -> Result<(SocketAddr, JoinHandle<Result<()>>)> {
+) -> Result<(SocketAddr, Option<SocketAddr>, JoinHandle<Result<()>>)> {
     Ok(match command {
         Command::Server(args) => {
             let server = Server::bind(&args, &statistics, &shutdown).await?;
-            (server.local_addr()?, tokio::spawn(server.run()))
+            let address = server.local_addr()?;
+            (address, server.metrics, tokio::spawn(server.run()))
         }
         Command::Client(args) => {
             let client = Client::bind(&args, &statistics).await?;
             let address = client.local_addr()?;
             (
                 address,
+                client.metrics,
                 tokio::spawn(async move { client.run(&shutdown).await }),
             )
         }

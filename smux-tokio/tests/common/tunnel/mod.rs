@@ -14,10 +14,16 @@ pub(crate) mod arrivals;
 pub(crate) mod cli;
 #[path = "../../../examples/tunnel/client.rs"]
 pub(crate) mod client;
+#[path = "../../../examples/metrics/endpoint.rs"]
+pub(crate) mod endpoint;
+#[path = "../../../examples/metrics/exposition.rs"]
+pub(crate) mod exposition;
 #[path = "../../../examples/tunnel/hello.rs"]
 pub(crate) mod hello;
 #[path = "../../../examples/tunnel/kcp/mod.rs"]
 pub(crate) mod kcp;
+#[path = "../../../examples/tunnel/metrics.rs"]
+pub(crate) mod metrics;
 #[path = "../../../examples/tunnel/pool.rs"]
 pub(crate) mod pool;
 #[path = "../../../examples/tunnel/pump.rs"]
@@ -32,6 +38,8 @@ pub(crate) mod statistics;
 pub(crate) mod throttle;
 #[path = "../../../examples/tunnel/tls.rs"]
 pub(crate) mod tls;
+#[path = "../../../examples/tunnel/token.rs"]
+pub(crate) mod token;
 #[path = "../../../examples/tunnel/transport.rs"]
 pub(crate) mod transport;
 
