@@ -16,11 +16,11 @@ page_command() {
     printf '%s' "$found"
 }
 
-# Starts a program that first prints where it listens; sets the caller's `pid` and `address`. The limit
-# is for one that is never told to end; with --foreground it passes a signal on once, not twice. The
-# program's output stays open.
+# Starts a program that first prints where it listens; sets the caller's `pid`, `address` and `output`,
+# from which the rest can be read. The limit is for one that is never told to end; with --foreground it
+# passes a signal on once, not twice.
 start_listener() {
-    local output line
+    local line
     exec {output}< <(exec timeout --foreground 120 "$@")
     pid=$!
     read -r line <&"$output" || fail "$1 printed nothing"
