@@ -17,9 +17,8 @@ page_command() {
 }
 
 # Starts a program that first prints where it listens; sets the caller's `pid`, `address` and `output`,
-# from which its other lines can be read. The limit
-# is for one that is never told to end; with --foreground it passes a signal on once, not twice. The
-# program's output stays open.
+# from which the rest can be read. The limit is for one that is never told to end; with --foreground it
+# passes a signal on once, not twice.
 start_listener() {
     local line
     exec {output}< <(exec timeout --foreground 120 "$@")

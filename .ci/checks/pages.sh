@@ -129,6 +129,31 @@ metrics_page() {
     printf '%s' "${line#metrics on }"
 }
 
+# The page compares every byte, and tells the server how it went, which ends with that status.
+browser() {
+    local folder=smux-async-std/examples/browser command words
+    command=$(page_command "$folder/README.md" "cargo run")
+    section "a page whose client opens streams over a WebSocket"
+    run cargo fmt --all --manifest-path "$folder/Cargo.toml" --check
+    has_target wasm32-unknown-unknown || fail "no libraries for WebAssembly: the page needs them"
+    run cargo build --locked --manifest-path "$folder/Cargo.toml"
+    if ! command -v chromium >/dev/null; then
+        skip "the page in a browser (no Chromium)"
+        return
+    fi
+    local pid address output chromium profile
+    read -ra words <<<"$command"
+    start_listener "${words[@]}" -- --once
+    profile=$(mktemp -d)
+    chromium --headless --no-sandbox --disable-gpu --user-data-dir="$profile" "$address" 2>"$profile/log" &
+    chromium=$!
+    cat <&"$output"
+    wait "$pid" || { cat "$profile/log"; fail "the page or its server has failed"; }
+    kill "$chromium"
+    wait "$chromium" || true
+    rm -r "$profile"
+}
+
 # Real values, read as Prometheus does.
 metrics() {
     local command pid address output line bytes arguments

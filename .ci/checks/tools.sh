@@ -53,6 +53,10 @@ prepare_kcptun() {
     fi
 }
 
+prepare_chromium() {
+    command -v chromium >/dev/null || apt_install chromium || skip "the page in a browser (no package of Chromium)"
+}
+
 prepare_tshark() {
     if command -v tshark >/dev/null || DEBIAN_FRONTEND=noninteractive apt_install tshark; then
         export SMUX_REQUIRE_TSHARK=1

@@ -145,8 +145,8 @@
 //! [moving from Go to Rust](smux_proto::guide::from_go). [`Config`] lists every setting.
 //!
 //! Examples, to be run with `cargo run -p smux-async-std --example NAME`: `echo_smol`, and
-//! `echo_async_std`. One more is a workspace of its own, in the folder `examples/libp2p`: sessions
-//! as libp2p's multiplexer.
+//! `echo_async_std`. Two more are workspaces of their own in the folder `examples`: `libp2p`, with
+//! sessions as libp2p's multiplexer, and `browser`, a page that opens streams over a WebSocket.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
