@@ -30,9 +30,9 @@ use super::{
 /// streams are read, or others give room back. One frame is taken in any case if a session holds
 /// nothing, so that no session waits for others for ever.
 ///
-/// With [`Evict`](crate::SlowReaderPolicy::Evict) a slow stream ends once its session can reserve no
-/// more. What it has unread counts until it is read or its stream is dropped; meanwhile the other
-/// streams of the session get a frame at a time.
+/// With [`Evict`](crate::SlowReaderPolicy::Evict) a slow stream ends once its session can reserve
+/// no more. What it has unread counts until it is read or its stream is dropped; meanwhile the
+/// other streams of the session get a frame at a time.
 ///
 /// ```
 /// use smux_proto::{Config, Side, poll::{Clock, Pumps, SharedBudget}};
