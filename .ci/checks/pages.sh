@@ -122,13 +122,6 @@ libp2p() {
     run timeout 120 bash -c "$command"
 }
 
-# Where the listener that was started last serves its counters.
-metrics_page() {
-    local line
-    read -r line <&"$output" || fail "no line about the metrics"
-    printf '%s' "${line#metrics on }"
-}
-
 # The page compares every byte, and tells the server how it went, which ends with that status.
 browser() {
     local folder=smux-async-std/examples/browser command words
@@ -152,6 +145,13 @@ browser() {
     kill "$chromium"
     wait "$chromium" || true
     rm -r "$profile"
+}
+
+# Where the listener that was started last serves its counters.
+metrics_page() {
+    local line
+    read -r line <&"$output" || fail "no line about the metrics"
+    printf '%s' "${line#metrics on }"
 }
 
 # Real values, read as Prometheus does.

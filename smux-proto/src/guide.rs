@@ -3,6 +3,7 @@
 //! | page | answers |
 //! |---|---|
 //! | [`sizing`] | Which setting bounds what? What does a long link need? How much memory can a session take? |
+//! | [`many_sessions`] | What do 100 000 sessions take, of memory, descriptors, ports, threads and time? |
 //! | [`operating`] | What is wrong with my session? What do logs and counters say? |
 //! | [`closing`] | How do streams and sessions end, and what does the other end see, a Go peer of each release too? |
 //! | [`cancellation`] | What has a future done when it is dropped? |
@@ -34,6 +35,7 @@ macro_rules! references {
             "[`Command`]: crate::Command\n",
             "[`WindowUpdate`]: crate::WindowUpdate\n",
             "[sizing]: crate::guide::sizing\n",
+            "[many sessions]: crate::guide::many_sessions\n",
             "[closing]: crate::guide::closing\n\n",
         )
     };
@@ -47,7 +49,12 @@ pub mod sizing {}
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 
-// Its examples, and those of two more pages, are with tokio: tests of `smux-tokio`.
+#[cfg(not(doctest))]
+#[doc = references!()]
+#[doc = include_str!("../docs/many_sessions.md")]
+pub mod many_sessions {}
+
+// Its examples, and those of three more pages, are with tokio: tests of `smux-tokio`.
 #[cfg(not(doctest))]
 #[doc = references!()]
 #[doc = include_str!("../docs/closing.md")]

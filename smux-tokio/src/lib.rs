@@ -162,6 +162,8 @@ pub mod examples {
     pub mod workspace_readme {}
     #[doc = include_str!("../README.md")]
     pub mod readme {}
+    #[doc = include_str!("../../smux-proto/docs/many_sessions.md")]
+    pub mod many_sessions {}
     #[doc = include_str!("../../smux-proto/docs/closing.md")]
     pub mod closing {}
     #[doc = include_str!("../../smux-proto/docs/cancellation.md")]
