@@ -46,7 +46,10 @@ fn log(event: &PoolEvent<'_>, server: &str) {
     let number = |session: &Session| session.id();
     match event {
         PoolEvent::Connected { session } => {
-            tracing::info!(server, session = %number(session), "session started");
+            // With the feature, the session says so itself.
+            if cfg!(not(feature = "tracing")) {
+                tracing::info!(server, session = %number(session), "session began");
+            }
         }
         PoolEvent::ConnectFailed { error, pause } => {
             let error = describe(*error);

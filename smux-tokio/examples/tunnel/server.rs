@@ -27,6 +27,8 @@ use crate::transport::{Acceptor, Visitor};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a session is asked how many streams it has refused.
 const LOOK: Duration = Duration::from_secs(1);
+/// Whether the log says that sessions begin and end. With the feature, they say so themselves.
+const TELLS: bool = cfg!(not(feature = "tracing"));
 
 pub(crate) struct Server {
     /// Where the counters are served.
@@ -144,21 +146,25 @@ impl Service {
         let _counted = self.statistics.count(&session);
         let (id, began) = (session.id(), Instant::now());
         let peer = session.peer_addr().map(tracing::field::display);
-        tracing::info!(session = %id, peer, "session started");
+        if TELLS {
+            tracing::info!(session = %id, peer, "session began");
+        }
         let mut connections = JoinSet::new();
         let reason = Arc::clone(&self)
             .serve_streams(&session, &mut connections)
             .await;
-        let stats = session.stats();
-        tracing::info!(
-            session = %id,
-            peer,
-            %reason,
-            duration = ?Duration::from_secs(began.elapsed().as_secs()),
-            received = stats.bytes_received,
-            sent = stats.bytes_emitted,
-            "session ended"
-        );
+        if TELLS {
+            let stats = session.stats();
+            tracing::info!(
+                session = %id,
+                peer,
+                %reason,
+                duration = ?Duration::from_secs(began.elapsed().as_secs()),
+                received = stats.bytes_received,
+                sent = stats.bytes_emitted,
+                "session ended"
+            );
+        }
         // What had arrived is still delivered.
         while connections.join_next().await.is_some() {}
     }

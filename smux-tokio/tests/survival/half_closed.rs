@@ -40,8 +40,8 @@ async fn half_closed_connections_without_a_user_end() {
             server,
             target,
         } = &tunnel;
-        client.logs("session started").await;
-        server.logs("session started").await;
+        client.logs("session began").await;
+        server.logs("session began").await;
         leaves_nothing(&[client, server], async || {
             // Each round needs all the places of those before.
             let far = users_that_are_gone(client, target, count).await;

@@ -73,7 +73,7 @@ async fn junk_datagrams_do_not_lock_clients_out() {
     let limits = [kcp.as_slice(), &["--max-sessions", "2"]].concat();
     let server = End::server("127.0.0.1:0", start_echo().await, &limits).await;
     let client = End::client(server.address, &kcp).await;
-    server.logs("session started").await;
+    server.logs("session began").await;
     let time = Duration::from_millis(crate::size(2_000, 20_000));
     leaves_nothing(&[&client, &server], async || {
         let paying = async {

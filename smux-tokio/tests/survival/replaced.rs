@@ -17,8 +17,8 @@ async fn a_session_out_of_ids_is_replaced_and_its_connections_go_on() {
     tokio::spawn(crate::target::echo(echoes));
     let server = End::server("127.0.0.1:0", address, &[]).await;
     let client = End::client(server.address, &["--session-connections", "3"]).await;
-    client.logs("session started").await;
-    server.logs("session started").await;
+    client.logs("session began").await;
+    server.logs("session began").await;
     leaves_nothing(&[&client, &server], async || {
         for seed in 0..crate::size(30, 3_000) {
             within(check_echo(client.address, seed, 10_000))

@@ -70,8 +70,8 @@ pub(crate) async fn assert_no_session(server: &[String], client: &[String], what
     let read = within(near.read_u8()).await;
     let kind = read.expect_err("it must fail").kind();
     assert_eq!(kind, std::io::ErrorKind::ConnectionReset);
-    assert!(client.logged("session started").is_empty());
-    assert!(server.logged("session started").is_empty());
+    assert!(client.logged("session began").is_empty());
+    assert!(server.logged("session began").is_empty());
     // It tries again and again, and every time is one too many for the log.
     assert_eq!(server.logged("client got no session").len(), 1);
 }

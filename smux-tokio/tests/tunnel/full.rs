@@ -23,12 +23,12 @@ async fn a_client_of_a_full_server_takes_connections_once_there_is_a_place() {
         let client = [args(&client), patient.to_vec()].concat();
         let server = End::server("127.0.0.1:0", start_echo().await, &args(&server)).await;
         let first = End::client(server.address, &client).await;
-        first.logs("session started").await;
+        first.logs("session began").await;
         let second = End::client(server.address, &client).await;
         let waiting = tokio::spawn(check_echo(second.address, 1, 100_000));
         let line = second.logs("cannot reach the server").await;
         assert!(line.contains("--max-sessions"), "{line}");
-        assert!(second.logged("session started").is_empty());
+        assert!(second.logged("session began").is_empty());
         first.request_shutdown();
         first.ended().await;
         let echoed = within(waiting).await.expect("no panic");
@@ -55,7 +55,7 @@ async fn a_server_that_answers_nothing_is_used_all_the_same() {
     });
     // Less time than a server may take for its answer.
     let client = End::client(address, &["--connect-timeout", "0.8"]).await;
-    client.logs("session started").await;
+    client.logs("session began").await;
     let (mut near, mut far) = within(connect(&client, &target)).await;
     end_in_turn(&mut near, &mut far, 1).await;
 }
