@@ -1,6 +1,6 @@
 //! Options of the sockets that sessions run over.
 
-use std::io;
+use std::{io, time::Duration};
 
 use tokio::net::TcpStream;
 
@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 pub struct TcpOptions {
     nodelay: bool,
     notsent_lowat: Option<u32>,
+    user_timeout: Option<Duration>,
 }
 
 impl Default for TcpOptions {
@@ -29,6 +30,7 @@ impl Default for TcpOptions {
         Self {
             nodelay: true,
             notsent_lowat: Some(16 << 10),
+            user_timeout: None,
         }
     }
 }
@@ -51,16 +53,34 @@ impl TcpOptions {
         self
     }
 
+    /// `TCP_USER_TIMEOUT`: how long data may stay unacknowledged before the connection fails, in
+    /// whole milliseconds; `None` leaves that to the kernel, which may wait for a quarter of an
+    /// hour.
+    ///
+    /// It finds a dead peer that sends no keep-alives: ours stay unacknowledged. It also ends a
+    /// connection whose peer lives, but reads nothing for so long, as in version 1 when a reader
+    /// pauses. So it is not set by default. It has no effect where the platform has no such option.
+    pub fn user_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.user_timeout = limit;
+        self
+    }
+
     /// Sets the options of a connection.
     ///
     /// # Errors
-    /// If the socket refuses `TCP_NODELAY`. `TCP_NOTSENT_LOWAT` is an optimisation, whose refusal
-    /// is ignored.
+    /// If the socket refuses `TCP_NODELAY` or `TCP_USER_TIMEOUT`. `TCP_NOTSENT_LOWAT` is an
+    /// optimisation, whose refusal is ignored.
     pub fn apply(self, tcp: &TcpStream) -> io::Result<()> {
         tcp.set_nodelay(self.nodelay)?;
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        if let Some(bytes) = self.notsent_lowat {
-            let _ = socket2::SockRef::from(tcp).set_tcp_notsent_lowat(bytes);
+        {
+            let socket = socket2::SockRef::from(tcp);
+            if let Some(bytes) = self.notsent_lowat {
+                let _ = socket.set_tcp_notsent_lowat(bytes);
+            }
+            if self.user_timeout.is_some() {
+                socket.set_tcp_user_timeout(self.user_timeout)?;
+            }
         }
         Ok(())
     }

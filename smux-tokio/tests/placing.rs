@@ -39,7 +39,7 @@ fn a_session_runs_on_the_given_runtime() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_kernel_holds_little_unsent_data() {
+async fn options_reach_the_socket() {
     use smux_tokio::TcpOptions;
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
@@ -64,6 +64,13 @@ async fn the_kernel_holds_little_unsent_data() {
     let options = TcpOptions::default().notsent_lowat(None).nodelay(false);
     options.apply(&tcp).expect("set");
     assert_eq!(lowat(&tcp), (before, false));
+    let tcp = connect().await;
+    let limit = |tcp| socket2::SockRef::from(tcp).tcp_user_timeout().expect("known");
+    assert_eq!(limit(&tcp), None, "the default of the kernel");
+    let half_a_minute = Some(std::time::Duration::from_secs(30));
+    let options = TcpOptions::default().user_timeout(half_a_minute);
+    options.apply(&tcp).expect("set");
+    assert_eq!(limit(&tcp), half_a_minute);
 }
 
 /// As a child's standard input: its shutdown does nothing.
