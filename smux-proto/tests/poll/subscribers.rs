@@ -24,7 +24,7 @@ use tracing::{
 
 use crate::{
     reentrancy::must_end,
-    wire::{now, run, server},
+    wire::{Count, now, run, server},
 };
 
 /// Notes what it is asked and told, and uses the session each time.
@@ -255,4 +255,35 @@ fn slow_subscribers_hold_up_no_other_call() {
             assert!(opening.join().expect("no panic").is_ok());
         });
     });
+}
+
+/// Nothing else would wake it before the stall is over.
+#[test]
+fn a_write_that_waits_wakes_the_driver_to_look_at_stalls() {
+    let meddler = Meddler::default();
+    with_default(meddler.clone(), || {
+        let config = Config::builder()
+            .version(Version::V2)
+            .initial_send_window(10)
+            .keep_alive_disabled()
+            .build();
+        let (session, mut driver, wire) = server(config.expect("valid"));
+        let stream = now(session.open()).expect("opened");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(stream.poll_write(&mut cx, &[0; 10]).is_ready());
+        let (woken, waker) = Count::waker();
+        let _ = run(&mut driver, &waker);
+        woken.take();
+        assert!(stream.poll_write(&mut cx, &[0]).is_pending());
+        assert_eq!(woken.take(), 1);
+        for _ in 0..6 {
+            wire.ends(|ends| ends.now += Duration::from_secs(1));
+            let _ = run(&mut driver, &waker);
+        }
+        let waits = stream.stats().write_stall_time;
+        assert_eq!(waits, Duration::from_secs(6));
+    });
+    let seen = meddler.seen();
+    let told = seen.iter().filter(|seen| *seen == "stall lasts");
+    assert_eq!(told.count(), 1, "{seen:?}");
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use smux_tokio::{Config, Session, Version};
+use smux_tokio::{Config, Driver, Session, Version};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -105,15 +106,33 @@ impl Connector {
                 hello::say(&mut tls, version).await?;
                 // A server that takes a token is a tunnel's, which answers.
                 let tls = hello::read_answer(tls, token.is_none().then_some(patience)).await?;
-                Session::client(tls, config).with_addresses(Some(local), Some(peer))
+                start(
+                    Session::client_with_driver(tls, config),
+                    Some(local),
+                    Some(peer),
+                )
             }
             Self::Kcp(args) => {
                 let addresses = lookup_host(server).await?;
                 let (kcp, server) = first_to_answer(args, addresses, version).await?;
-                Session::client(kcp, config).with_addresses(None, Some(server))
+                start(Session::client_with_driver(kcp, config), None, Some(server))
             }
         })
     }
+}
+
+/// Moves a session. It has its addresses first, so that all that it logs does.
+fn start<T>(
+    (session, driver): (Session, Driver<T>),
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+) -> Session
+where
+    T: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let session = session.with_addresses(local, peer);
+    tokio::spawn(driver);
+    session
 }
 
 /// Over UDP only an answer tells that a server is there: the addresses are tried one after the
@@ -296,9 +315,9 @@ impl Visitor {
         Ok(match self {
             Self::Tcp(tcp, _) => Session::server_tcp(tcp, config)?,
             Self::Tls(tls, local, peer) => {
-                Session::server(*tls, config).with_addresses(local, peer)
+                start(Session::server_with_driver(*tls, config), local, peer)
             }
-            Self::Kcp(kcp, peer) => Session::server(kcp, config).with_addresses(None, peer),
+            Self::Kcp(kcp, peer) => start(Session::server_with_driver(kcp, config), None, peer),
         })
     }
 }
