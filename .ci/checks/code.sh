@@ -46,6 +46,32 @@ packages() {
             grep -qx "$file" <<<"$packaged" || fail "the package of $crate has no $file"
         done
     done
+    section "docs as on docs.rs"
+    # That builds with a nightly compiler, all features and this cfg; the variable stands for the first.
+    for crate in "${PUBLISHED[@]}"; do
+        RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" run cargo doc -p "$crate" --no-deps --all-features
+    done
+}
+
+# What breaks programs that use the crates must be in the changelog: it decides the next version.
+semver() {
+    section "changes of the API since the commit before"
+    local base=HEAD^ crate broken=()
+    git diff --quiet HEAD || base=HEAD
+    if ! git rev-parse -q --verify "$base" >/dev/null; then
+        skip "cargo semver-checks (the commit before is not here)"
+        return
+    fi
+    if ! cargo semver-checks --version >/dev/null 2>&1 &&
+        ! { [[ ${SMUX_SEMVER:-} == 1 ]] && run cargo install --locked cargo-semver-checks; }; then
+        skip "cargo semver-checks (not installed; SMUX_SEMVER=1 installs it, which takes minutes)"
+        return
+    fi
+    for crate in "${PUBLISHED[@]}"; do
+        run cargo semver-checks -p "$crate" --baseline-rev "$base" --release-type minor || broken+=("$crate")
+    done
+    [[ ${#broken[@]} == 0 ]] || git diff "$base" -- CHANGELOG.md | grep -q '^+[^+]' ||
+        fail "changes of the API that CHANGELOG.md does not tell: ${broken[*]}"
 }
 
 go_peer() {
