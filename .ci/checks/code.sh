@@ -11,28 +11,34 @@ lints() {
     run cargo fmt --all --check
     section "clippy: workspace"
     run cargo clippy --workspace --all-targets -- -D warnings
-    local features
-    for features in "" std poll serde tracing poll,tracing; do
-        section "clippy: core with features '$features'"
-        run cargo clippy -p smux-proto --lib --no-default-features --features "$features" -- -D warnings
+    local features feature crate
+    for crate in "${PUBLISHED[@]}"; do
+        section "clippy: $crate with no feature, each alone, and all"
+        run cargo clippy -p "$crate" --lib --no-default-features -- -D warnings
+        features=$(features_of "$crate")
+        for feature in $features; do
+            run cargo clippy -p "$crate" --lib --no-default-features --features "$feature" -- -D warnings
+        done
+        run cargo clippy -p "$crate" --lib --all-features -- -D warnings
     done
-    for features in "" async-io smol async-std "smol,async-std" serde tracing; do
-        section "clippy: smux-async-std with only features '$features'"
-        run cargo clippy -p smux-async-std --lib --no-default-features --features "$features" -- -D warnings
-    done
-    for features in "" net axum hyper-util serde tonic tower tracing; do
-        section "clippy: smux-tokio with only feature '$features'"
-        run cargo clippy -p smux-tokio --lib --no-default-features --features "$features" -- -D warnings
-    done
+    section "clippy: core with the poll layer and traces, which most programs have"
+    run cargo clippy -p smux-proto --lib --features poll,tracing -- -D warnings
     section "clippy: smux-tokio with all features"
     run cargo clippy -p smux-tokio --all-features --all-targets -- -D warnings
-    section "clippy: smux-blocking with feature 'tracing'"
-    run cargo clippy -p smux-blocking --lib --features tracing -- -D warnings
     section "docs"
     RUSTDOCFLAGS="-D warnings" run cargo doc --workspace --no-deps
 }
 
-# Whether the crates can be packaged together. That they build from their packages takes longer: leave
+# The names of a crate's features.
+features_of() {
+    cargo metadata --no-deps --format-version 1 | python3 -c '
+import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["name"] == sys.argv[1]:
+        print("\n".join(sorted(package["features"])))' "$1"
+}
+
+# Whether the crates can be packaged together, and documented as docs.rs does it. That they build from their packages takes longer: leave
 # `--no-verify` out.
 packages() {
     section "packages"
@@ -44,6 +50,32 @@ packages() {
             grep -qx "$file" <<<"$packaged" || fail "the package of $crate has no $file"
         done
     done
+    section "docs as on docs.rs"
+    # That builds with a nightly compiler, all features and this cfg; the variable stands for the first.
+    for crate in "${PUBLISHED[@]}"; do
+        RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="--cfg docsrs -D warnings" run cargo doc -p "$crate" --no-deps --all-features
+    done
+}
+
+# What breaks programs that use the crates must be in the changelog: it decides the next version.
+semver() {
+    section "changes of the API since the commit before"
+    local base=HEAD^ crate broken=()
+    git diff --quiet HEAD || base=HEAD
+    if ! git rev-parse -q --verify "$base" >/dev/null; then
+        skip "cargo semver-checks (the commit before is not here)"
+        return
+    fi
+    if ! cargo semver-checks --version >/dev/null 2>&1 &&
+        ! { [[ ${SMUX_SEMVER:-} == 1 ]] && run cargo install --locked cargo-semver-checks; }; then
+        skip "cargo semver-checks (not installed; SMUX_SEMVER=1 installs it, which takes minutes)"
+        return
+    fi
+    for crate in "${PUBLISHED[@]}"; do
+        run cargo semver-checks -p "$crate" --baseline-rev "$base" --release-type minor || broken+=("$crate")
+    done
+    [[ ${#broken[@]} == 0 ]] || git diff "$base" -- CHANGELOG.md | grep -q '^+[^+]' ||
+        fail "changes of the API that CHANGELOG.md does not tell: ${broken[*]}"
 }
 
 go_peer() {

@@ -20,6 +20,17 @@ async fn a_connect_timeout_of_zero_is_refused() {
     }
 }
 
+/// The client speaks first, so only a server can detect the version.
+#[tokio::test]
+async fn versions_are_one_and_two_and_a_server_may_detect_them() {
+    for version in ["auto", "0", "3", "v2"] {
+        let why = End::refused_client(&["--smux-version", version]).await;
+        assert!(why.contains("it must be 1 or 2\n"), "{why}");
+    }
+    let why = End::refused_server(&["--smux-version", "3"]).await;
+    assert!(why.contains("it must be 1 or 2, or auto\n"), "{why}");
+}
+
 /// A client that names a certificate never sends plain text.
 #[tokio::test]
 async fn options_of_another_transport_are_refused() {
