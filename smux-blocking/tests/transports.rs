@@ -405,25 +405,6 @@ fn a_read_has_a_large_buffer_only_behind_one_that_was_filled() {
     });
 }
 
-/// The last read has less room than the one before it has read.
-#[test]
-fn an_end_behind_a_large_read_is_a_clean_one() {
-    within(|| {
-        for size in [20_000_u16, 65_000] {
-            let (near, mut far) = common::tcp_pair();
-            let server = Session::server(near, Config::default()).expect("server");
-            let [low, high] = size.to_le_bytes();
-            let mut bytes = vec![1, 0, 0, 0, 3, 0, 0, 0, 1, 2, low, high, 3, 0, 0, 0];
-            bytes.resize(16 + usize::from(size), 7);
-            far.write_all(&bytes).expect("SYN and PSH");
-            let mut stream = server.accept().expect("accept");
-            stream.read_exact(&mut vec![0; size.into()]).expect("read");
-            drop(far);
-            assert_eq!(server.closed(), CloseReason::PeerClosed);
-        }
-    });
-}
-
 #[test]
 fn an_interrupted_call_is_tried_again() {
     within(|| {
