@@ -89,6 +89,7 @@ impl ReadPump {
 
     /// A buffer of this size, now that all that was read before is taken.
     fn room(&mut self, size: usize) -> &mut ReadBuffer {
+        self.unread = 0..0;
         let before = self.buffer.take();
         let reader = self.reader;
         self.buffer.insert(match before {

@@ -8,7 +8,7 @@ use std::{
 
 use allocation_counter::measure;
 use smux_proto::{
-    Command, Config,
+    CloseReason, Command, Config,
     poll::{Driver, SessionHandle, StreamHandle, has_pump_memory, release_pump_memory},
 };
 
@@ -136,6 +136,29 @@ fn an_idle_session_owns_no_buffers() {
         memory.bytes_current
     );
     drop((first, second));
+}
+
+/// A transport that expects little gets a small buffer, also right behind a large one.
+#[test]
+fn each_read_has_the_room_that_its_transport_asks_for() {
+    for rooms in [[4_096, 65_536, 100], [65_536, 4_096, 1], [1, 50, 65_536]] {
+        let (session, mut driver, wire) = server(Config::default());
+        wire.receive(Command::Syn, 3, b"");
+        wire.receive(Command::Psh, 3, &[7; 30_000]);
+        wire.ends(|ends| {
+            ends.rooms = rooms.to_vec();
+            ends.input_ends = true;
+        });
+        for _ in 0..10 {
+            let _ = run(&mut driver, Waker::noop());
+        }
+        assert_eq!(session.close_reason(), Some(CloseReason::PeerClosed));
+        let stream = now(session.accept()).expect("a stream is there");
+        let mut bytes = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok(1..)) = stream.poll_read_buf(&mut cx, &mut bytes) {}
+        assert!(bytes == [7; 30_000], "{} bytes", bytes.len());
+    }
 }
 
 /// Whatever its pumps did, it leaves to other threads or frees.

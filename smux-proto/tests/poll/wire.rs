@@ -44,6 +44,10 @@ pub(crate) struct Ends {
     pub(crate) input: VecDeque<u8>,
     pub(crate) output: Vec<u8>,
     pub(crate) reads: usize,
+    /// The room that the first reads ask for; later ones want all there is.
+    pub(crate) rooms: Vec<usize>,
+    /// The input ends with what is there.
+    pub(crate) input_ends: bool,
     /// By how many bytes a read overstates what it read.
     pub(crate) overstates: usize,
     /// From where on a read fills its buffer with `!` first, whatever it reads then.
@@ -102,6 +106,9 @@ impl TransportRead for Wire {
                 return Poll::Ready(Ok(buf.len() / 8 * 8));
             }
             let count = buf.len().min(ends.input.len());
+            if count == 0 && ends.input_ends {
+                return Poll::Ready(Ok(0));
+            }
             if count == 0 {
                 return Poll::Pending;
             }
@@ -110,6 +117,10 @@ impl TransportRead for Wire {
                 .for_each(|(to, from)| *to = from);
             Poll::Ready(Ok(count + ends.overstates))
         })
+    }
+
+    fn wanted_room(&self) -> usize {
+        self.ends(|ends| ends.rooms.get(ends.reads).copied().unwrap_or(usize::MAX))
     }
 }
 
