@@ -40,14 +40,10 @@ impl Pumps {
         (SessionHandle::first(shared), pumps)
     }
 
-    /// A task that polls all three begins with this call: no pump need be woken for what the others
-    /// do, and one look at the clock serves all.
+    /// A task that polls all three begins with this call: one look at the clock serves all.
     pub(super) fn begin(&mut self) {
         let Self { read, write, timer } = self;
-        let shared = &read.pump.shared;
-        let now = Some(shared.now());
-        let wakers = shared.take_pump_wakers();
-        drop(wakers);
+        let now = Some(read.pump.shared.now());
         read.pump.time = now;
         write.pump.time = now;
         timer.pump.time = now;

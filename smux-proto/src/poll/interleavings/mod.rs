@@ -10,6 +10,7 @@
 //! takes many.
 
 mod endings;
+mod locks;
 mod sessions;
 mod streams;
 mod wire;
