@@ -98,7 +98,11 @@ impl<T: Transport> Running<T> {
                 && !(output == Turn::Blocked && step == Step::Write)
             {
                 moved = write.take(cx, transport, step).is_ready();
-                output = if moved { Turn::Ready } else { Turn::Blocked };
+                output = match step {
+                    _ if moved => Turn::Ready,
+                    Step::MakeWay => Turn::MadeWay,
+                    _ => Turn::Blocked,
+                };
             }
             if write.makes_way(cx, transport) {
                 output = Turn::MadeWay;

@@ -214,7 +214,9 @@ impl Input {
 
     /// Gives the session a piece, of which it takes what it has room for.
     fn deliver(&mut self, state: &mut State, now: Duration) -> Delivery {
-        let Some(piece) = self.pace.next(state.streams_woken) else {
+        let piece = self.pace.next(state.streams_woken);
+        state.crowd = self.pace.crowd();
+        let Some(piece) = piece else {
             return Delivery::MakeWay;
         };
         let bytes = self.buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);

@@ -37,6 +37,8 @@ pub(super) struct State {
     /// Events dispatched: about how often the tasks of streams were woken. The few events of the
     /// session as a whole count too: it only has to tell many tasks from few.
     pub(super) streams_woken: u64,
+    /// About how many tasks run between two pieces of input.
+    pub(super) crowd: u64,
 }
 
 /// What a task can wait for of the session as a whole.
@@ -103,6 +105,7 @@ impl State {
             wake_everyone: false,
             deadline_moved: false,
             streams_woken: 0,
+            crowd: 0,
         }
     }
 

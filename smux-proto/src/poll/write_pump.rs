@@ -11,7 +11,7 @@ use std::{
 use bytes::Buf;
 
 use super::{
-    pacing::{BUFFER, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
+    pacing::{BUFFER, Courtesy, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
     pump::{Pump, miscounted},
     stash,
     state::State,
@@ -38,11 +38,14 @@ struct Output {
     flushed: Option<u64>,
     /// Written since others last had their turn.
     since_turn: usize,
+    courtesy: Courtesy,
 }
 
 /// What is to be done with the transport.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
+    /// Nothing, before others have had their turn.
+    MakeWay,
     Write,
     /// Everything up to this mark is written.
     Flush(u64),
@@ -61,6 +64,7 @@ impl WritePump {
                 written: 0,
                 flushed: None,
                 since_turn: 0,
+                courtesy: Courtesy::default(),
             },
             flushes_wake: false,
         }
@@ -134,6 +138,10 @@ impl WritePump {
         step: Step,
     ) -> Poll<()> {
         let result = ready!(match step {
+            Step::MakeWay => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Step::Write => self.write(cx, transport),
             Step::Flush(mark) => {
                 let flushed = transport.poll_flush(cx);
@@ -330,6 +338,12 @@ impl Output {
         // A session that always has more to send would never flush otherwise.
         let flush = flushes.is_wanted();
         let batch = &mut self.batch;
+        if !batch.has_remaining()
+            && session.wants_transmit()
+            && self.courtesy.makes_way(state.crowd)
+        {
+            return Poll::Ready(Step::MakeWay);
+        }
         if session.wants_transmit()
             && !batch.has_memory()
             && let Some(memory) = stash::take_batch()
@@ -337,6 +351,7 @@ impl Output {
             batch.set_memory(memory);
         }
         if !flush && session.poll_transmit(now, batch) {
+            self.courtesy.batch_taken();
             return Poll::Ready(Step::Write);
         }
         if unflushed {
