@@ -122,6 +122,7 @@ mod split;
 mod stream;
 mod tcp;
 mod transport;
+mod wakeup;
 
 pub use bytes::Bytes;
 #[cfg(any(feature = "axum", feature = "hyper-util", feature = "tonic"))]

@@ -19,13 +19,18 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::wakeup::DriverWakeup;
+
 /// Moves a session's bytes until the session has ended; then drops the transport and resolves with
 /// the reason.
 ///
 /// Poll it on a tokio runtime with its timer enabled. Dropping it before it resolves aborts the
 /// session.
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
-pub struct Driver<T>(poll::Driver<Io<T>>);
+pub struct Driver<T> {
+    driver: poll::Driver<Io<T>>,
+    wakeup: DriverWakeup,
+}
 
 pub(crate) fn start<T: AsyncRead + AsyncWrite>(
     side: Side,
@@ -41,20 +46,25 @@ pub(crate) fn start<T: AsyncRead + AsyncWrite>(
     };
     let clock = Clock::new(move || epoch.elapsed());
     let (handle, driver) = poll::connect(side, config, clock, io);
-    (handle, Driver(driver))
+    let driver = Driver {
+        driver,
+        wakeup: DriverWakeup::default(),
+    };
+    (handle, driver)
 }
 
 impl<T: AsyncRead + AsyncWrite> Future for Driver<T> {
     type Output = CloseReason;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        Pin::new(&mut self.0).poll(cx)
+        let Self { driver, wakeup } = &mut *self;
+        Pin::new(driver).poll(&mut Context::from_waker(wakeup.for_task(cx.waker())))
     }
 }
 
 impl<T> fmt::Debug for Driver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.driver.fmt(f)
     }
 }
 
