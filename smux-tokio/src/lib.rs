@@ -133,6 +133,7 @@ mod stream;
 mod tcp;
 mod timer;
 mod transport;
+mod wakeup;
 
 pub use bytes::Bytes;
 #[cfg(any(feature = "axum", feature = "hyper-util", feature = "tonic"))]

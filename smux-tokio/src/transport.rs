@@ -18,7 +18,7 @@ use tokio::{
     task,
 };
 
-use crate::timer::TokioTimer;
+use crate::{timer::TokioTimer, wakeup::DriverWakeup};
 
 /// Moves a session's bytes until the session has ended; then drops the transport and resolves with
 /// the reason.
@@ -26,7 +26,10 @@ use crate::timer::TokioTimer;
 /// Poll it on a tokio runtime with its timer enabled. Dropping it before it resolves aborts the
 /// session.
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
-pub struct Driver<T>(poll::Driver<Io<T, TokioTimer>>);
+pub struct Driver<T> {
+    driver: poll::Driver<Io<T, TokioTimer>>,
+    wakeup: DriverWakeup,
+}
 
 pub(crate) fn start<T: AsyncRead + AsyncWrite>(
     side: Side,
@@ -36,7 +39,11 @@ pub(crate) fn start<T: AsyncRead + AsyncWrite>(
     let timer = TokioTimer::new();
     let (clock, io) = (timer.clock(), Io::new(io, timer));
     let (handle, driver) = poll::connect(side, config, clock, io);
-    (handle, Driver(driver))
+    let driver = Driver {
+        driver,
+        wakeup: DriverWakeup::default(),
+    };
+    (handle, driver)
 }
 
 pub(crate) fn start_with_timer<T: AsyncRead + AsyncWrite, S: Timer + Unpin>(
@@ -57,13 +64,14 @@ impl<T: AsyncRead + AsyncWrite> Future for Driver<T> {
     type Output = CloseReason;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        Pin::new(&mut self.0).poll(cx)
+        let Self { driver, wakeup } = &mut *self;
+        Pin::new(driver).poll(&mut Context::from_waker(wakeup.for_task(cx.waker())))
     }
 }
 
 impl<T> fmt::Debug for Driver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.driver.fmt(f)
     }
 }
 
@@ -141,4 +149,4 @@ impl<T: AsyncRead + AsyncWrite, S: Timer> Transport for Io<T, S> {
 
 /// Its task holds it, beside some hundred bytes of the runtime's; the transport has a box.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Driver<()>>() <= 496);
+const _: () = assert!(size_of::<Driver<()>>() <= 592);

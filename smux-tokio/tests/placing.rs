@@ -7,7 +7,9 @@ use std::{
     io::{self, ErrorKind},
     iter::successors,
     pin::Pin,
+    sync::mpsc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use common::{pair, stream, within};
@@ -16,6 +18,7 @@ use tokio::{
     io::{AsyncWrite, AsyncWriteExt, DuplexStream, duplex, join, split},
     net::TcpListener,
     runtime::Runtime,
+    task::yield_now,
 };
 
 #[test]
@@ -35,6 +38,39 @@ fn a_session_runs_on_the_given_runtime() {
     }));
     drop(apart);
     assert_eq!(client.close_reason(), Some(CloseReason::Aborted));
+}
+
+/// It is held up once, which it measures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_keeps_its_thread_does_not_hold_its_session_up() {
+    const TRIES: usize = 20;
+    let (a, b) = duplex(1000);
+    let client = Session::client(a, Config::v2());
+    let server = Session::server(b, Config::v2());
+    let (mut near, mut far) = stream(&client, &server).await;
+    let (arrived, arrivals) = mpsc::channel();
+    let reading = tokio::spawn(async move {
+        while !far.read_bytes(100).await.expect("read").is_empty() {
+            arrived.send(()).expect("the writer waits");
+        }
+    });
+    let writing = tokio::spawn(async move {
+        let mut meanwhile = 0;
+        for _ in 0..TRIES {
+            near.write_all(b"more").await.expect("write");
+            // As a computation does, this yields to no task.
+            let arrival = arrivals.recv_timeout(Duration::from_millis(300));
+            meanwhile += usize::from(arrival.is_ok());
+            near.flush().await.expect("flush");
+            while arrival.is_err() && arrivals.try_recv().is_err() {
+                yield_now().await;
+            }
+        }
+        meanwhile
+    });
+    let meanwhile = within(writing).await.expect("no panic");
+    assert!(meanwhile >= TRIES / 2, "{meanwhile} of {TRIES}");
+    within(reading).await.expect("no panic");
 }
 
 #[cfg(target_os = "linux")]
@@ -65,9 +101,13 @@ async fn options_reach_the_socket() {
     options.apply(&tcp).expect("set");
     assert_eq!(lowat(&tcp), (before, false));
     let tcp = connect().await;
-    let limit = |tcp| socket2::SockRef::from(tcp).tcp_user_timeout().expect("known");
+    let limit = |tcp| {
+        socket2::SockRef::from(tcp)
+            .tcp_user_timeout()
+            .expect("known")
+    };
     assert_eq!(limit(&tcp), None, "the default of the kernel");
-    let half_a_minute = Some(std::time::Duration::from_secs(30));
+    let half_a_minute = Some(Duration::from_secs(30));
     let options = TcpOptions::default().user_timeout(half_a_minute);
     options.apply(&tcp).expect("set");
     assert_eq!(limit(&tcp), half_a_minute);
@@ -107,7 +147,7 @@ async fn closing_drops_a_writer_that_ends_when_dropped() {
     let (output, input) = split(near);
     let io = join(output, DropOnShutdown::new(Input(input)));
     let config = Config::v2().to_builder();
-    let config = config.close_timeout(std::time::Duration::from_secs(3600));
+    let config = config.close_timeout(Duration::from_secs(3600));
     let client = Session::client(io, config.build().expect("valid"));
     let server = Session::server(far, Config::v2());
     assert_eq!(within(client.close()).await, CloseReason::Local);

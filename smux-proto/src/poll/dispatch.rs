@@ -24,38 +24,40 @@ use crate::{Event, streams::table::Key};
 impl State {
     /// Whether [`collect`](Self::collect) may find anything.
     pub(super) fn has_aftermath(&mut self) -> bool {
-        (self.deadline_moved && self.pumps.timer.is_some())
+        (self.deadline_moved && (self.pumps.timer.is_some() || self.pumps.driver.is_some()))
             || self.wake_everyone
             || self.session.has_events()
             || !self.waiting.called.is_empty()
             || !self.session.released().is_empty()
             || self.session.trace().has_untold()
             || self.flushes.is_due()
-            || self.read_pump_is_due()
-            || self.write_pump_is_due()
-            || self.blocked_write_is_due()
+            || self.driver_is_due()
+            || (self.pumps.read.is_some() && self.input_is_due())
+            || (self.pumps.write.is_some() && self.output_is_due())
+            || (self.pumps.blocked_write.is_some() && self.flushes.is_wanted())
     }
 
-    fn read_pump_is_due(&self) -> bool {
-        self.pumps.read.is_some() && (self.session.is_terminated() || self.session.wants_input())
+    /// All but its deadlines.
+    fn driver_is_due(&self) -> bool {
+        self.pumps.driver.as_ref().is_some_and(|driver| {
+            (driver.output && self.output_is_due())
+                || (driver.room && self.input_is_due())
+                || (driver.flush && self.flushes.is_wanted())
+        })
     }
 
-    fn write_pump_is_due(&self) -> bool {
-        self.pumps.write.is_some()
-            && (self.session.is_terminated()
-                || self.session.wants_transmit()
-                || self.session.wants_shutdown())
+    fn input_is_due(&self) -> bool {
+        self.session.is_terminated() || self.session.wants_input()
     }
 
-    /// Output cannot concern a write pump whose transport takes none, but a flush can.
-    fn blocked_write_is_due(&self) -> bool {
-        self.pumps.blocked_write.is_some() && self.flushes.is_wanted()
+    fn output_is_due(&self) -> bool {
+        self.session.is_terminated()
+            || self.session.wants_transmit()
+            || self.session.wants_shutdown()
     }
 
-    fn timer_pump_is_due(&self) -> bool {
-        self.pumps.timer.is_some()
-            && (self.session.is_terminated()
-                || is_earlier(self.session.poll_timeout(), self.pumps.armed))
+    fn deadline_is_due(&self) -> bool {
+        self.session.is_terminated() || is_earlier(self.session.poll_timeout(), self.pumps.armed)
     }
 
     /// Takes what is due. True: there may be more.
@@ -112,16 +114,24 @@ impl State {
     }
 
     fn collect_pumps(&mut self, aftermath: &mut Aftermath) {
-        if self.read_pump_is_due() {
+        let deadline_moved = take(&mut self.deadline_moved);
+        if self.pumps.driver.is_some() {
+            if self.driver_is_due() || (deadline_moved && self.deadline_is_due()) {
+                aftermath.extend(self.pumps.driver.take().map(|driver| driver.waker));
+            }
+            return;
+        }
+        if self.pumps.read.is_some() && self.input_is_due() {
             aftermath.extend(self.pumps.read.take());
         }
-        if self.write_pump_is_due() {
+        if self.pumps.write.is_some() && self.output_is_due() {
             aftermath.extend(self.pumps.write.take());
         }
-        if self.blocked_write_is_due() {
+        // Output cannot concern a write pump whose transport takes none, but a flush can.
+        if self.pumps.blocked_write.is_some() && self.flushes.is_wanted() {
             aftermath.extend(self.pumps.blocked_write.take());
         }
-        if take(&mut self.deadline_moved) && self.timer_pump_is_due() {
+        if self.pumps.timer.is_some() && deadline_moved && self.deadline_is_due() {
             aftermath.extend(self.pumps.timer.take());
         }
     }

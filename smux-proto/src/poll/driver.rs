@@ -4,12 +4,19 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
 };
 
 use super::{
+    input::Delivery,
+    output::Step,
+    pacing::ROUNDS,
     pumps::Pumps,
     session_handle::SessionHandle,
+    shared::Shared,
+    state::DriverWaker,
+    timer_pump::Deadline,
     transport::{Clock, Transport},
 };
 use crate::{CloseReason, Config, Side};
@@ -51,12 +58,20 @@ pub struct Driver<T> {
 struct Running<T> {
     transport: T,
     pumps: Pumps,
+    shared: Arc<Shared>,
+    /// A clone to place under the lock when others have taken the last one, to wake the driver.
+    waker: Option<Waker>,
 }
 
 impl<T> Driver<T> {
     fn new(pumps: Pumps, transport: T) -> Self {
         Self {
-            running: Some(Running { transport, pumps }),
+            running: Some(Running {
+                shared: Arc::clone(&pumps.read.input.pump.shared),
+                transport,
+                pumps,
+                waker: None,
+            }),
             reason: CloseReason::Aborted,
         }
     }
@@ -76,17 +91,131 @@ impl<T: Transport + Unpin> Future for Driver<T> {
 }
 
 impl<T: Transport> Running<T> {
-    /// Input comes first, so that what it causes to be sent leaves in the same round.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let Self { transport, pumps } = self;
-        pumps.begin();
-        // Neither end of these two is the end of the session, which the third tells.
-        let _ = pumps.read.poll(cx, transport);
-        let _ = pumps.write.poll(cx, transport);
-        pumps
-            .timer
-            .poll(cx, |cx, until| transport.poll_sleep(cx, until))
+        self.pumps.begin();
+        let poll = self.rounds(cx);
+        self.pumps.read.rest();
+        self.pumps.write.rest();
+        poll
     }
+
+    /// Goes on until neither the transport nor the session has more to do, or others should run.
+    fn rounds(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let mut input = self.pumps.read.fetch(cx, &mut self.transport);
+        let mut output = Turn::Ready;
+        for _ in 0..ROUNDS {
+            let round = self.round(cx, input, output);
+            let Self {
+                transport, pumps, ..
+            } = self;
+            let Pumps { read, write, timer } = pumps;
+            let mut moved = false;
+            match round.step {
+                Poll::Ready(None) => {
+                    cx.waker().wake_by_ref();
+                    output = Turn::MadeWay;
+                }
+                Poll::Ready(Some(Step::Write)) if output == Turn::Blocked => {}
+                Poll::Ready(Some(step)) => {
+                    moved = write.take(cx, transport, step).is_ready();
+                    output = if moved { Turn::Ready } else { Turn::Blocked };
+                }
+                Poll::Pending => {}
+            }
+            if write.makes_way(cx, transport) {
+                output = Turn::MadeWay;
+            }
+            if let Some(delivery) = round.delivery {
+                input = read.input.delivered(cx, delivery);
+                if input.is_ready() {
+                    input = read.fetch(cx, transport);
+                }
+            }
+            if moved || input.is_ready() {
+                continue;
+            }
+            match round.deadline {
+                Deadline::Ended(reason) => {
+                    timer.pump.done = true;
+                    return Poll::Ready(reason);
+                }
+                Deadline::Never => return Poll::Pending,
+                Deadline::At(until) => ready!(timer.sleep(transport.poll_sleep(cx, until))),
+            }
+            // It may be later than when the poll began.
+            pumps.begin();
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// All that the pumps have to do with the session, under one lock. Input comes first, so that
+    /// what it causes to be sent leaves in the same round.
+    fn round(&mut self, cx: &Context<'_>, input: Poll<()>, output: Turn) -> Round {
+        let Self {
+            pumps,
+            shared,
+            waker,
+            ..
+        } = self;
+        let Pumps { read, write, timer } = pumps;
+        if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        let now = write.output.pump.now();
+        shared.act_on_streams(|state| {
+            // Nothing that happens in here need wake the driver.
+            let placed = state.pumps.driver.take().map(|driver| driver.waker);
+            let delivery = input.is_ready().then(|| read.deliver_to(state, now));
+            let step = if output == Turn::MadeWay {
+                write.note_to(state, now);
+                Poll::Pending
+            } else {
+                write.next_of(state, now)
+            };
+            let deadline = timer.next_of(state, now);
+            let mine = placed
+                .as_ref()
+                .is_some_and(|placed| placed.will_wake(cx.waker()));
+            let (waker, gone) = if mine {
+                (placed, None)
+            } else {
+                (waker.take(), placed)
+            };
+            state.pumps.driver = waker.map(|waker| DriverWaker {
+                waker,
+                room: read.input.is_stalled(),
+                output: step.is_pending() && output != Turn::MadeWay && !write.output.pump.done,
+                flush: step == Poll::Ready(Some(Step::Write)),
+            });
+            Round {
+                delivery,
+                step,
+                deadline,
+                _gone: gone,
+            }
+        })
+    }
+}
+
+/// Whether the write pump may go on in this poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Ready,
+    /// The transport takes no bytes.
+    Blocked,
+    /// Others have their turn.
+    MadeWay,
+}
+
+/// What one look at the session has found to do without the lock.
+struct Round {
+    delivery: Option<Delivery>,
+    /// `None`: others have their turn first.
+    step: Poll<Option<Step>>,
+    deadline: Deadline,
+    /// Dropped without the lock.
+    _gone: Option<Waker>,
 }
 
 impl<T> fmt::Debug for Driver<T> {

@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use super::{pacing::Pace, pump::Pump, state::State};
@@ -40,14 +41,8 @@ impl Input {
     /// Pending while the session has no room, with the rest in `bytes`; also now and then, to let
     /// other tasks run, and then it wakes its own task.
     pub fn poll_deliver(&mut self, cx: &mut Context<'_>, bytes: &mut &[u8]) -> Poll<bool> {
-        while self.stalled || !bytes.is_empty() {
-            if !ready!(self.deliver(cx, bytes)) {
-                // At once, behind those whom the piece has woken. To wait for all others too, as
-                // `yield_now` may, would leave both ends idle: with several threads that took half
-                // of the rate of concurrent requests.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        while !self.pump.done && self.is_for_session(bytes) {
+            ready!(self.deliver(cx, bytes));
         }
         Poll::Ready(!self.pump.done)
     }
@@ -71,38 +66,59 @@ impl Input {
         });
     }
 
-    /// Gives the session what it has room for. Pending until it wants more; `false` if others
-    /// should run first.
-    fn deliver(&mut self, cx: &mut Context<'_>, bytes: &mut &[u8]) -> Poll<bool> {
-        let shared = &self.pump.shared;
-        let now = self.pump.now();
-        let pace = &mut self.pace;
-        let mut consumed = 0;
-        let wanted = shared.act(|state| {
-            let piece = pace.next(state.streams_woken)?;
-            let unread = &bytes[..piece.min(bytes.len())];
-            state.reserve(unread.len());
-            if !unread.is_empty() {
-                // An error is the session's close reason, and all that follows is discarded.
-                consumed = state
-                    .session
-                    .handle_input(now, unread)
-                    .unwrap_or(unread.len());
-            }
-            Some(wants_input(state))
-        });
-        *bytes = &bytes[consumed..];
-        let Some(mut wanted) = wanted else {
-            return Poll::Ready(false);
-        };
-        if wanted.is_pending() {
-            wanted = shared.poll(cx, wants_input, |state, waker| {
+    /// Gives the session what it has room for. Pending until it wants more, or until others have
+    /// had their turn.
+    fn deliver(&mut self, cx: &mut Context<'_>, bytes: &mut &[u8]) -> Poll<()> {
+        let Self {
+            pump,
+            stalled,
+            pace,
+        } = self;
+        let now = pump.now();
+        let mut delivery = pump
+            .shared
+            .act(|state| deliver_piece(pace, stalled, state, now, bytes));
+        if delivery == Delivery::Stalled {
+            delivery = ready!(pump.shared.poll(cx, wants_input, |state, waker| {
                 waker.place(&mut state.pumps.read);
-            });
+            }));
+            *stalled = false;
         }
-        self.stalled = wanted.is_pending();
-        self.pump.done |= wanted == Poll::Ready(Wanted::Ended);
-        wanted.map(|_| true)
+        self.delivered(cx, delivery)
+    }
+
+    /// As [`poll_deliver`](Self::poll_deliver) for one piece, under a lock that others hold.
+    pub(super) fn deliver_to(
+        &mut self,
+        state: &mut State,
+        now: Duration,
+        bytes: &mut &[u8],
+    ) -> Delivery {
+        deliver_piece(&mut self.pace, &mut self.stalled, state, now, bytes)
+    }
+
+    /// Takes note of it without the lock. Pending if nothing can be delivered now.
+    pub(super) fn delivered(&mut self, cx: &Context<'_>, delivery: Delivery) -> Poll<()> {
+        match delivery {
+            Delivery::Taken => Poll::Ready(()),
+            Delivery::Stalled => Poll::Pending,
+            Delivery::MakeWay => {
+                // At once, behind those whom the piece has woken. To wait for all others too, as
+                // `yield_now` may, would leave both ends idle: with several threads that took half
+                // of the rate of concurrent requests.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Delivery::Ended => {
+                self.pump.done = true;
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Whether the session is to be asked before more is read.
+    pub(super) const fn is_for_session(&self, unread: &[u8]) -> bool {
+        self.stalled || !unread.is_empty()
     }
 
     /// Whether it has ended, or what it brings is of no use.
@@ -116,23 +132,57 @@ impl Input {
     }
 }
 
-/// Whether the session takes input.
+/// What came of offering input to the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    More,
+pub(super) enum Delivery {
+    /// It took some, and wants more.
+    Taken,
+    /// It took some, and has no room for more now.
+    Stalled,
+    /// It was offered nothing: those that were woken have their turn first.
+    MakeWay,
     /// Nothing that could be read is of use.
     Ended,
 }
 
-fn wants_input(state: &mut State) -> Poll<Wanted> {
+/// Gives the session a piece, of which it takes what it has room for.
+fn deliver_piece(
+    pace: &mut Pace,
+    stalled: &mut bool,
+    state: &mut State,
+    now: Duration,
+    bytes: &mut &[u8],
+) -> Delivery {
+    let piece = pace.next(state.streams_woken);
+    state.crowd = pace.crowd();
+    let Some(piece) = piece else {
+        return Delivery::MakeWay;
+    };
+    let unread = &bytes[..piece.min(bytes.len())];
+    state.reserve(unread.len());
+    if !unread.is_empty() {
+        // An error is the session's close reason, and all that follows is discarded.
+        let taken = state.session.handle_input(now, unread);
+        *bytes = &bytes[taken.unwrap_or(unread.len())..];
+    }
+    let wanted = wants_input(state);
+    *stalled = wanted.is_pending();
+    match wanted {
+        Poll::Ready(delivery) => delivery,
+        Poll::Pending => Delivery::Stalled,
+    }
+}
+
+/// Whether the session takes input: never [`Delivery::Stalled`], but pending.
+fn wants_input(state: &mut State) -> Poll<Delivery> {
     if state.session.is_terminated() {
-        return Poll::Ready(Wanted::Ended);
+        return Poll::Ready(Delivery::Ended);
     }
     if !state.session.wants_input() {
         state.reserve(0);
     }
     if state.session.wants_input() {
-        Poll::Ready(Wanted::More)
+        Poll::Ready(Delivery::Taken)
     } else {
         Poll::Pending
     }

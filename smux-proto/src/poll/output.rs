@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Buf;
 
-use super::{pump::Pump, stash, state::State};
+use super::{pacing::Courtesy, pump::Pump, stash, state::State};
 use crate::{Transmit, TransportError};
 
 /// Tells what to do with a session's transport, by any means: the lower half of a
@@ -19,12 +19,21 @@ use crate::{Transmit, TransportError};
 /// [end](Self::fail) of the output.
 pub struct Output {
     pub(super) pump: Pump,
+    pub(super) progress: Progress,
+    /// The waker for flushes while a write is blocked is in its place.
+    pub(super) flushes_wake: bool,
+}
+
+/// How far the transport has come.
+#[derive(Default)]
+pub(super) struct Progress {
     /// How much of the session's output the transport has taken.
     pub(super) written: u64,
     /// How much of it the flush under way covers.
     flushing: u64,
-    /// The waker for flushes while a write is blocked is in its place.
-    pub(super) flushes_wake: bool,
+    /// How much of it is flushed, until the session is told.
+    pub(super) flushed: Option<u64>,
+    courtesy: Courtesy,
 }
 
 /// What is to be done with a transport.
@@ -44,8 +53,7 @@ impl Output {
     pub(super) fn new(pump: Pump) -> Self {
         Self {
             pump,
-            written: 0,
-            flushing: 0,
+            progress: Progress::default(),
             flushes_wake: false,
         }
     }
@@ -63,8 +71,7 @@ impl Output {
         let now = self.pump.now();
         let Self {
             pump,
-            written,
-            flushing,
+            progress,
             flushes_wake,
         } = self;
         let next = pump.shared.poll(
@@ -72,27 +79,46 @@ impl Output {
             |state| {
                 let blocked = state.pumps.blocked_write.as_ref();
                 *flushes_wake = blocked.is_some_and(|waker| waker.will_wake(cx.waker()));
-                next_step(state, now, batch, written)
+                progress.next(state, now, batch)
             },
             |state, waker| waker.place(&mut state.pumps.write),
         );
         batch.release();
         match next {
-            Poll::Ready(Step::Flush) => *flushing = *written,
-            Poll::Ready(Step::Done) => self.end(),
-            Poll::Ready(Step::Write | Step::Close) => {}
-            Poll::Pending => give_up_memory(batch),
+            Poll::Ready(Some(step)) => {
+                if step == Step::Done {
+                    self.end();
+                }
+                Poll::Ready(step)
+            }
+            Poll::Ready(None) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => {
+                give_up_memory(batch);
+                Poll::Pending
+            }
         }
-        next
     }
 
-    /// A flush has succeeded.
+    /// As [`poll_next`](Self::poll_next) under a lock that others hold; `None` if others are to have
+    /// their turn first. Release the batch later.
+    pub(super) fn next_of(
+        &mut self,
+        state: &mut State,
+        now: Duration,
+        batch: &mut Transmit,
+    ) -> Poll<Option<Step>> {
+        if self.pump.done {
+            return Poll::Pending;
+        }
+        self.progress.next(state, now, batch)
+    }
+
+    /// A flush has succeeded. The session is told with the next step.
     pub fn flushed(&mut self) {
-        let (now, mark) = (self.pump.now(), self.flushing);
-        self.pump.shared.act(|state| {
-            state.session.handle_flush_end(now);
-            state.flushes.set_flushed(mark);
-        });
+        self.progress.flushed = Some(self.progress.flushing);
     }
 
     /// The writing side of the transport has ended.
@@ -120,41 +146,71 @@ pub(super) fn give_up_memory(batch: &mut Transmit) {
     }
 }
 
-fn next_step(
-    state: &mut State,
-    now: Duration,
-    batch: &mut Transmit,
-    written: &mut u64,
-) -> Poll<Step> {
-    let State {
-        session, flushes, ..
-    } = state;
-    *written = session.bytes_emitted() - batch.remaining() as u64;
-    flushes.set_written(*written);
-    let unflushed = !flushes.is_all_flushed();
-    if session.is_terminated() {
-        // A thread that reads may see the end first: what was written before it still counts.
-        return Poll::Ready(if unflushed { Step::Flush } else { Step::Done });
+impl Progress {
+    /// Tells the session what the transport has taken and passed on.
+    pub(super) fn note(&mut self, state: &mut State, now: Duration, batch: &mut Transmit) {
+        let State {
+            session, flushes, ..
+        } = state;
+        session.handle_written(now, batch);
+        self.written = session.bytes_emitted() - batch.remaining() as u64;
+        flushes.set_written(self.written);
+        if let Some(mark) = self.flushed.take() {
+            session.handle_flush_end(now);
+            flushes.set_flushed(mark);
+        }
     }
-    // A session that always has more to send would never flush otherwise.
-    let flush = flushes.is_wanted();
-    if session.wants_transmit()
-        && !batch.has_memory()
-        && let Some(memory) = stash::take_batch()
-    {
-        batch.set_memory(memory);
+
+    fn next(
+        &mut self,
+        state: &mut State,
+        now: Duration,
+        batch: &mut Transmit,
+    ) -> Poll<Option<Step>> {
+        self.note(state, now, batch);
+        let State {
+            session, flushes, ..
+        } = state;
+        let unflushed = !flushes.is_all_flushed();
+        if session.is_terminated() {
+            // A thread that reads may see the end first: what was written before it still counts.
+            return Poll::Ready(Some(match unflushed {
+                true => self.flush(),
+                false => Step::Done,
+            }));
+        }
+        // A session that always has more to send would never flush otherwise.
+        let flush = flushes.is_wanted();
+        if !batch.has_remaining()
+            && session.wants_transmit()
+            && self.courtesy.makes_way(state.crowd)
+        {
+            return Poll::Ready(None);
+        }
+        if session.wants_transmit()
+            && !batch.has_memory()
+            && let Some(memory) = stash::take_batch()
+        {
+            batch.set_memory(memory);
+        }
+        if !flush && session.poll_transmit(now, batch) {
+            self.courtesy.batch_taken();
+            return Poll::Ready(Some(Step::Write));
+        }
+        if unflushed {
+            session.handle_flush_begin(now);
+            return Poll::Ready(Some(self.flush()));
+        }
+        if session.wants_shutdown() {
+            return Poll::Ready(Some(Step::Close));
+        }
+        Poll::Pending
     }
-    if !flush && session.poll_transmit(now, batch) {
-        return Poll::Ready(Step::Write);
+
+    fn flush(&mut self) -> Step {
+        self.flushing = self.written;
+        Step::Flush
     }
-    if unflushed {
-        session.handle_flush_begin(now);
-        return Poll::Ready(Step::Flush);
-    }
-    if session.wants_shutdown() {
-        return Poll::Ready(Step::Close);
-    }
-    Poll::Pending
 }
 
 impl Drop for Output {

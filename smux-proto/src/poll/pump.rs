@@ -24,6 +24,13 @@ impl Pump {
     pub(super) fn now(&self) -> Duration {
         self.time.unwrap_or_else(|| self.shared.now())
     }
+
+    /// The time, after something that may have taken a while.
+    pub(super) fn look_again(&mut self) -> Duration {
+        let now = self.shared.now();
+        self.time = self.time.and(Some(now));
+        now
+    }
 }
 
 impl Drop for Pump {

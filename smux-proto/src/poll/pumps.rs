@@ -57,15 +57,11 @@ impl Pumps {
         (session, pumps)
     }
 
-    /// A task that polls all three begins with this call: no pump need be woken for what the others
-    /// do, and one look at the clock serves all.
+    /// A task that polls all three begins with this call: one look at the clock serves all.
     pub(super) fn begin(&mut self) {
         let Self { read, write, timer } = self;
         let (input, output) = (&mut read.input.pump, &mut write.output.pump);
-        let shared = &input.shared;
-        let now = Some(shared.now());
-        let wakers = shared.take_pump_wakers();
-        drop(wakers);
+        let now = Some(input.shared.now());
         input.time = now;
         output.time = now;
         timer.pump.time = now;
@@ -74,4 +70,4 @@ impl Pumps {
 
 /// They lie in the task of the session's driver.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Pumps>() <= 424);
+const _: () = assert!(size_of::<Pumps>() <= 464);

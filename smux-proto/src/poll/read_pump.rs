@@ -4,13 +4,15 @@ use std::{
     fmt, io, mem,
     ops::Range,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use super::{
-    input::Input,
+    input::{Delivery, Input},
     pacing::{BUFFER, ROUNDS},
     pump::miscounted,
     stash::{ReadBuffer, Reader, leave_reads},
+    state::State,
     transport::TransportRead,
 };
 
@@ -42,13 +44,13 @@ impl ReadPump {
     /// [all others](TransportRead::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         let poll = self.pump(cx, transport);
-        self.give_up_buffer();
+        self.rest();
         poll
     }
 
-    /// Leaves the buffer to other sessions. One that waits for room keeps what it has not taken, in
-    /// memory of its own unless that is most of the buffer.
-    fn give_up_buffer(&mut self) {
+    /// The pump does nothing for a while, and leaves the buffer to other sessions. One that waits
+    /// for room keeps what it has not taken, in memory of its own unless that is most of the buffer.
+    pub(super) fn rest(&mut self) {
         if self.unread.is_empty() {
             self.unread = 0..0;
             if let Some(buffer) = self.buffer.take() {
@@ -70,21 +72,39 @@ impl ReadPump {
             if !ready!(self.deliver(cx)) {
                 return Poll::Ready(());
             }
-            // After a full buffer, tasks that read from streams have a turn, while it is in the
-            // processor's cache.
-            if mem::take(&mut self.filled) {
-                transport.yield_now(cx);
-                return Poll::Pending;
-            }
-            let buffer = self.room(transport.wanted_room().clamp(1, BUFFER));
-            let read = ready!(transport.poll_read(cx, buffer.room()));
-            self.received(read);
+            ready!(self.fetch(cx, transport));
         }
         if self.input.is_over() {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Reads if the session has taken all that was read before. Ready if there is something to
+    /// [deliver](Self::deliver_to), or to ask the session for; pending also once nothing is read
+    /// any more.
+    pub(super) fn fetch(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut impl TransportRead,
+    ) -> Poll<()> {
+        if self.input.is_over() {
+            return Poll::Pending;
+        }
+        if self.input.is_for_session(self.unread()) {
+            return Poll::Ready(());
+        }
+        // After a full buffer, tasks that read from streams have a turn, while it is in the
+        // processor's cache.
+        if mem::take(&mut self.filled) {
+            transport.yield_now(cx);
+            return Poll::Pending;
+        }
+        let buffer = self.room(transport.wanted_room().clamp(1, BUFFER));
+        let read = ready!(transport.poll_read(cx, buffer.room()));
+        self.received(read);
+        Poll::Ready(())
     }
 
     /// A buffer of this size, now that all that was read before is taken.
@@ -134,6 +154,21 @@ impl ReadPump {
         let wanted = self.input.poll_deliver(cx, &mut unread);
         self.unread.start = self.unread.end - unread.len();
         wanted
+    }
+
+    /// As [`Input::deliver_to`], of what was read.
+    pub(super) fn deliver_to(&mut self, state: &mut State, now: Duration) -> Delivery {
+        let bytes = self.buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
+        let mut unread = &bytes[self.unread.clone()];
+        let delivery = self.input.deliver_to(state, now, &mut unread);
+        self.unread.start = self.unread.end - unread.len();
+        delivery
+    }
+
+    /// What the session has not taken.
+    fn unread(&self) -> &[u8] {
+        let bytes = self.buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
+        &bytes[self.unread.clone()]
     }
 }
 

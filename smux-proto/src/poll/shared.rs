@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    mem::take,
     sync::{
         PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -61,6 +60,11 @@ impl Shared {
 
     pub(super) fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Its use is as [`now`](Self::now)'s.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Call it without the lock: the clock is the embedder's and may have locks of its own.
@@ -153,10 +157,19 @@ impl Shared {
     pub(super) fn poll_on_streams<R>(
         &self,
         cx: &Context<'_>,
+        act: impl FnMut(&mut State) -> Poll<R>,
+        place: impl FnMut(&mut State, &mut Spare<'_>),
+    ) -> Poll<R> {
+        self.poll_with(Spare::of(cx.waker()), act, place)
+    }
+
+    /// As [`poll_on_streams`](Self::poll_on_streams), with what the caller has made ready.
+    pub(super) fn poll_with<R>(
+        &self,
+        mut spare: Spare<'_>,
         mut act: impl FnMut(&mut State) -> Poll<R>,
         mut place: impl FnMut(&mut State, &mut Spare<'_>),
     ) -> Poll<R> {
-        let mut spare = Spare::of(cx.waker());
         loop {
             let poll = self.act_on_streams(|state| {
                 let poll = act(state);
@@ -171,17 +184,6 @@ impl Shared {
         }
     }
 
-    /// The pumps need not be woken before they have placed their wakers again. Drop what is
-    /// returned without the lock.
-    #[must_use]
-    pub(super) fn take_pump_wakers(&self) -> impl Sized + use<> {
-        let mut state = self.lock();
-        let blocked = state.pumps.blocked_write.take();
-        let taken = take(&mut state.pumps);
-        state.pumps.blocked_write = blocked;
-        taken
-    }
-
     /// Reads a fact. Nothing may change, so no task is woken.
     pub(super) fn view<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.lock())
@@ -189,6 +191,8 @@ impl Shared {
 
     /// No code of others runs under the lock, so only a mistake in here could poison it.
     fn lock(&self) -> MutexGuard<'_, State> {
+        #[cfg(test)]
+        super::sync::count_lock();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct State {
     /// Events dispatched: about how often the tasks of streams were woken. The few events of the
     /// session as a whole count too: it only has to tell many tasks from few.
     pub(super) streams_woken: u64,
+    /// About how many tasks run between two pieces of input.
+    pub(super) crowd: u64,
 }
 
 /// What a task can wait for of the session as a whole.
@@ -65,6 +67,8 @@ impl Waiting {
 /// A pump has its waker here only while it wants to be woken.
 #[derive(Default)]
 pub(super) struct PumpWakers {
+    /// Of the task that runs all three; then the others are not used.
+    pub(super) driver: Option<DriverWaker>,
     pub(super) read: Option<Waker>,
     pub(super) write: Option<Waker>,
     /// The write pump's while its transport takes no bytes: only a flush concerns it then.
@@ -72,6 +76,17 @@ pub(super) struct PumpWakers {
     pub(super) timer: Option<Waker>,
     /// The deadline for which the timer pump sleeps.
     pub(super) armed: Option<Duration>,
+}
+
+/// A driver's waker, and what its pumps want to be woken for, besides an earlier deadline.
+pub(super) struct DriverWaker {
+    pub(super) waker: Waker,
+    /// Room for input.
+    pub(super) room: bool,
+    /// Output, or the end of it.
+    pub(super) output: bool,
+    /// A flush of what the transport has taken.
+    pub(super) flush: bool,
 }
 
 impl State {
@@ -91,6 +106,7 @@ impl State {
             wake_everyone: false,
             deadline_moved: false,
             streams_woken: 0,
+            crowd: 0,
         }
     }
 

@@ -10,7 +10,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{addresses::Addresses, shared::Shared, wakers::Interest};
+use super::{
+    addresses::Addresses,
+    shared::Shared,
+    wakers::{Habit, Interest, Spare},
+};
 use crate::{Priority, StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
 
 /// A stream of a session.
@@ -29,6 +33,8 @@ pub struct StreamHandle {
     /// The session keeps the stream until its handle closes it, so this leads to it as long as the
     /// handle lives.
     key: Key,
+    /// Of reads and of writes.
+    habits: [Habit; 2],
     addresses: Addresses,
 }
 
@@ -39,6 +45,7 @@ impl StreamHandle {
             shared: Arc::clone(shared),
             id,
             key,
+            habits: Default::default(),
             addresses,
         }
     }
@@ -230,15 +237,26 @@ impl StreamHandle {
         mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let key = self.key;
-        let poll = self.shared.poll_on_streams(
-            cx,
-            |state| state.act_on_stream(key, &mut act),
-            |state, waker| state.blocked.register(key, interest, waker),
-        );
-        if poll.is_pending() && interest == Interest::Write {
-            // The wait that began counts from here.
-            self.shared.advance_time();
+        let habit = &self.habits[usize::from(interest == Interest::Write)];
+        let mut spare = match interest {
+            // The wait that begins counts from then.
+            Interest::Write => Spare::timed(cx.waker(), self.shared.clock()),
+            Interest::Read | Interest::Stop => Spare::of(cx.waker()),
+        };
+        if habit.expects_wait() {
+            spare = spare.make_ready();
         }
+        let poll = self.shared.poll_with(
+            spare,
+            |state| state.act_on_stream(key, &mut act),
+            |state, waker| {
+                if interest == Interest::Write {
+                    waker.tell_time(&mut state.session);
+                }
+                state.blocked.register(key, interest, waker);
+            },
+        );
+        habit.learn(&poll);
         poll
     }
 

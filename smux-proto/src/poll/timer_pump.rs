@@ -74,6 +74,20 @@ impl TimerPump {
     }
 }
 
+impl TimerPump {
+    /// As [`next`](Self::next) under a lock that others hold.
+    pub(super) fn next_of(&mut self, state: &mut State, now: Duration) -> Deadline {
+        next_deadline(state, now, &mut self.sleeping_until)
+    }
+
+    /// Sleeps until then. Ready if it is time to look again.
+    pub(super) fn sleep(&mut self, slept: Poll<()>) -> Poll<()> {
+        ready!(slept);
+        self.sleeping_until = None;
+        Poll::Ready(())
+    }
+}
+
 fn next_deadline(
     state: &mut State,
     now: Duration,
@@ -95,7 +109,7 @@ fn next_deadline(
     state.pumps.armed.map_or(Deadline::Never, Deadline::At)
 }
 
-enum Deadline {
+pub(super) enum Deadline {
     /// Look again at this time, if nothing wakes the pump before.
     At(Duration),
     Never,

@@ -1,13 +1,20 @@
 //! Which wakers wait for what. Only data: nothing here wakes or drops a waker unless documented.
 
-use std::{mem, task::Waker, vec::Vec};
+use std::{
+    mem,
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
+    task::{Poll, Waker},
+    time::Duration,
+    vec::Vec,
+};
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::{streams::table::Key, trace::Untold};
+use super::transport::Clock;
+use crate::{Session, streams::table::Key, trace::Untold};
 
 /// What is left to do once the lock is released: whatever runs code of others.
 #[derive(Default)]
@@ -70,6 +77,9 @@ impl Extend<Waker> for Aftermath {
 /// is in here until this is dropped, without the lock as well.
 pub(super) struct Spare<'a> {
     waker: &'a Waker,
+    /// For calls that also tell the time when they wait.
+    clock: Option<&'a Clock>,
+    time: Option<Duration>,
     /// A clone to place, or what a clone has replaced.
     clone: Option<Waker>,
     placed: bool,
@@ -80,9 +90,35 @@ impl<'a> Spare<'a> {
     pub(super) fn of(waker: &'a Waker) -> Self {
         Self {
             waker,
+            clock: None,
+            time: None,
             clone: None,
             placed: false,
             missed: false,
+        }
+    }
+
+    /// With the time for a call that waits.
+    pub(super) fn timed(waker: &'a Waker, clock: &'a Clock) -> Self {
+        Self {
+            clock: Some(clock),
+            ..Self::of(waker)
+        }
+    }
+
+    /// Makes ready for a call that will probably wait, which then needs the lock only once. Call it
+    /// without the lock.
+    pub(super) fn make_ready(mut self) -> Self {
+        self.missed = true;
+        self.refill();
+        self
+    }
+
+    /// Tells the session when the wait began that it is to measure.
+    pub(super) fn tell_time(&mut self, session: &mut Session) {
+        match self.time {
+            Some(now) => session.advance_time(now),
+            None => self.missed = true,
         }
     }
 
@@ -100,14 +136,48 @@ impl<'a> Spare<'a> {
         }
     }
 
-    /// Makes the clone that was missing. True: try again to place it. Call it without the lock.
+    /// Makes what was missing. True: try again to place it. Call it without the lock.
     pub(super) fn refill(&mut self) -> bool {
         let missed = mem::take(&mut self.missed);
         if missed {
             self.clone = Some(self.waker.clone());
             self.placed = false;
+            self.time = self.clock.map(Clock::now);
         }
         missed
+    }
+}
+
+/// Whether calls tend to wait, learnt from what they did.
+///
+/// After one that had to wait, the next does not. What comes after that one is what came last time:
+/// a task that answers each message waits every other time, one that finds much to read does not.
+#[derive(Default)]
+pub(super) struct Habit(AtomicU8);
+
+impl Habit {
+    /// The last call had to wait.
+    const WAITED: u8 = 1;
+    /// The last call after one that did not wait had to.
+    const WAITS: u8 = 2;
+
+    /// Whether the next call will probably have to wait.
+    pub(super) fn expects_wait(&self) -> bool {
+        self.0.load(Relaxed) == Self::WAITS
+    }
+
+    /// Two threads may lose what one of them saw, which only costs time.
+    pub(super) fn learn<R>(&self, poll: &Poll<R>) {
+        let before = self.0.load(Relaxed);
+        let now = match (poll.is_pending(), before & Self::WAITED != 0) {
+            (true, false) => Self::WAITED | Self::WAITS,
+            (true, true) => before,
+            (false, true) => before & Self::WAITS,
+            (false, false) => 0,
+        };
+        if now != before {
+            self.0.store(now, Relaxed);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     pacing::{BUFFER, LARGEST_BATCH, PAGE, ROUNDS, SLICES, SLOW, SMALLEST_BATCH},
     pump::miscounted,
     stash,
+    state::State,
     transport::TransportWrite,
 };
 use crate::Transmit;
@@ -27,6 +28,8 @@ pub struct WritePump {
     batch: Transmit,
     /// Since when the transport has been offered a large write of which it has taken nothing.
     offered: Option<Duration>,
+    /// Written since others last had their turn.
+    since_turn: usize,
 }
 
 impl WritePump {
@@ -37,6 +40,7 @@ impl WritePump {
             output,
             batch,
             offered: None,
+            since_turn: 0,
         }
     }
 
@@ -45,48 +49,84 @@ impl WritePump {
     /// others run, [all others](TransportWrite::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
         let poll = self.pump(cx, transport);
-        give_up_memory(&mut self.batch);
+        self.rest();
         poll
     }
 
     fn pump(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportWrite) -> Poll<()> {
-        let mut written = 0;
         for _ in 0..ROUNDS {
             if self.output.pump.done {
                 return Poll::Ready(());
             }
-            // After a large batch, tasks that write to streams have a turn: the data is still in
-            // the processor's cache, and the queues have not run empty.
-            if written >= LARGEST_BATCH {
-                self.note_written();
-                transport.yield_now(cx);
-                return Poll::Pending;
+            let step = ready!(self.output.poll_next(cx, &mut self.batch));
+            if self.take(cx, transport, step).is_pending() {
+                match step {
+                    Step::Write => ready!(self.wait_for_flush(cx)),
+                    _ => return Poll::Pending,
+                }
             }
-            let result = match ready!(self.output.poll_next(cx, &mut self.batch)) {
-                Step::Write => match self.write(cx, transport) {
-                    Poll::Ready(result) => result.map(|count| written += count),
-                    Poll::Pending => {
-                        ready!(self.wait_for_flush(cx));
-                        continue;
-                    }
-                },
-                Step::Flush => {
-                    let flushed = ready!(transport.poll_flush(cx));
-                    flushed.map(|()| self.output.flushed())
-                }
-                Step::Close => {
-                    let closed = ready!(transport.poll_close(cx));
-                    self.output.end();
-                    closed
-                }
-                Step::Done => Ok(()),
-            };
-            if let Err(error) = result {
-                self.output.fail(error);
+            if self.makes_way(cx, transport) {
+                self.note_written();
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// As [`Output::next_of`], with the pump's batch. Call [`rest`](Self::rest) later.
+    pub(super) fn next_of(&mut self, state: &mut State, now: Duration) -> Poll<Option<Step>> {
+        self.output.next_of(state, now, &mut self.batch)
+    }
+
+    /// Takes a step, without the lock. Pending if the transport is not ready for it.
+    pub(super) fn take(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut impl TransportWrite,
+        step: Step,
+    ) -> Poll<()> {
+        let result = ready!(match step {
+            Step::Write => self.write(cx, transport),
+            Step::Flush => transport.poll_flush(cx).map_ok(|()| self.output.flushed()),
+            Step::Close => transport.poll_close(cx).map(|closed| {
+                self.output.end();
+                closed
+            }),
+            Step::Done => {
+                if !self.output.pump.done {
+                    self.output.end();
+                }
+                Poll::Ready(Ok(()))
+            }
+        });
+        if let Err(error) = result {
+            self.output.fail(error);
+        }
+        Poll::Ready(())
+    }
+
+    /// After a large batch, tasks that write to streams have a turn: the data is still in the
+    /// processor's cache, and the queues have not run empty. True: the pump goes on after them, and
+    /// is to [note](Self::note_written) what is written.
+    pub(super) fn makes_way(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut impl TransportWrite,
+    ) -> bool {
+        let makes_way = self.since_turn >= LARGEST_BATCH && !self.output.pump.done;
+        if makes_way {
+            self.since_turn = 0;
+            transport.yield_now(cx);
+        }
+        makes_way
+    }
+
+    /// The pump does nothing for a while.
+    pub(super) fn rest(&mut self) {
+        self.since_turn = 0;
+        self.batch.release();
+        give_up_memory(&mut self.batch);
     }
 
     /// The transport takes no bytes. Ready if it has taken some that a flush waits for.
@@ -104,23 +144,49 @@ impl WritePump {
         )
     }
 
+    /// Writes, and flushes if that was all: one lock is enough then to tell the session both.
     fn write(
         &mut self,
         cx: &mut Context<'_>,
         transport: &mut impl TransportWrite,
+    ) -> Poll<io::Result<()>> {
+        let count = ready!(self.write_some(cx, transport))?;
+        let progress = &mut self.output.progress;
+        progress.written += count as u64;
+        self.since_turn += count;
+        if !self.batch.has_remaining()
+            && !self.batch.more_follows()
+            && let Poll::Ready(flushed) = transport.poll_flush(cx)
+        {
+            flushed?;
+            progress.flushed = Some(progress.written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn write_some(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut impl TransportWrite,
     ) -> Poll<io::Result<usize>> {
+        let Self {
+            output,
+            batch,
+            offered: since,
+            ..
+        } = self;
         let mut chunks = [IoSlice::new(&[]); SLICES];
-        let count = self.batch.chunks_vectored(&mut chunks);
+        let count = batch.chunks_vectored(&mut chunks);
         let chunks = &chunks[..count];
         let mut slices = [IoSlice::new(&[]); SLICES];
         // Gathering costs a copy, and more of it wins nothing.
         let limit = if transport.is_vectored() {
-            self.batch.batch_size()
+            batch.batch_size()
         } else {
             SMALLEST_BATCH
         };
-        let offered = if self.batch.more_follows() || self.batch.remaining() > limit {
-            end_with_page(chunks, limit, self.output.written, &mut slices)
+        let offered = if batch.more_follows() || batch.remaining() > limit {
+            end_with_page(chunks, limit, output.progress.written, &mut slices)
         } else {
             chunks
         };
@@ -136,25 +202,26 @@ impl WritePump {
             offered
         };
         let most = total(offered);
-        let shared = &self.output.pump.shared;
-        if most >= SMALLEST_BATCH && self.offered.is_none() {
-            self.offered = Some(shared.now());
+        let pump = &mut output.pump;
+        if most >= SMALLEST_BATCH && since.is_none() {
+            *since = Some(pump.now());
         }
         let result = transport.poll_write(cx, offered);
         if buffer.capacity() > 0 {
             stash::put_gathered(buffer);
         }
         let count = ready!(result)?;
-        let waited = self.offered.take();
-        let waited = waited.map(|since| shared.now().saturating_sub(since));
+        let waited = since
+            .take()
+            .map(|since| pump.look_again().saturating_sub(since));
         if waited.is_some_and(|waited| is_slow(count, waited)) {
             // Not to the smallest at once: it may be this thread that had to wait.
-            let half = self.batch.batch_size() / 2;
-            self.batch.set_batch_size(half.max(SMALLEST_BATCH));
+            let half = batch.batch_size() / 2;
+            batch.set_batch_size(half.max(SMALLEST_BATCH));
         } else if count == most && most >= limit && transport.is_vectored() {
-            self.batch.set_batch_size((2 * limit).min(LARGEST_BATCH));
+            batch.set_batch_size((2 * limit).min(LARGEST_BATCH));
         }
-        self.batch.advance(count.min(most));
+        batch.advance(count.min(most));
         Poll::Ready(match count {
             0 => Err(io::ErrorKind::WriteZero.into()),
             _ if count > most => Err(miscounted()),
@@ -164,12 +231,15 @@ impl WritePump {
 
     /// Waiting for its turn, the pump does not wait for the transport.
     fn note_written(&mut self) {
-        let now = self.output.pump.now();
-        let batch = &mut self.batch;
-        self.output
-            .pump
-            .shared
-            .act(|state| state.session.handle_written(now, batch));
+        let Self { output, batch, .. } = self;
+        let (pump, progress) = (&output.pump, &mut output.progress);
+        let now = pump.now();
+        pump.shared.act(|state| progress.note(state, now, batch));
+    }
+
+    /// As [`note_written`](Self::note_written) under a lock that others hold.
+    pub(super) fn note_to(&mut self, state: &mut State, now: Duration) {
+        self.output.progress.note(state, now, &mut self.batch);
     }
 }
 

@@ -46,6 +46,45 @@ fn input_is_taken_while_output_is_stuck() {
     assert_eq!(wire.ends(|ends| ends.output.len()), 0);
 }
 
+/// The first of many answers wakes the driver, which a runtime may poll ahead of the other tasks.
+#[test]
+fn a_crowd_writes_before_a_batch_is_taken() {
+    const IDS: [u32; 6] = [3, 5, 7, 9, 11, 13];
+    let (session, mut driver, wire) = server(Config::default());
+    let (wakes, waker) = Count::waker();
+    let mut cx = Context::from_waker(Waker::noop());
+    for id in IDS {
+        wire.receive(Command::Syn, id, b"");
+    }
+    until_it_rests(&mut driver, &wakes, &waker);
+    let streams = IDS.map(|_| now(session.accept()).expect("accept"));
+    // What a piece of input wakes is counted with the next.
+    for _ in 0..2 {
+        for id in IDS {
+            wire.receive(Command::Psh, id, b"question");
+        }
+        until_it_rests(&mut driver, &wakes, &waker);
+    }
+    let mut answer = |index: usize| {
+        let written = streams[index].poll_write(&mut cx, b"answer");
+        assert_eq!(written, Poll::Ready(Ok(6)));
+    };
+    answer(0);
+    assert_eq!(wakes.take(), 1);
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(
+        wakes.take(),
+        1,
+        "it is polled again, behind those that wait"
+    );
+    assert_eq!(wire.ends(|ends| ends.output.len()), 0);
+
+    (1..IDS.len()).for_each(&mut answer);
+    assert!(run(&mut driver, &waker).is_pending());
+    assert_eq!(wire.ends(|ends| ends.output.len()), IDS.len() * (8 + 6));
+    assert_eq!(wakes.take(), 0, "it makes way once for each batch");
+}
+
 fn until_it_rests(driver: &mut Driver<Wire>, wakes: &Count, waker: &Waker) {
     loop {
         assert!(run(driver, waker).is_pending());

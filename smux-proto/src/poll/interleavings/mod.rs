@@ -11,6 +11,7 @@
 
 mod budget;
 mod endings;
+mod locks;
 mod sessions;
 mod streams;
 mod wire;
