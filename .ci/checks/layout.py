@@ -16,7 +16,7 @@ import source
 # the floors below its own, and a folder from itself; rooms of one floor may not import each other.
 FLOORS = {
     "smux-proto": ["wire priority", "config stats error", "trace buffer", "streams", "session", "poll"],
-    "smux-tokio": ["pipe race tcp transport", "stream", "split", "session", "phase", "listener pool", "integrations"],
+    "smux-tokio": ["pipe race tcp wakeup", "transport", "stream", "split", "session", "phase", "listener pool", "integrations"],
     "smux-async-std": ["copy shutdown transport", "stream", "split", "io", "session", "runtime"],
     "smux-blocking": ["start wait transport", "timer", "watch", "stream threads", "session"],
 }

@@ -136,7 +136,7 @@ async fn closing_drops_a_writer_that_ends_when_dropped() {
     let (output, input) = split(near);
     let io = join(output, DropOnShutdown::new(Input(input)));
     let config = Config::v2().to_builder();
-    let config = config.close_timeout(std::time::Duration::from_secs(3600));
+    let config = config.close_timeout(Duration::from_secs(3600));
     let client = Session::client(io, config.build().expect("valid"));
     let server = Session::server(far, Config::v2());
     assert_eq!(within(client.close()).await, CloseReason::Local);

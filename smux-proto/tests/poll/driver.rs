@@ -53,12 +53,16 @@ fn a_crowd_writes_before_a_batch_is_taken() {
     let (session, mut driver, wire) = server(Config::default());
     let (wakes, waker) = Count::waker();
     let mut cx = Context::from_waker(Waker::noop());
-    IDS.map(|id| wire.receive(Command::Syn, id, b""));
+    for id in IDS {
+        wire.receive(Command::Syn, id, b"");
+    }
     until_it_rests(&mut driver, &wakes, &waker);
     let streams = IDS.map(|_| now(session.accept()).expect("accept"));
     // What a piece of input wakes is counted with the next.
     for _ in 0..2 {
-        IDS.map(|id| wire.receive(Command::Psh, id, b"question"));
+        for id in IDS {
+            wire.receive(Command::Psh, id, b"question");
+        }
         until_it_rests(&mut driver, &wakes, &waker);
     }
     let mut answer = |index: usize| {
