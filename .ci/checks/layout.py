@@ -16,7 +16,7 @@ import source
 # the floors below its own, and a folder from itself; rooms of one floor may not import each other.
 FLOORS = {
     "smux-proto": ["parse", "wire priority", "config stats error", "trace buffer", "streams", "session", "poll"],
-    "smux-tokio": ["pipe race tcp timer", "transport", "stream", "split", "session", "phase", "listener pool", "integrations net"],
+    "smux-tokio": ["pipe race tcp timer wakeup", "transport", "stream", "split", "session", "phase", "listener pool", "integrations net"],
     "smux-async-std": ["copy shutdown transport", "driver stream", "split", "io", "session", "runtime"],
     "smux-blocking": ["start wait transport", "timer", "watch", "stream threads", "session"],
 }
