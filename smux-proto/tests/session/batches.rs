@@ -38,6 +38,25 @@ fn payload(bytes: &[u8]) -> Vec<u8> {
     frames.into_iter().flat_map(|frame| frame.payload).collect()
 }
 
+/// An operation in flight has their addresses.
+#[test]
+fn a_batch_that_moves_leaves_its_bytes_in_place() {
+    let (mut session, id) = client(7);
+    write(&mut session, id, b"copied beside the headers");
+    write(&mut session, id, &counting(50_000));
+    let mut batch = Transmit::new();
+    assert!(session.poll_transmit(NOW, &mut batch));
+    batch.advance(20);
+    let places = |batch: &Transmit| batch.slices().map(<[u8]>::as_ptr_range).collect::<Vec<_>>();
+    let before = places(&batch);
+    let mut moved = Box::new(batch);
+    assert!(before.len() > 2);
+    assert_eq!(places(&moved), before);
+    let bytes: Vec<u8> = moved.slices().flatten().copied().collect();
+    assert_eq!(moved.remaining(), bytes.len());
+    assert_eq!(take(&mut moved, bytes.len()), bytes);
+}
+
 #[test]
 fn a_batch_goes_to_the_transport_of_its_session_only() {
     // The same seed and the same frames: only their identity distinguishes the two sessions.
