@@ -126,6 +126,10 @@ fn no_link(work: Work) -> Option<&'static str> {
     (!links).then_some("for long and slow links only")
 }
 
+fn no_sessions(work: Work) -> Option<&'static str> {
+    (!matches!(work, Work::Sessions { .. })).then_some("for sessions only")
+}
+
 /// What every table's ratios refer to.
 pub(crate) const BASELINE: &str = "tcp-tokio";
 
@@ -135,6 +139,13 @@ pub(crate) const PEERS: &[Peer] = &[
         settings: "no multiplexer: a connection for every stream; TCP_NODELAY, as everywhere below",
         run: Run::Here(work::run::<TokioTcp>),
         skip: connections,
+    },
+    Peer {
+        name: "tcp-nops",
+        settings: "no multiplexer; beside each stream a connection on which both ends send 8 bytes every 10 s, as a \
+                   session does: for the processor's time, not for memory",
+        run: Run::Here(work::run::<tcp::TcpNops>),
+        skip: no_sessions,
     },
     Peer {
         name: "tcp-std",

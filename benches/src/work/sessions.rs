@@ -24,7 +24,8 @@ const REST: Duration = Duration::from_secs(1);
 /// The usual interval of keep-alives. Their cost is seen in whole intervals.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Resident bytes of a pair a second after traffic; and before it, and at once after it.
+/// Resident bytes of a pair a second after traffic; and before it, and at once after it. And those
+/// of the process a second after all pairs are closed, as a ratio to those before.
 ///
 /// A few pairs are there before, so that whatever is allocated once does not count. They carry
 /// nothing, so that buffers which sessions share do.
@@ -53,7 +54,10 @@ pub(super) async fn run<M: Mux>(
     sleep(intervals * KEEP_ALIVE);
     let used = (processor_time()? - before).div_duration_f64(start.elapsed());
     let sessions = 2 * (pairs + AT_A_TIME);
-    drop((held, warm));
+    drop(held);
+    sleep(REST);
+    let closed = resident()? / empty;
+    drop(warm);
     Ok(Figures {
         rate: rested,
         ..Figures::default()
@@ -61,7 +65,8 @@ pub(super) async fn run<M: Mux>(
     .with("B fresh", fresh)
     .with("B after traffic", after)
     .with("CPU µs a session and minute", 60e6 * used / sessions as f64)
-    .with("pairs a second", pairs as f64 / taken.as_secs_f64()))
+    .with("pairs a second", pairs as f64 / taken.as_secs_f64())
+    .with("closed ÷ before", closed))
 }
 
 /// A pair, and the stream that its client has opened.

@@ -222,6 +222,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "bytes of each of 2000 pairs of sessions, 1 s after 4 MB; less is better",
         work: Work::Sessions { pairs: 2000 },
     },
+    Workload {
+        name: "sessions-5000",
+        about: "bytes of each of 5000 pairs of sessions, 1 s after 4 MB; less is better",
+        work: Work::Sessions { pairs: 5000 },
+    },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Workload> {
