@@ -46,6 +46,12 @@ impl State {
         })
     }
 
+    /// Whether a pump waits for output.
+    pub(super) fn awaits_output(&self) -> bool {
+        let driver = self.pumps.driver.as_ref();
+        driver.is_some_and(|driver| driver.output) || self.pumps.write.is_some()
+    }
+
     fn input_is_due(&self) -> bool {
         self.session.is_terminated() || self.session.wants_input()
     }

@@ -102,8 +102,8 @@ impl Output {
         }
     }
 
-    /// As [`poll_next`](Self::poll_next) under a lock that others hold; `None` if others are to have
-    /// their turn first. Release the batch later.
+    /// As [`poll_next`](Self::poll_next) under a lock that others hold; `None` if others are to
+    /// have their turn first. Release the batch later.
     pub(super) fn next_of(
         &mut self,
         state: &mut State,

@@ -49,7 +49,8 @@ impl ReadPump {
     }
 
     /// The pump does nothing for a while, and leaves the buffer to other sessions. One that waits
-    /// for room keeps what it has not taken, in memory of its own unless that is most of the buffer.
+    /// for room keeps what it has not taken, in memory of its own unless that is most of the
+    /// buffer.
     pub(super) fn rest(&mut self) {
         if self.unread.is_empty() {
             self.unread = 0..0;

@@ -122,6 +122,18 @@ impl Shared {
         result
     }
 
+    /// Locks and runs `act`, which queues output and changes nothing else if it is ready: only the
+    /// pump for output may have to be woken then, which is cheaper to find out than all of the
+    /// aftermath. If it is pending, call [`poll_with`](Self::poll_with) at once.
+    pub(super) fn queue_output<R>(&self, act: impl FnOnce(&mut State) -> Poll<R>) -> Poll<R> {
+        let mut state = self.lock();
+        let poll = act(&mut state);
+        if poll.is_ready() && state.awaits_output() {
+            self.settle(state);
+        }
+        poll
+    }
+
     #[inline(never)]
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         let mut aftermath = Aftermath::default();

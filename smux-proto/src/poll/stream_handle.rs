@@ -126,7 +126,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Write, |stream| stream.write(data))
+        self.write(cx, |stream| stream.write(data))
     }
 
     /// As [`poll_write`](Self::poll_write), for the slices one after the other.
@@ -135,7 +135,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Write, |stream| write_slices(stream, data))
+        self.write(cx, |stream| write_slices(stream, data))
     }
 
     /// As [`poll_write`](Self::poll_write), without a copy: `data` is advanced by what was taken.
@@ -144,7 +144,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &mut Bytes,
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Write, |stream| stream.write_bytes(data))
+        self.write(cx, |stream| stream.write_bytes(data))
     }
 
     /// Waits until all that this stream had queued is written to the transport, and the transport
@@ -237,27 +237,62 @@ impl StreamHandle {
         mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let key = self.key;
-        let habit = &self.habits[usize::from(interest == Interest::Write)];
-        let mut spare = match interest {
-            // The wait that begins counts from then.
-            Interest::Write => Spare::timed(cx.waker(), self.shared.clock()),
-            Interest::Read | Interest::Stop => Spare::of(cx.waker()),
-        };
+        let habit = self.habit(interest);
+        let mut spare = Spare::of(cx.waker());
         if habit.expects_wait() {
             spare = spare.make_ready();
         }
         let poll = self.shared.poll_with(
             spare,
             |state| state.act_on_stream(key, &mut act),
-            |state, waker| {
-                if interest == Interest::Write {
-                    waker.tell_time(&mut state.session);
-                }
-                state.blocked.register(key, interest, waker);
-            },
+            |state, waker| state.blocked.register(key, interest, waker),
         );
         habit.learn(&poll);
         poll
+    }
+
+    fn write(
+        &self,
+        cx: &mut Context<'_>,
+        mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<usize, StreamError>>,
+    ) -> Poll<Result<usize, StreamError>> {
+        let habit = self.habit(Interest::Write);
+        let mut poll = Poll::Pending;
+        if !habit.expects_wait() {
+            let key = self.key;
+            poll = self
+                .shared
+                .queue_output(|state| state.act_on_stream(key, &mut act));
+        }
+        if poll.is_pending() {
+            poll = self.write_or_wait(cx, act);
+        }
+        habit.learn(&poll);
+        poll
+    }
+
+    /// For a write that will probably wait.
+    #[inline(never)]
+    fn write_or_wait(
+        &self,
+        cx: &Context<'_>,
+        mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<usize, StreamError>>,
+    ) -> Poll<Result<usize, StreamError>> {
+        let key = self.key;
+        // The wait that begins counts from then.
+        let spare = Spare::timed(cx.waker(), self.shared.clock()).make_ready();
+        self.shared.poll_with(
+            spare,
+            |state| state.act_on_stream(key, &mut act),
+            |state, waker| {
+                waker.tell_time(&mut state.session);
+                state.blocked.register(key, Interest::Write, waker);
+            },
+        )
+    }
+
+    fn habit(&self, interest: Interest) -> &Habit {
+        &self.habits[usize::from(interest == Interest::Write)]
     }
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
