@@ -7,7 +7,8 @@
 //!
 //! So drivers measure how long they wait. For one that was held up, whoever wakes it also spawns a
 //! task that does nothing: that one is next on the thread then, and the driver lies where other
-//! threads look for work. This costs some, so now and then it is tried without.
+//! threads look for work. This costs some, so now and then it is tried without. It happens only in
+//! tasks of the runtime, so also a handle that is dropped elsewhere spawns nothing.
 
 use std::{
     sync::{
@@ -29,11 +30,11 @@ const HELD_UP: Duration = Duration::from_millis(1);
 /// So many times a driver that was held up is moved before it is tried without. Chosen, not tuned.
 const MOVES: u32 = 64;
 
-/// The waker that a driver is polled with.
+/// The waker that a driver is polled with, once it has been polled.
 #[derive(Default)]
-pub(crate) enum DriverWakeup {
-    #[default]
-    Unknown,
+pub(crate) struct DriverWakeup(Option<Kind>);
+
+enum Kind {
     /// The runtime has one thread, which runs tasks in the order in which they were woken.
     InOrder(Waker),
     Measured(Arc<Wakeup>, Waker),
@@ -42,25 +43,20 @@ pub(crate) enum DriverWakeup {
 impl DriverWakeup {
     /// The waker to poll with. Call it whenever the driver runs.
     pub(crate) fn for_task(&mut self, task: &Waker) -> &Waker {
-        let is_same = match self {
-            Self::Unknown => false,
-            Self::InOrder(waker) => waker.will_wake(task),
-            Self::Measured(wakeup, _) => wakeup.task.will_wake(task),
-        };
-        if !is_same {
-            *self = Self::new(task.clone());
-        }
-        match self {
-            Self::Measured(wakeup, waker) => {
+        let known = self.0.take().filter(|kind| kind.wakes(task));
+        match self.0.insert(known.unwrap_or_else(|| Kind::of(task))) {
+            Kind::InOrder(waker) => waker,
+            Kind::Measured(wakeup, waker) => {
                 wakeup.runs();
                 waker
             }
-            Self::InOrder(waker) => waker,
-            Self::Unknown => unreachable!("it is known by now"),
         }
     }
+}
 
-    fn new(task: Waker) -> Self {
+impl Kind {
+    fn of(task: &Waker) -> Self {
+        let task = task.clone();
         match Handle::try_current() {
             Ok(runtime) if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread => {
                 let wakeup = Arc::new(Wakeup {
@@ -74,6 +70,13 @@ impl DriverWakeup {
                 Self::Measured(Arc::clone(&wakeup), Waker::from(wakeup))
             }
             _ => Self::InOrder(task),
+        }
+    }
+
+    fn wakes(&self, task: &Waker) -> bool {
+        match self {
+            Self::InOrder(waker) => waker.will_wake(task),
+            Self::Measured(wakeup, _) => wakeup.task.will_wake(task),
         }
     }
 }
