@@ -198,7 +198,7 @@ smux_dump() {
     text=$(timeout 60 bash -c "$command") || fail "the example ended with an error"
     # The cause, with its times, and nothing else that is wrong.
     for words in 'A waits for the window since 0.051 s: B told of reads at 0.051 s for the last time' \
-        'A waited for the window 1×, 0.050 s' 'stream 3, .*finished' 'nothing is wrong'; do
+        'A waited for the window 1×, 0.050 s' 'stream 3, .*finished' 'no frame breaks the protocol'; do
         grep -Eq "$words" <<<"$text" || fail "no '$words' in: $text"
     done
     if timeout 60 "${CARGO_TARGET_DIR:-target}/debug/examples/smux-dump" <<<"no capture"; then

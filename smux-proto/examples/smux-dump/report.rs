@@ -39,7 +39,7 @@ impl fmt::Display for Report<'_> {
         }
 
         match conversation.problems.as_slice() {
-            [] => writeln!(f, "\nnothing is wrong"),
+            [] => writeln!(f, "\nno frame breaks the protocol; above is what streams wait for"),
             problems => {
                 writeln!(f, "\nproblems: {}", problems.len())?;
                 problems
@@ -56,7 +56,7 @@ impl Report<'_> {
         let (bytes, nops) = (sent.frames.bytes(), sent.nops);
         write!(f, "  {name} sent {bytes} bytes, {nops} keep-alive frames")?;
         if let Some(last) = sent.last {
-            write!(f, ", the last at {last:.3} s")?;
+            write!(f, ", the last frame at {last:.3} s")?;
         }
         if let Some((seen, whole)) = sent.frames.unfinished() {
             write!(f, ", {seen} of {whole} bytes of an unfinished frame")?;

@@ -60,7 +60,7 @@ fn an_unread_stream_is_told_by_its_full_window() {
     assert_says(&printed, "B has not told of any read");
     assert_says(&printed, "    A > B  1000000 bytes");
     assert_eq!(printed.matches("waits for the window").count(), 1);
-    assert_says(&printed, "nothing is wrong");
+    assert_says(&printed, "no frame breaks the protocol");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_is_wrong_is_named_at_its_byte() {
 fn a_cut_capture_is_no_problem() {
     let printed = dump(*b"\x02\0\0\0\x01\0\0\0\x02\x02\x05\0\x01\0\0\0he");
     assert_says(&printed, "10 of 13 bytes of an unfinished frame");
-    assert_says(&printed, "nothing is wrong");
+    assert_says(&printed, "no frame breaks the protocol");
 }
 
 #[test]
