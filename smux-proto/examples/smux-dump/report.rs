@@ -39,7 +39,10 @@ impl fmt::Display for Report<'_> {
         }
 
         match conversation.problems.as_slice() {
-            [] => writeln!(f, "\nno frame breaks the protocol; above is what streams wait for"),
+            [] => writeln!(
+                f,
+                "\nno frame breaks the protocol; above is what streams wait for"
+            ),
             problems => {
                 writeln!(f, "\nproblems: {}", problems.len())?;
                 problems

@@ -15,7 +15,9 @@ use super::{
     shared::Shared,
     wakers::{Habit, Interest, Spare},
 };
-use crate::{Priority, StreamError, StreamId, StreamMut, StreamStats, streams::table::Key};
+use crate::{
+    Priority, StreamError, StreamId, StreamMut, StreamStats, streams::table::Key, trace::StallWatch,
+};
 
 /// A stream of a session.
 ///
@@ -286,6 +288,8 @@ impl StreamHandle {
             |state| state.act_on_stream(key, &mut act),
             |state, waker| {
                 waker.tell_time(&mut state.session);
+                // What waits from here on may bring the next look at stalls forward.
+                state.deadline_moved |= StallWatch::IS_ON;
                 state.blocked.register(key, Interest::Write, waker);
             },
         )
