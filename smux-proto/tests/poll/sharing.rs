@@ -130,8 +130,10 @@ fn an_idle_session_owns_no_buffers() {
     let first = traffic();
     let mut second = None;
     let memory = measure(|| second = Some(traffic()));
+    // What there is to tell of the session takes more.
+    let most = (4 << 10) + if cfg!(feature = "tracing") { 256 } else { 0 };
     assert!(
-        memory.bytes_current <= 4 << 10,
+        memory.bytes_current <= most,
         "{} bytes",
         memory.bytes_current
     );
