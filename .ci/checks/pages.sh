@@ -116,8 +116,9 @@ libp2p() {
     local folder=smux-async-std/examples/libp2p command
     command=$(page_command "$folder/README.md" "cargo run")
     section "smux in libp2p"
+    # No clippy: it would go through a few hundred crates once more. Some of them are built already.
+    local -x CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}
     run cargo fmt --manifest-path "$folder/Cargo.toml" --check
-    run cargo clippy --locked --manifest-path "$folder/Cargo.toml" -- -D warnings
     run cargo build --locked --manifest-path "$folder/Cargo.toml"
     run timeout 120 bash -c "$command"
 }
