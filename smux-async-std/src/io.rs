@@ -17,20 +17,20 @@ macro_rules! impl_async_read {
     ($($reader:ty),*) => {$(
         impl AsyncRead for $reader {
             fn poll_read(
-                self: Pin<&mut Self>,
+                mut self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 buf: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                let read = self.handle().poll_read(cx, buf);
+                let read = self.reader().poll_read(cx, buf);
                 read.map_err(io::Error::from)
             }
 
             fn poll_read_vectored(
-                self: Pin<&mut Self>,
+                mut self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                let read = self.handle().poll_read_vectored(cx, bufs);
+                let read = self.reader().poll_read_vectored(cx, bufs);
                 read.map_err(io::Error::from)
             }
         }

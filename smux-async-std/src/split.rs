@@ -78,6 +78,12 @@ impl OwnedReadHalf {
         self.half.stream()
     }
 
+    /// As [`Stream::reader`].
+    pub(crate) fn reader(&mut self) -> &StreamHandle {
+        self.lent = Bytes::new();
+        self.half.stream()
+    }
+
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.handle().id()
@@ -88,7 +94,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Same errors as reading.
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
-        Ok(self.handle().read_bytes(max).await?)
+        Ok(self.reader().read_bytes(max).await?)
     }
 
     /// As [`Stream::poll_read_bytes`].
@@ -96,7 +102,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Same errors as reading.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
-        let read = self.handle().poll_read_bytes(cx, max);
+        let read = self.reader().poll_read_bytes(cx, max);
         read.map_err(io::Error::from)
     }
 
@@ -108,7 +114,7 @@ impl OwnedReadHalf {
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        copy_to(self.handle(), writer).await
+        copy_to(self.reader(), writer).await
     }
 
     /// As [`Stream::peer_finished`].

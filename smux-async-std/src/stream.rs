@@ -38,6 +38,12 @@ impl Stream {
         &self.handle
     }
 
+    /// For a call that reads in another way than by what was lent, which is kept no longer then.
+    pub(crate) fn reader(&mut self) -> &StreamHandle {
+        self.lent = Bytes::new();
+        &self.handle
+    }
+
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.handle.id()
@@ -91,7 +97,7 @@ impl Stream {
     /// # }
     /// ```
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
-        Ok(self.handle.read_bytes(max).await?)
+        Ok(self.reader().read_bytes(max).await?)
     }
 
     /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
@@ -126,7 +132,7 @@ impl Stream {
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        copy_to(&self.handle, writer).await
+        copy_to(self.reader(), writer).await
     }
 
     /// Whether the peer has ended its data. Some of it may still be unread.
@@ -317,7 +323,7 @@ impl Stream {
     /// # Errors
     /// Same errors as reading.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
-        let read = self.handle.poll_read_bytes(cx, max);
+        let read = self.reader().poll_read_bytes(cx, max);
         read.map_err(io::Error::from)
     }
 

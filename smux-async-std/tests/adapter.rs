@@ -16,7 +16,7 @@ use async_io::{Async, Timer};
 use smol::{
     block_on,
     future::{or, poll_once, yield_now, zip},
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     stream::StreamExt,
 };
 use smux_async_std::{
@@ -450,6 +450,25 @@ fn a_read_that_claims_more_than_its_buffer_ends_the_session() {
             let ended = server.closed().await;
             assert!(matches!(ended, CloseReason::Transport(_)), "{ended:?}");
         }
+    });
+}
+
+/// Looking at what has arrived before reading it another way keeps no memory.
+#[test]
+fn what_was_lent_is_kept_no_longer_than_it_is_unread() {
+    within(async {
+        let (client, server) = pair();
+        let (mut near, far) = stream(&client, &server).await;
+        let (mut far, _writer) = far.into_split();
+        near.write_all(&[7; 1000]).await.expect("written");
+        let mut whole = Vec::new();
+        while whole.len() < 1000 {
+            assert!(!far.fill_buf().await.expect("data").is_empty());
+            let bytes = far.read_bytes(usize::MAX).await.expect("data");
+            assert!(bytes.is_unique(), "the stream still has them, too");
+            whole.extend_from_slice(&bytes);
+        }
+        assert_eq!(whole, [7; 1000]);
     });
 }
 

@@ -469,6 +469,8 @@ impl Write for &Stream {
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // It is kept no longer than it is unread.
+        self.lent = Bytes::new();
         (&*self).read(buf)
     }
 }

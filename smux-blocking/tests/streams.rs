@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, BufRead, ErrorKind, IoSlice, Read, Write},
     net::{Shutdown, TcpListener},
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     thread,
@@ -331,4 +331,16 @@ fn many_threads_wait_to_write_one_stream() {
             });
         }
     });
+}
+
+/// Looking at what has arrived before reading it another way keeps no memory.
+#[test]
+fn what_was_lent_is_kept_no_longer_than_it_is_unread() {
+    let (client, server) = pair(&Config::v2());
+    let (mut near, mut far) = stream(&client, &server);
+    near.write_all(&[7; 1000]).expect("written");
+    assert!(!far.fill_buf().expect("data").is_empty());
+    far.read_exact(&mut [0]).expect("data");
+    let bytes = far.read_bytes(usize::MAX).expect("data");
+    assert!(bytes.is_unique(), "the stream still has them, too");
 }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use smux_proto::{
     Priority, StreamError, StreamId,
-    poll::{self, ReadHandle, WriteHandle},
+    poll::{self, ReadHandle, StreamHandle, WriteHandle},
 };
 use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
@@ -77,6 +77,12 @@ impl OwnedReadHalf {
         Self { half, lent }
     }
 
+    /// For a call that reads in another way than by what was lent, which is kept no longer then.
+    fn reader(&mut self) -> &StreamHandle {
+        self.lent = Bytes::new();
+        self.half.stream()
+    }
+
     /// The stream's number, unique within its session.
     pub fn id(&self) -> StreamId {
         self.half.stream().id()
@@ -87,7 +93,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Same errors as reading.
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
-        Ok(cooperative(self.half.stream().read_bytes(max)).await?)
+        Ok(cooperative(self.reader().read_bytes(max)).await?)
     }
 
     /// As [`Stream::poll_read_bytes`].
@@ -95,7 +101,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Same errors as reading.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
-        budgeted(cx, |cx| self.half.stream().poll_read_bytes(cx, max))
+        budgeted(cx, |cx| self.reader().poll_read_bytes(cx, max))
     }
 
     /// As [`Stream::copy_to`].
@@ -106,7 +112,7 @@ impl OwnedReadHalf {
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        copy(self.half.stream(), writer).await
+        copy(self.reader(), writer).await
     }
 
     /// As [`Stream::peer_finished`].
@@ -196,11 +202,11 @@ impl OwnedWriteHalf {
 
 impl AsyncRead for OwnedReadHalf {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        budgeted(cx, |cx| read(self.half.stream(), cx, buf))
+        budgeted(cx, |cx| read(self.reader(), cx, buf))
     }
 }
 

@@ -87,7 +87,7 @@ impl Stream {
     /// # }
     /// ```
     pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
-        Ok(cooperative(self.handle.read_bytes(max)).await?)
+        Ok(cooperative(self.reader().read_bytes(max)).await?)
     }
 
     /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
@@ -121,7 +121,7 @@ impl Stream {
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        copy(&self.handle, writer).await
+        copy(self.reader(), writer).await
     }
 
     /// Whether the peer has ended its data. Some of it may still be unread.
@@ -305,7 +305,7 @@ impl Stream {
     /// # Errors
     /// Same errors as reading.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
-        budgeted(cx, |cx| self.handle.poll_read_bytes(cx, max))
+        budgeted(cx, |cx| self.reader().poll_read_bytes(cx, max))
     }
 
     /// [`write_bytes`](Self::write_bytes) as a poll function.
@@ -320,6 +320,12 @@ impl Stream {
         budgeted(cx, |cx| self.handle.poll_write_bytes(cx, data))
     }
 
+    /// For a call that reads in another way than by what was lent, which is kept no longer then.
+    fn reader(&mut self) -> &StreamHandle {
+        self.lent = Bytes::new();
+        &self.handle
+    }
+
     pub(crate) fn into_handle(self) -> StreamHandle {
         self.handle
     }
@@ -327,11 +333,11 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        budgeted(cx, |cx| read(&self.handle, cx, buf))
+        budgeted(cx, |cx| read(self.reader(), cx, buf))
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use common::{pair, stream, within};
 use smux_tokio::{Config, Priority, Session, Stream, StreamError};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     task::JoinSet,
 };
@@ -342,4 +342,21 @@ async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;
     }
+}
+
+/// Looking at what has arrived before reading it another way keeps no memory.
+#[tokio::test]
+async fn what_was_lent_is_kept_no_longer_than_it_is_unread() {
+    let (client, server) = pair(&Config::v2());
+    let (mut near, far) = stream(&client, &server).await;
+    let (mut far, _writer) = far.into_split();
+    near.write_all(&[7; 1000]).await.expect("written");
+    let mut whole = Vec::new();
+    while whole.len() < 1000 {
+        assert!(!far.fill_buf().await.expect("data").is_empty());
+        let bytes = far.read_bytes(usize::MAX).await.expect("data");
+        assert!(bytes.is_unique(), "the stream still has them, too");
+        whole.extend_from_slice(&bytes);
+    }
+    assert_eq!(whole, [7; 1000]);
 }
