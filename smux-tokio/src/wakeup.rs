@@ -5,9 +5,9 @@
 //! tasks yield soon. A task that reads from a stream and computes for milliseconds after each read
 //! holds the driver up that long each time, and with it all other streams.
 //!
-//! So drivers measure how long they wait. For one that was held up, whoever wakes it also spawns a
-//! task that does nothing: that one is next on the thread then, and the driver lies where other
-//! threads look for work. This costs some, so now and then it is tried without. It happens only in
+//! So drivers measure how long they wait. What wakes one that was held up also spawns a task that
+//! does nothing: that task is next on the thread then, and the driver lies where other threads look
+//! for work. This costs some, so now and then it is tried without. It happens only in
 //! tasks of the runtime, so also a handle that is dropped elsewhere spawns nothing.
 
 use std::{
