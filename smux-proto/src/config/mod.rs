@@ -87,7 +87,7 @@ pub enum SlowReaderPolicy {
 /// | `max_outbound_streams` | 65 536 | streams | opening waits |
 /// | `accept_backlog` | 4 096 | streams | the stream is refused with FIN |
 /// | `max_stream_send_queue` | 524 288 | bytes | writing waits; see [`ConfigBuilder::max_stream_send_queue`] |
-/// | `max_session_send_queue` | 4 194 304 | bytes | writing waits |
+/// | `max_session_send_queue` | 2 097 152 | bytes | writing waits |
 /// | `max_owed_refusals` | 4 096 | streams | the session ends: [`ProtocolError::TooManyRefusals`](crate::ProtocolError::TooManyRefusals) |
 /// | `max_glitches` | 65 536 | frames | the session ends: [`ProtocolError::TooManyGlitches`](crate::ProtocolError::TooManyGlitches) |
 /// | `close_timeout` | 5 s | time | the transport is dropped with what is left |
@@ -103,7 +103,7 @@ pub enum SlowReaderPolicy {
 /// ```
 ///
 /// bytes, including the batch that is being written if its [size](crate::Transmit::set_batch_size)
-/// is 240 KiB at most. With the defaults that is 105 MiB, of which 88 MiB are for 131 072 streams.
+/// is 240 KiB at most. With the defaults that is 101 MiB, of which 88 MiB are for 131 072 streams.
 /// A test drives a session to this limit. With [`SlowReaderPolicy::Evict`],
 /// `max_receive_buffer + 65 535` counts twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Default for Config {
             max_outbound_streams: 65_536,
             accept_backlog: 4_096,
             max_stream_send_queue: STREAM_QUEUE,
-            max_session_send_queue: 4_194_304,
+            max_session_send_queue: 2_097_152,
             max_owed_refusals: 4_096,
             max_glitches: 65_536,
             close_timeout: Duration::from_secs(5),

@@ -136,6 +136,7 @@ impl Session {
         if self.liveness.nop_due() {
             writer.bare(Command::Nop, StreamId::new(0), &mut self.streams.stats);
         }
+        self.streams.note_batch(writer.out.batch_size());
         self.fill_control(&mut writer);
         self.fill_data(&mut writer);
         self.streams.compact_segments();

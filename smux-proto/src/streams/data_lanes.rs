@@ -31,6 +31,8 @@ pub(super) struct DataLanes {
     lanes: [Lane; Level::COUNT],
     /// Streams that stand in any lane.
     members: usize,
+    /// Streams whose priority is not the usual one.
+    pub(super) ranked: u32,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ struct Lane {
     fresh: Ring,
     round: Ring,
     /// Streams of this lane that have data or owe a FIN.
-    ready: usize,
+    ready: u32,
     /// The stream whose turn it is, and how much of its turn is left.
     turn: Option<(Key, usize)>,
     /// Frames of fresh streams since the last one of the round.
@@ -65,8 +67,13 @@ impl DataLanes {
         let lane = &mut self.lanes[stream.priority.level() as usize];
         lane.ready += 1;
         if !is_member(stream) {
-            stream.set(Flag::InFresh);
-            lane.fresh.push(key);
+            // What had to wait for room is no newcomer.
+            let (flag, ring) = match stream.has(Flag::Queued) {
+                true => (Flag::InRound, &mut lane.round),
+                false => (Flag::InFresh, &mut lane.fresh),
+            };
+            stream.set(flag);
+            ring.push(key);
             self.members += 1;
         }
     }
@@ -109,6 +116,7 @@ impl DataLanes {
     /// A stream is gone that may still stand in a lane.
     pub(super) fn forget(&mut self, key: Key, stream: &Stream, table: &Table) {
         self.remove(key, stream);
+        self.ranked -= u32::from(stream.priority != Priority::NORMAL);
         let lane = &mut self.lanes[stream.priority.level() as usize];
         for (ring, flag) in [
             (&mut lane.fresh, Flag::InFresh),
@@ -122,6 +130,8 @@ impl DataLanes {
 
     /// Changes a stream's priority, and its place with it if the level is another.
     pub(super) fn set_priority(&mut self, key: Key, stream: &mut Stream, priority: Priority) {
+        self.ranked -= u32::from(stream.priority != Priority::NORMAL);
+        self.ranked += u32::from(priority != Priority::NORMAL);
         let owes = stream.has(Flag::OwesData);
         if priority.level() == stream.priority.level() || !(owes || is_member(stream)) {
             stream.priority = priority;
@@ -149,7 +159,10 @@ impl DataLanes {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            ranked: self.ranked,
+            ..Self::default()
+        };
     }
 }
 
@@ -236,6 +249,9 @@ impl Lane {
                 return Some(key);
             }
             stream.clear(Flag::InRound);
+            if stream.write_stall.is_none() {
+                stream.clear(Flag::Queued);
+            }
             *members = members.saturating_sub(1);
         }
         None

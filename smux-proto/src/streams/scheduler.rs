@@ -61,6 +61,11 @@ impl Scheduler {
         self.data.set_priority(key, stream, priority);
     }
 
+    /// Whether streams differ in their priority.
+    pub(crate) const fn has_ranks(&self) -> bool {
+        self.data.ranked > 0
+    }
+
     /// Streams that share the session's send queue: they have sent something in this round, or are
     /// about to.
     pub(crate) const fn senders(&self) -> usize {
@@ -70,7 +75,17 @@ impl Scheduler {
     pub(crate) fn block(&mut self, key: Key, stream: &mut Stream) {
         if !stream.has(Flag::InBlocked) {
             stream.set(Flag::InBlocked);
+            stream.set(Flag::Queued);
             self.blocked.push(key);
+        }
+    }
+
+    /// As [`block`](Self::block), at the front of the line.
+    pub(crate) fn block_first(&mut self, key: Key, stream: &mut Stream) {
+        if !stream.has(Flag::InBlocked) {
+            stream.set(Flag::InBlocked);
+            stream.set(Flag::Queued);
+            self.blocked.push_front(key);
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Send {
     /// Bytes that were written and dropped, since the peer reads no more: one queue, after which
     /// none can be written.
     pub(crate) dropped: u32,
+    /// What it may still queue of its turn at the session's send queue, while others stand in line
+    /// for that.
+    pub(crate) turn: u32,
     /// How far the session's output had come when the last frame of this stream was in it.
     pub(crate) flush_offset: u64,
 }
@@ -43,6 +46,7 @@ impl Send {
             window,
             stalled_since: 0,
             dropped: 0,
+            turn: 0,
             flush_offset: 0,
         }
     }
@@ -50,6 +54,15 @@ impl Send {
     /// Bytes handed out for writing to the transport.
     pub(crate) const fn sent(&self) -> u64 {
         self.written - self.queue.len() as u64 - self.dropped as u64
+    }
+
+    /// Notes that so many bytes were queued.
+    #[inline]
+    pub(crate) const fn wrote(&mut self, count: usize) {
+        self.written += count as u64;
+        if self.turn > 0 {
+            self.turn = self.turn.saturating_sub(width(count));
+        }
     }
 
     /// Bytes that may be written before the peer's next update. All arithmetic is modulo 2^32.
@@ -71,4 +84,10 @@ impl Send {
         }
         UpdateOutcome::Ahead
     }
+}
+
+/// Of a length below 2^32.
+#[allow(clippy::cast_possible_truncation)]
+const fn width(length: usize) -> u32 {
+    length as u32
 }

@@ -1,4 +1,18 @@
 //! The session's send queue: how its streams share it, and which writer goes on when there is room.
+//!
+//! Few streams have their share of it each. Among many, such shares would be small, and so would
+//! frames and writes: each byte would cost more wake-ups, and leave the processor's cache meanwhile.
+//! So a share is not less than a *turn*, most of a batch. Once turns have filled the queue, writers
+//! stand in line, and each that is called may queue a turn. The scheduler serves what is queued.
+//!
+//! * A large batch shows a fast transport, on which a turn is soon over. Bulk data on a hundred
+//!   streams moved 1.4 times as fast as with equal shares, on loopback.
+//! * A called writer that finds the queue full goes to the front of the line until its turn is used
+//!   up, so that turns are equal in bytes however small its writes are.
+//! * A stream that has been idle need not stand in line for its first bytes, and its first frame
+//!   does not wait for those of others. One whose writer stood in line is no such newcomer.
+//! * The line knows no priorities. Once streams differ in theirs, shares are equal however small, so
+//!   that the scheduler always has the choice.
 
 use crate::{
     stats::StallCause,
@@ -12,8 +26,8 @@ use crate::{
 /// What a stream may queue that has had nothing to send for a whole round, whatever others have.
 const NEWCOMER: usize = 4_096;
 
-/// The least that streams share the session's send queue by: frames should not be smaller.
-const LEAST_SHARE: usize = 1_024;
+/// The least share of streams that differ in priority: frames should not be smaller.
+pub(super) const LEAST_SHARE: usize = 1_024;
 
 impl Streams {
     /// Whether a stream's share has room for so many bytes, and its peer's window too: the usual
@@ -21,13 +35,14 @@ impl Streams {
     #[inline]
     pub(super) fn has_room(&self, stream: &Stream, bytes: usize) -> bool {
         let (own, shared) = (stream.send.queue.len() + bytes, self.shared_send_queue());
-        let in_share = own <= LEAST_SHARE
+        let in_share = own <= self.least_share
             || own
                 .checked_mul(self.scheduler.senders())
                 .is_some_and(|all| all <= shared);
         in_share
             && own <= self.config.max_stream_send_queue()
             && self.queued + bytes <= shared
+            && (!self.scheduler.has_blocked() || stream.send.turn as usize >= bytes)
             && !(self.is_v2() && stream.send.credit() < bytes)
     }
 
@@ -35,9 +50,13 @@ impl Streams {
     pub(super) fn room(&self, stream: &Stream) -> usize {
         let own = stream.send.queue.len();
         let share = self.send_share().saturating_sub(own);
+        let turn = match self.has_line() {
+            true => stream.send.turn as usize,
+            false => usize::MAX,
+        };
         let shared = self.shared_send_queue().saturating_sub(self.queued);
         // A small write need not wait for bulk data.
-        let newcomer = match stream.has(Flag::InRound) {
+        let newcomer = match stream.has_any([Flag::InRound, Flag::Queued]) {
             true => 0,
             false => {
                 let all = self.config.max_session_send_queue();
@@ -51,7 +70,7 @@ impl Streams {
             true => stream.send.credit(),
             false => usize::MAX,
         };
-        share.min(shared).max(newcomer).min(peer)
+        share.min(turn).min(shared).max(newcomer).min(peer)
     }
 
     /// What streams that send all the time may have of the session's send queue together. The rest
@@ -61,20 +80,39 @@ impl Streams {
         limit - limit / 4
     }
 
+    /// Whether a writer has to wait its turn.
+    fn has_line(&self) -> bool {
+        self.scheduler.has_blocked() && !self.scheduler.has_ranks()
+    }
+
+    /// Notes the size of the next batch. A turn leaves room in it for another stream's frame, or
+    /// is half of it.
+    pub(crate) fn note_batch(&mut self, size: usize) {
+        let turn = size.saturating_sub(self.config.max_frame_size());
+        self.least_share = match self.scheduler.has_ranks() {
+            true => LEAST_SHARE,
+            false => turn.max(size / 2).max(LEAST_SHARE),
+        };
+    }
+
     /// What each of them may have.
     pub(super) fn send_share(&self) -> usize {
         let share = self.shared_send_queue() / self.scheduler.senders().max(1);
         share
-            .max(LEAST_SHARE)
+            .max(self.least_share)
             .min(self.config.max_stream_send_queue())
     }
 
     /// Notes why a write has to wait.
     pub(super) fn write_waits(&mut self, key: Key) {
-        let (is_v2, shared) = (self.is_v2(), self.shared_send_queue());
+        let is_v2 = self.is_v2();
+        let waits_in_line = self.has_line() || self.queued >= self.shared_send_queue();
         let stream = &mut self.table[key];
-        if self.queued >= shared {
-            self.scheduler.block(key, stream);
+        if waits_in_line {
+            match stream.send.turn {
+                0 => self.scheduler.block(key, stream),
+                _ => self.scheduler.block_first(key, stream),
+            }
         }
         if stream.write_stall.is_some() {
             return;
@@ -106,16 +144,19 @@ impl Streams {
     pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
         let is_v2 = self.is_v2();
         let stream = &self.table[key];
-        // Woken for less, it would be woken for every frame.
-        if stream.write_stall.is_none()
-            || self.room(stream) < stream.send.queue.len()
-            || (is_v2 && stream.send.credit() == 0)
-        {
+        if stream.write_stall.is_none() || (is_v2 && stream.send.credit() == 0) {
             return;
         }
-        // The longest waiter for the session's queue goes first: a stream that has just made room
-        // by its turn would take it again and again.
-        if self.queued >= self.shared_send_queue() || self.scheduler.has_blocked() {
+        let is_called = stream.send.turn > 0;
+        let waits_in_line = self.has_line() && !is_called;
+        // Woken for less, it would be woken for every frame.
+        if !waits_in_line && self.room(stream) < stream.send.queue.len() {
+            return;
+        }
+        // The longest waiter goes first: a stream that has just made room by sending would take it
+        // again and again.
+        let others_wait = self.scheduler.has_blocked() && !is_called;
+        if others_wait || self.queued >= self.shared_send_queue() {
             self.scheduler.block(key, &mut self.table[key]);
         } else {
             self.notify_writer(key);
@@ -140,19 +181,27 @@ impl Streams {
         }
     }
 
-    /// Raises events for writers that wait for room in the session's queue, as many as it may
-    /// serve.
+    /// Calls writers that stand in line for the session's queue: as many as have room for a turn.
     pub(crate) fn notify_blocked(&mut self) {
         if !self.scheduler.has_blocked() {
             return;
         }
-        let mut room = self.shared_send_queue().saturating_sub(self.queued);
-        while room > 0
+        let shared = self.shared_send_queue();
+        let mut room = shared.saturating_sub(self.queued);
+        let turn = self
+            .least_share
+            .min(self.config.max_stream_send_queue())
+            .min(shared);
+        while room >= turn
             && let Some(key) = self.scheduler.next_blocked(&mut self.table)
         {
+            let send = &mut self.table[key].send;
+            if send.turn == 0 {
+                send.turn = u32::try_from(turn).unwrap_or(u32::MAX);
+            }
             self.notify_writer(key);
             if self.queued > 0 {
-                room = room.saturating_sub(self.send_share());
+                room = room.saturating_sub(turn);
             }
         }
     }

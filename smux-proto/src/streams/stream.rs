@@ -87,6 +87,8 @@ pub(crate) enum Flag {
     InStarved,
     /// Data for which the peer had to hear of an update will show a round trip.
     TimesUpdate,
+    /// Its writer has stood in line for the session's send queue since the stream was last idle.
+    Queued,
 }
 
 #[derive(Debug)]

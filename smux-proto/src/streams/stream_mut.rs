@@ -357,7 +357,7 @@ impl<'a> StreamMut<'a> {
             count,
             limit,
         );
-        stream.send.written += count as u64;
+        stream.send.wrote(count);
         self.streams.queued += count;
         self.streams.scheduler.owe_data(self.key, stream);
         Poll::Ready(Ok(count))

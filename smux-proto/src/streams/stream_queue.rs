@@ -25,6 +25,10 @@ impl Ring {
         self.keys.push_back(key);
     }
 
+    pub(crate) fn push_front(&mut self, key: Key) {
+        self.keys.push_front(key);
+    }
+
     /// The next key; it is stale if its stream has gone or no longer has the flag.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Key> {

@@ -179,6 +179,41 @@ fn shares_are_equal_soon_after_the_first_writers_filled_the_queue() {
     }
 }
 
+/// However many streams share the session's queue, each fills frames: small ones would cost more.
+#[test]
+fn frames_are_large_among_many_bulk_streams() {
+    for bulk in [10, 100, 1_000] {
+        let (mut harness, streams) = client(config(), bulk);
+        let mut writers = Bulk::new(&mut harness, &streams, 65_536);
+        let mut sent = 0;
+        while sent < bulk << 16 {
+            sent += writers.round(&mut harness, None);
+        }
+        let frames = harness.session.stats().frames_sent.psh;
+        let mean = sent as u64 / frames;
+        assert!(mean > 16_384, "{mean} bytes beside {bulk} streams");
+    }
+}
+
+/// A writer that tries again and again, without being told of room, takes no other's turn.
+#[test]
+fn a_pushing_writer_gets_no_more_than_those_in_line() {
+    let (mut harness, streams) = client(config(), 50);
+    let (&pushing, patient) = streams.split_first().expect("some");
+    let mut writers = Bulk::new(&mut harness, patient, 65_536);
+    let mut sent = 0;
+    while sent < 64 << 20 {
+        writers.fill(&mut harness, pushing);
+        sent += writers.round(&mut harness, Some(pushing));
+    }
+    let fair = sent / streams.len();
+    let pushed = writers.sent[&pushing.get()];
+    assert!(
+        pushed < fair + (1 << 20),
+        "{pushed} bytes, where {fair} are fair"
+    );
+}
+
 /// Streams opened for one frame each go first, but others still get their turns.
 #[test]
 fn newcomers_do_not_starve_the_others() {
