@@ -169,6 +169,26 @@ impl WritePump {
         cx: &mut Context<'_>,
         transport: &mut impl TransportWrite,
     ) -> Poll<io::Result<usize>> {
+        let chunk = self.batch.chunk();
+        let is_small = chunk.len() == self.batch.remaining() && chunk.len() < SMALLEST_BATCH;
+        if !is_small || self.batch.more_follows() {
+            return self.write_large(cx, transport);
+        }
+        let count = ready!(transport.poll_write(cx, &[IoSlice::new(chunk)]))?;
+        let most = chunk.len();
+        self.offered = None;
+        self.batch.advance(count.min(most));
+        Poll::Ready(checked(count, most))
+    }
+
+    /// As [`write_some`](Self::write_some), of any batch. Apart, since the slices alone take longer
+    /// to clear than a small write takes beside the kernel.
+    #[inline(never)]
+    fn write_large(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut impl TransportWrite,
+    ) -> Poll<io::Result<usize>> {
         let Self {
             output,
             batch,
@@ -222,11 +242,7 @@ impl WritePump {
             batch.set_batch_size((2 * limit).min(LARGEST_BATCH));
         }
         batch.advance(count.min(most));
-        Poll::Ready(match count {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            _ if count > most => Err(miscounted()),
-            _ => Ok(count),
-        })
+        Poll::Ready(checked(count, most))
     }
 
     /// Waiting for its turn, the pump does not wait for the transport.
@@ -240,6 +256,15 @@ impl WritePump {
     /// As [`note_written`](Self::note_written) under a lock that others hold.
     pub(super) fn note_to(&mut self, state: &mut State, now: Duration) {
         self.output.progress.note(state, now, &mut self.batch);
+    }
+}
+
+/// What a write has taken of what it was offered.
+fn checked(count: usize, offered: usize) -> io::Result<usize> {
+    match count {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        _ if count > offered => Err(miscounted()),
+        _ => Ok(count),
     }
 }
 

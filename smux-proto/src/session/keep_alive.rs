@@ -214,9 +214,18 @@ impl Liveness {
         // Output under way is a sign of life in itself, and a NOP would only queue behind it.
         let nop = (!self.nop_due && !self.has_output())
             .then(|| (Due::Nop, self.left.saturating_add(interval)));
-        [silent, stuck, nop]
-            .into_iter()
-            .flatten()
-            .min_by_key(|&(_, at)| at)
+        earlier(earlier(silent, stuck), nop)
+    }
+}
+
+/// The one that is due earlier; the first of two that are due at once.
+fn earlier(
+    one: Option<(Due, Duration)>,
+    other: Option<(Due, Duration)>,
+) -> Option<(Due, Duration)> {
+    match (one, other) {
+        (Some((_, at)), Some((_, then))) if then < at => other,
+        (None, _) => other,
+        _ => one,
     }
 }
