@@ -103,17 +103,20 @@ impl Streams {
             .min(self.config.max_stream_send_queue())
     }
 
+    /// What a writer may queue when it is called.
+    fn turn(&self) -> usize {
+        let most = self.config.max_stream_send_queue();
+        self.least_share.min(most).min(self.shared_send_queue())
+    }
+
     /// Notes why a write has to wait.
     pub(super) fn write_waits(&mut self, key: Key) {
         let is_v2 = self.is_v2();
-        let waits_in_line = self.has_line() || self.queued >= self.shared_send_queue();
-        let stream = &mut self.table[key];
-        if waits_in_line {
-            match stream.send.turn {
-                0 => self.scheduler.block(key, stream),
-                _ => self.scheduler.block_first(key, stream),
-            }
+        let is_full = self.has_line() || self.queued >= self.shared_send_queue();
+        if is_full && self.may_go_on(&self.table[key]) {
+            self.stand_in_line(key);
         }
+        let stream = &mut self.table[key];
         if stream.write_stall.is_some() {
             return;
         }
@@ -139,27 +142,35 @@ impl Streams {
         cause.is_some()
     }
 
-    /// Raises an event for a writer that can go on. Every other way to room comes here again: the
-    /// peer's update, the stream's next turn, or room in the session's queue.
+    /// Raises an event for a writer that can go on, or has it stand in line. Every other way to room
+    /// comes here again: the peer's update, the stream's next turn, or room in the session's queue.
     pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
-        let is_v2 = self.is_v2();
         let stream = &self.table[key];
-        if stream.write_stall.is_none() || (is_v2 && stream.send.credit() == 0) {
-            return;
-        }
-        let is_called = stream.send.turn > 0;
-        let waits_in_line = self.has_line() && !is_called;
-        // Woken for less, it would be woken for every frame.
-        if !waits_in_line && self.room(stream) < stream.send.queue.len() {
+        if stream.write_stall.is_none() || !self.may_go_on(stream) {
             return;
         }
         // The longest waiter goes first: a stream that has just made room by sending would take it
         // again and again.
-        let others_wait = self.scheduler.has_blocked() && !is_called;
-        if others_wait || self.queued >= self.shared_send_queue() {
-            self.scheduler.block(key, &mut self.table[key]);
+        let others_wait = self.scheduler.has_blocked() && stream.send.turn == 0;
+        if others_wait || self.queued + self.turn() > self.shared_send_queue() {
+            self.stand_in_line(key);
         } else {
             self.notify_writer(key);
+        }
+    }
+
+    /// Whether only the session's queue can keep the stream's writer waiting. With less room of its
+    /// own than it has queued, it would be woken for every frame.
+    fn may_go_on(&self, stream: &Stream) -> bool {
+        2 * stream.send.queue.len() <= self.send_share()
+            && !(self.is_v2() && stream.send.credit() == 0)
+    }
+
+    fn stand_in_line(&mut self, key: Key) {
+        let stream = &mut self.table[key];
+        match stream.send.turn {
+            0 => self.scheduler.block(key, stream),
+            _ => self.scheduler.block_first(key, stream),
         }
     }
 
@@ -186,15 +197,15 @@ impl Streams {
         if !self.scheduler.has_blocked() {
             return;
         }
-        let shared = self.shared_send_queue();
-        let mut room = shared.saturating_sub(self.queued);
-        let turn = self
-            .least_share
-            .min(self.config.max_stream_send_queue())
-            .min(shared);
+        let mut room = self.shared_send_queue().saturating_sub(self.queued);
+        let turn = self.turn();
         while room >= turn
             && let Some(key) = self.scheduler.next_blocked(&mut self.table)
         {
+            // Of one that has no more room of its own, the writer is told when it has.
+            if !self.may_go_on(&self.table[key]) {
+                continue;
+            }
             let send = &mut self.table[key].send;
             if send.turn == 0 {
                 send.turn = u32::try_from(turn).unwrap_or(u32::MAX);

@@ -214,6 +214,39 @@ fn a_pushing_writer_gets_no_more_than_those_in_line() {
     );
 }
 
+/// A writer whose peer's window is used up is told when that is renewed, and not before. Its place
+/// in line goes to others.
+#[test]
+fn a_writer_without_a_window_takes_no_turn() {
+    let (mut harness, streams) = client(config().version(Version::V2), 40);
+    let (open, shut) = streams.split_at(20);
+    harness.peer_sends(open.iter().map(|id| upd(id.get(), 0, 1 << 30)));
+    let mut writers = Bulk::new(&mut harness, &streams, 65_536);
+    let window = shut.len() * 262_144;
+    let mut sent = 0;
+    while sent < 2 * streams.len() * 262_144 {
+        sent += writers.round(&mut harness, None);
+    }
+    let stuck: usize = shut.iter().map(|id| writers.sent[&id.get()]).sum();
+    assert_eq!(stuck, window);
+    for _ in 0..1_000 {
+        assert!(
+            harness
+                .session
+                .poll_transmit(harness.now(), &mut writers.batch)
+        );
+        writers.batch.advance(writers.batch.remaining());
+        for event in harness.events() {
+            let Event::Writable(id) = event else { continue };
+            assert!(
+                open.contains(&id),
+                "{id} is told of room that it does not have"
+            );
+            writers.fill(&mut harness, id);
+        }
+    }
+}
+
 /// Streams opened for one frame each go first, but others still get their turns.
 #[test]
 fn newcomers_do_not_starve_the_others() {
