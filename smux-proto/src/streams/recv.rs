@@ -4,6 +4,7 @@
 //! exactly. So a peer that runs out of credit stops where everything it sent can be announced. A
 //! step is half a window, so that a small window costs two updates a round trip, but at most
 //! [`LARGEST_STEP`]: what is read and not announced yet is missing from the credit on a long link.
+//! An update with a smaller window is exact too.
 
 use crate::{buffer::segments::Queue, config::INITIAL_WINDOW, wire::WindowUpdate};
 
@@ -121,7 +122,7 @@ impl Recv {
     }
 
     /// What was read and can be acknowledged.
-    fn consumed(&self, partial: u64) -> u64 {
+    pub(crate) fn consumed(&self, partial: u64) -> u64 {
         self.read.min(self.received - partial.min(self.received))
     }
 

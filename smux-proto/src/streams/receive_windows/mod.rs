@@ -197,6 +197,12 @@ impl Windows {
             true => 0,
             false => self.allowed(wanted, key, stream),
         };
+        // Its steps are smaller: what is no whole step of the larger window must not stay unsaid,
+        // for the peer may have nothing left to send that would be read and announced.
+        let due = match width(window) < stream.recv.window() {
+            true => stream.recv.consumed(partial),
+            false => due,
+        };
         let mark = stream.recv.told();
         self.note_window(window);
         let update = self.recount(stream, |recv| recv.announce(due, width(window)));

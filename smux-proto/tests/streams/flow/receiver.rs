@@ -55,6 +55,45 @@ fn several_reads_before_the_transport_is_free_share_an_update() {
     harness.expect_only([upd(3, 100_000, 65_536)]);
 }
 
+/// A smaller window has smaller steps: what was read and is no whole step of the larger one is
+/// announced with it. A peer that has sent all that it may would never hear of it otherwise.
+#[test]
+fn an_update_with_a_smaller_window_announces_all_that_is_read() {
+    for sent in [100_000, 140_000, 180_000, 212_992, 1_000 + INITIAL] {
+        let config = config(Version::V2)
+            .max_receive_buffer(32 << 20)
+            .max_stream_buffer(16 << 20);
+        let (mut harness, id) = server(config);
+        let mut join = |harness: &mut Harness, ids: std::ops::Range<u32>| {
+            for id in ids {
+                harness.peer_sends([syn(3 + 2 * id)]);
+                harness.accept();
+            }
+        };
+        join(&mut harness, 1..32);
+        harness.peer_sends([psh(3, counting(1_000))]);
+        harness.read(id);
+        let mut allowed = 0;
+        let mut hear = |harness: &mut Harness| {
+            for frame in harness.take_frames().iter().filter(|frame| frame.id == 3) {
+                let (consumed, window) = frame.window_update().expect("only updates");
+                allowed = (consumed + window) as usize;
+            }
+            allowed
+        };
+        assert_eq!(hear(&mut harness), 1_000 + INITIAL);
+        join(&mut harness, 32..300);
+        harness.set_transport_room(0);
+        for piece in counting(sent - 1_000).chunks(32_768) {
+            harness.peer_sends([psh(3, piece)]);
+            harness.read(id);
+        }
+        harness.set_transport_room(None);
+        let allowed = hear(&mut harness);
+        assert!(allowed > sent, "up to {allowed} after {sent} bytes");
+    }
+}
+
 #[test]
 fn version_1_has_no_updates() {
     let (mut harness, id) = server(config(Version::V1));
