@@ -240,11 +240,14 @@ impl Session {
 
     /// The stream with this id; `None` if it was never opened or accepted here, or was closed.
     pub fn stream(&mut self, id: StreamId) -> Option<StreamMut<'_>> {
-        let key = self.streams.table.find(id)?;
-        self.stream_at(key)
+        let (key, stream) = self.streams.table.find_stream(id)?;
+        stream
+            .is_held()
+            .then(|| StreamMut::new(key, &mut self.streams))
     }
 
     /// As [`stream`](Self::stream), without a search.
+    #[cfg(feature = "poll")]
     pub(crate) fn stream_at(&mut self, key: Key) -> Option<StreamMut<'_>> {
         self.streams
             .has_handle(key)

@@ -12,6 +12,7 @@
 //!   of all receive queues.
 //! * A stream stands at most once in each queue of streams, and has a flag that says so.
 
+mod chains;
 mod data_lanes;
 mod ending;
 pub(crate) mod events;
@@ -139,6 +140,7 @@ impl Streams {
     }
 
     /// Whether the application has this stream: it was opened or accepted, and not closed.
+    #[cfg(feature = "poll")]
     pub(crate) fn has_handle(&self, key: Key) -> bool {
         self.table.get(key).is_some_and(Stream::is_held)
     }
@@ -151,6 +153,7 @@ impl Streams {
     }
 
     /// The next event, and where its stream stands if it is one of a stream.
+    #[inline]
     pub(crate) fn poll_event(&mut self) -> Option<(Event, Option<Key>)> {
         self.events.poll(&mut self.table)
     }

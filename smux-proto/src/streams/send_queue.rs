@@ -125,7 +125,7 @@ impl Streams {
             StallCause::SessionQueue
         };
         stream.write_stall = Some(cause);
-        stream.send.stalled_since = self.windows.now_millis();
+        stream.stalled_since = self.windows.now_millis();
         self.stalls.begin(key, cause, &mut self.stats);
         self.trace.write_waits(stream.id, cause);
     }

@@ -96,12 +96,16 @@ pub(crate) struct Stream {
     pub(crate) id: StreamId,
     /// Which stream of its table it is, counted from the first: the table's to set.
     pub(crate) serial: u32,
+    /// The slot of the next stream of its chain: the table's, too.
+    pub(super) chained: u32,
     flags: u32,
     /// FINs that have left.
     fins: u8,
     pub(crate) priority: Priority,
     /// A write was pending, for this.
     pub(crate) write_stall: Option<StallCause>,
+    /// When that began, in milliseconds modulo 2^32.
+    pub(crate) stalled_since: u32,
     pub(crate) recv: Recv,
     pub(crate) send: Send,
 }
@@ -111,10 +115,12 @@ impl Stream {
         Self {
             id,
             serial: 0,
+            chained: 0,
             flags: 0,
             fins: 0,
             priority: Priority::NORMAL,
             write_stall: None,
+            stalled_since: 0,
             recv: Recv::new(),
             send: Send::new(send_window),
         }

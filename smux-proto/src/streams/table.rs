@@ -1,14 +1,15 @@
 //! The streams of a session, by id.
 
-use core::{
-    hash::BuildHasher,
-    ops::{Index, IndexMut},
+use core::ops::{Index, IndexMut};
+
+use crate::{
+    buffer::segments::Queue,
+    streams::{
+        chains::{Chains, NONE},
+        stream::Stream,
+    },
+    wire::StreamId,
 };
-
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-
-use crate::{buffer::segments::Queue, streams::stream::Stream, wire::StreamId};
 
 /// Slots kept when the table empties, so that a session whose streams come and go in crowds does
 /// not allocate for each crowd.
@@ -23,6 +24,12 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The key of no stream.
+    pub(super) const NONE: Self = Self {
+        slot: NONE,
+        serial: 0,
+    };
+
     /// Its place among the streams of its session, which no other stream has at the same time; free
     /// places are taken first.
     pub(crate) const fn slot(self) -> usize {
@@ -33,12 +40,13 @@ impl Key {
 /// Streams in slots, found by id in constant time.
 ///
 /// The peer chooses the ids, so the hash is seeded: without the seed no peer can pick ids that
-/// collide.
+/// collide. Streams whose hashes end alike are linked to a chain, of one stream on average: a
+/// search compares ids where it lands, and has no other table to look at.
 #[derive(Debug)]
 pub(crate) struct Table {
     streams: slab::Slab<Stream>,
-    slots: HashTable<u32>,
-    hash: FixedState,
+    /// At least one chain a stream.
+    slots: Chains,
     /// Streams ever added, modulo 2^32: no key lives that long.
     serial: u32,
 }
@@ -47,8 +55,7 @@ impl Table {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             streams: slab::Slab::new(),
-            slots: HashTable::new(),
-            hash: FixedState::with_seed(seed),
+            slots: Chains::new(seed),
             serial: 0,
         }
     }
@@ -60,13 +67,21 @@ impl Table {
 
     #[inline]
     pub(crate) fn find(&self, id: StreamId) -> Option<Key> {
-        let slot = *self.slots.find(self.hash.hash_one(id), |&slot| {
-            self.streams
-                .get(slot as usize)
-                .is_some_and(|stream| stream.id == id)
-        })?;
-        let serial = self.streams.get(slot as usize)?.serial;
-        Some(Key { slot, serial })
+        self.find_stream(id).map(|(key, _)| key)
+    }
+
+    /// As [`find`](Self::find), with the stream.
+    #[inline]
+    pub(crate) fn find_stream(&self, id: StreamId) -> Option<(Key, &Stream)> {
+        let mut slot = self.slots.head(id);
+        loop {
+            let stream = self.streams.get(slot as usize)?;
+            if stream.id == id {
+                let serial = stream.serial;
+                return Some((Key { slot, serial }, stream));
+            }
+            slot = stream.chained;
+        }
     }
 
     /// Adds a stream whose id is not in the table.
@@ -74,20 +89,54 @@ impl Table {
     pub(crate) fn insert(&mut self, mut stream: Stream) -> Key {
         self.serial = self.serial.wrapping_add(1);
         stream.serial = self.serial;
-        let (id, serial) = (stream.id, stream.serial);
+        if self.streams.len() == self.slots.len() {
+            self.add_chains();
+        }
+        let serial = stream.serial;
         // Doubling would leave up to half of the table unused.
         if self.streams.len() == self.streams.capacity() {
             self.streams.reserve_exact((self.streams.len() / 8).max(4));
         }
+        let vacant = self.streams.vacant_entry();
         // The stream limits keep the table far below 2^32 entries.
-        let slot = u32::try_from(self.streams.insert(stream)).unwrap_or(u32::MAX);
-        let (streams, hash) = (&self.streams, &self.hash);
-        self.slots.insert_unique(hash.hash_one(id), slot, |&slot| {
-            streams
-                .get(slot as usize)
-                .map_or(0, |stream| hash.hash_one(stream.id))
-        });
+        let slot = u32::try_from(vacant.key()).unwrap_or(NONE);
+        if let Some(head) = self.slots.head_mut(stream.id) {
+            stream.chained = core::mem::replace(head, slot);
+        }
+        vacant.insert(stream);
         Key { slot, serial }
+    }
+
+    /// Doubles the number of chains.
+    #[cold]
+    fn add_chains(&mut self) {
+        self.slots.reset((2 * self.slots.len()).max(4));
+        for (slot, stream) in &mut self.streams {
+            let slot = u32::try_from(slot).unwrap_or(NONE);
+            if let Some(head) = self.slots.head_mut(stream.id) {
+                stream.chained = core::mem::replace(head, slot);
+            }
+        }
+    }
+
+    /// Takes a stream out of its chain.
+    #[inline]
+    fn unchain(&mut self, slot: u32, id: StreamId, next: u32) {
+        let Some(head) = self.slots.head_mut(id) else {
+            return;
+        };
+        if *head == slot {
+            *head = next;
+            return;
+        }
+        let mut before = *head;
+        while let Some(stream) = self.streams.get_mut(before as usize) {
+            if stream.chained == slot {
+                stream.chained = next;
+                return;
+            }
+            before = stream.chained;
+        }
     }
 
     #[inline]
@@ -121,17 +170,12 @@ impl Table {
 
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<Stream> {
-        let id = self.get(key)?.id;
-        let entry = self
-            .slots
-            .find_entry(self.hash.hash_one(id), |&slot| slot == key.slot);
-        if let Ok(entry) = entry {
-            entry.remove();
-        }
+        let stream = self.get(key)?;
+        self.unchain(key.slot, stream.id, stream.chained);
         let stream = self.streams.try_remove(key.slot as usize);
         if self.streams.is_empty() && self.streams.capacity() > KEEP {
             self.streams = slab::Slab::new();
-            self.slots = HashTable::new();
+            self.slots.reset(0);
         }
         stream
     }
