@@ -6,7 +6,7 @@ use core::{fmt, mem};
 use bytes::{Buf, Bytes};
 
 use crate::{
-    buffer::segments::Segment,
+    buffer::segments::{Segment, Small},
     wire::{Header, WindowUpdate},
 };
 
@@ -300,6 +300,18 @@ impl Transmit {
                 None
             }
         }
+    }
+
+    /// Adds a frame with a small message: the same number of bytes is copied whatever its length,
+    /// so that there is no call, and what is too much is taken back.
+    #[inline]
+    pub(crate) fn small_frame(&mut self, header: Header, message: &Small<'_>) {
+        let length = Header::SIZE + message.length;
+        let end = self.copied.len() + length;
+        self.copied.extend_from_slice(&header.encode());
+        self.copied.extend_from_slice(message.bytes);
+        self.copied.truncate(end);
+        self.remaining += length;
     }
 
     /// Adds a copy of a few bytes.

@@ -134,6 +134,21 @@ impl Stream {
         self.flags |= 1 << flag as u32;
     }
 
+    /// Sets all of these in one go.
+    pub(crate) const fn set_all<const N: usize>(&mut self, flags: [Flag; N]) {
+        self.flags |= mask(flags);
+    }
+
+    /// Clears all of these in one go.
+    pub(crate) const fn clear_all<const N: usize>(&mut self, flags: [Flag; N]) {
+        self.flags &= !mask(flags);
+    }
+
+    /// Clears some flags and sets another, in one go.
+    pub(crate) const fn replace<const N: usize>(&mut self, these: [Flag; N], by: Flag) {
+        self.flags = self.flags & !mask(these) | mask([by]);
+    }
+
     /// Clears the flag and tells whether it was set.
     pub(crate) const fn clear(&mut self, flag: Flag) -> bool {
         let had = self.has(flag);
@@ -164,6 +179,16 @@ impl Stream {
             Flag::ReadStopped,
             Flag::Closed,
             Flag::Evicted,
+        ])
+    }
+
+    /// Whether nothing can be written any more, while its session lasts.
+    pub(crate) const fn writes_no_more(&self) -> bool {
+        self.has_any([
+            Flag::Evicted,
+            Flag::Stopped,
+            Flag::Finished,
+            Flag::AckedTooMuch,
         ])
     }
 
