@@ -58,6 +58,28 @@ impl Decoder {
         self.state == State::Header && self.staged_len == 0
     }
 
+    /// Whether [`whole_data`](Self::whole_data) is worth a try.
+    #[inline]
+    pub(crate) fn may_be_data(input: &[u8]) -> bool {
+        input.get(1) == Some(&Command::Psh.to_byte())
+    }
+
+    /// The stream and the payload of a frame of data with which the input begins, if all of it is
+    /// there, and what follows. Nothing is taken, and no first frame is judged.
+    #[inline]
+    pub(crate) fn whole_data<'a>(&self, input: &'a [u8]) -> Option<(StreamId, &'a [u8], &'a [u8])> {
+        let (&[version, command, l0, l1, ref id @ ..], rest) =
+            input.split_first_chunk::<{ Header::SIZE }>()?;
+        let is_data = self.version.map(Version::to_byte) == Some(version)
+            && command == Command::Psh.to_byte();
+        let length = usize::from(u16::from_le_bytes([l0, l1]));
+        if !is_data || length == 0 || !self.has_begun || !self.is_between_frames() {
+            return None;
+        }
+        let (payload, later) = rest.split_at_checked(length)?;
+        Some((StreamId::new(u32::from_le_bytes(*id)), payload, later))
+    }
+
     /// Takes the next item off `input`; `None` if its bytes have not all arrived, which takes them.
     // Inlined into its one caller, an item is never built in memory.
     #[inline(always)]
