@@ -91,6 +91,9 @@ pub(crate) enum Flag {
     Queued,
 }
 
+/// What a place of the table has for `fins` while it is free.
+const VACANT: u8 = u8::MAX;
+
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) id: StreamId,
@@ -126,6 +129,15 @@ impl Stream {
         }
     }
 
+    /// Whether its place in the table is free.
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.fins == VACANT
+    }
+
+    pub(super) const fn vacate(&mut self) {
+        self.fins = VACANT;
+    }
+
     pub(crate) const fn has(&self, flag: Flag) -> bool {
         self.flags & (1 << flag as u32) != 0
     }
@@ -147,6 +159,15 @@ impl Stream {
     /// Clears some flags and sets another, in one go.
     pub(crate) const fn replace<const N: usize>(&mut self, these: [Flag; N], by: Flag) {
         self.flags = self.flags & !mask(these) | mask([by]);
+    }
+
+    /// Is passed over with nothing to send. Its writer may still stand in line.
+    pub(super) const fn leave_round(&mut self) {
+        let left = match self.write_stall {
+            None => mask([Flag::InRound, Flag::Queued]),
+            Some(_) => mask([Flag::InRound]),
+        };
+        self.flags &= !left;
     }
 
     /// Clears the flag and tells whether it was set.

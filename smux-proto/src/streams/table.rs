@@ -1,5 +1,6 @@
 //! The streams of a session, by id.
 
+use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 use crate::{
@@ -44,7 +45,11 @@ impl Key {
 /// search compares ids where it lands, and has no other table to look at.
 #[derive(Debug)]
 pub(crate) struct Table {
-    streams: slab::Slab<Stream>,
+    /// In use or not: a slot that is free keeps what its last stream was, but for the serial number.
+    streams: Vec<Stream>,
+    /// The first free slot; the next one is linked to it as if to a chain.
+    free: u32,
+    used: usize,
     /// At least one chain a stream.
     slots: Chains,
     /// Streams ever added, modulo 2^32: no key lives that long.
@@ -54,7 +59,9 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            streams: slab::Slab::new(),
+            streams: Vec::new(),
+            free: NONE,
+            used: 0,
             slots: Chains::new(seed),
             serial: 0,
         }
@@ -89,31 +96,49 @@ impl Table {
     pub(crate) fn insert(&mut self, mut stream: Stream) -> Key {
         self.serial = self.serial.wrapping_add(1);
         stream.serial = self.serial;
-        if self.streams.len() == self.slots.len() {
+        if self.used == self.slots.len() {
             self.add_chains();
         }
-        let serial = stream.serial;
+        self.used += 1;
+        let key = Key {
+            slot: match self.free {
+                NONE => self.end(),
+                free => free,
+            },
+            serial: self.serial,
+        };
+        if let Some(head) = self.slots.head_mut(stream.id) {
+            stream.chained = core::mem::replace(head, key.slot);
+        }
+        match self.streams.get_mut(key.slot as usize) {
+            Some(place) => {
+                self.free = place.chained;
+                *place = stream;
+            }
+            None => self.streams.push(stream),
+        }
+        key
+    }
+
+    /// The slot that the next stream adds, for which it makes room.
+    #[cold]
+    fn end(&mut self) -> u32 {
         // Doubling would leave up to half of the table unused.
         if self.streams.len() == self.streams.capacity() {
             self.streams.reserve_exact((self.streams.len() / 8).max(4));
         }
-        let vacant = self.streams.vacant_entry();
         // The stream limits keep the table far below 2^32 entries.
-        let slot = u32::try_from(vacant.key()).unwrap_or(NONE);
-        if let Some(head) = self.slots.head_mut(stream.id) {
-            stream.chained = core::mem::replace(head, slot);
-        }
-        vacant.insert(stream);
-        Key { slot, serial }
+        u32::try_from(self.streams.len()).unwrap_or(NONE)
     }
 
     /// Doubles the number of chains.
     #[cold]
     fn add_chains(&mut self) {
         self.slots.reset((2 * self.slots.len()).max(4));
-        for (slot, stream) in &mut self.streams {
-            let slot = u32::try_from(slot).unwrap_or(NONE);
-            if let Some(head) = self.slots.head_mut(stream.id) {
+        for (slot, stream) in (0..).zip(&mut self.streams) {
+            if !stream.is_vacant()
+                && let Some(head) = self.slots.head_mut(stream.id)
+            {
                 stream.chained = core::mem::replace(head, slot);
             }
         }
@@ -160,39 +185,62 @@ impl Table {
 
     /// Returns the stream in this slot.
     pub(crate) fn at_slot(&mut self, slot: usize) -> Option<(Key, &mut Stream)> {
-        let stream = self.streams.get_mut(slot)?;
+        let stream = self.streams.get_mut(slot).filter(|s| !s.is_vacant())?;
         let key = Key {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            slot: u32::try_from(slot).unwrap_or(NONE),
             serial: stream.serial,
         };
         Some((key, stream))
     }
 
+    /// Takes a stream out, which [`removed`](Self::removed) still shows then. Returns whether it was
+    /// there.
     #[inline]
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Stream> {
-        let stream = self.get(key)?;
+    pub(crate) fn remove(&mut self, key: Key) -> bool {
+        let Some(stream) = self.get(key) else {
+            return false;
+        };
         self.unchain(key.slot, stream.id, stream.chained);
-        let stream = self.streams.try_remove(key.slot as usize);
-        if self.streams.is_empty() && self.streams.capacity() > KEEP {
-            self.streams = slab::Slab::new();
+        let free = core::mem::replace(&mut self.free, key.slot);
+        self.used -= 1;
+        let stream = &mut self[key];
+        stream.vacate();
+        stream.chained = free;
+        // So far from those to come that no key finds it.
+        stream.serial ^= 1 << 31;
+        true
+    }
+
+    /// What a stream was that has just been removed: it is not moved, nor copied.
+    pub(crate) fn removed(&self, key: Key) -> &Stream {
+        &self[key]
+    }
+
+    /// Gives memory up if there is no stream left.
+    #[inline]
+    pub(crate) fn trim(&mut self) {
+        if self.used == 0 && self.streams.capacity() > KEEP {
+            self.streams = Vec::new();
+            self.free = NONE;
             self.slots.reset(0);
         }
-        stream
     }
 
     /// Both queues of every stream.
     pub(crate) fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
-        let streams = self.streams.iter_mut();
-        streams.flat_map(|(_, stream)| [&mut stream.recv.queue, &mut stream.send.queue])
+        let streams = self.streams.iter_mut().filter(|s| !s.is_vacant());
+        streams.flat_map(|stream| [&mut stream.recv.queue, &mut stream.send.queue])
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
-        self.streams.iter().map(|(_, stream)| stream)
+        self.streams.iter().filter(|s| !s.is_vacant())
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.streams.iter().map(|(slot, stream)| Key {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+        let slots = (0..).zip(&self.streams);
+        let used = slots.filter(|(_, stream)| !stream.is_vacant());
+        used.map(|(slot, stream)| Key {
+            slot,
             serial: stream.serial,
         })
     }
@@ -232,7 +280,7 @@ mod tests {
                 assert_eq!(key.slot, before.slot);
                 assert!(table.get(before).is_none(), "{before:?} after {key:?}");
             }
-            assert!(table.remove(key).is_some());
+            assert!(table.remove(key));
         }
         assert_eq!(table.serial, 2, "past the end");
     }
