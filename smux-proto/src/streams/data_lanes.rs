@@ -268,24 +268,19 @@ impl Lane {
     /// leave.
     fn next_ready(&mut self, table: &mut Table, members: &mut usize) -> Option<Key> {
         let mut left = 0;
-        let mut next = None;
-        while let Some(key) = self.round.pop() {
+        self.round.pop_while(|key| {
             let Some(stream) = table.get_mut(key).filter(|s| s.has(Flag::InRound)) else {
-                continue;
+                return true;
             };
-            if stream.has(Flag::OwesData) {
-                next = Some(key);
-                break;
+            let is_idle = !stream.has(Flag::OwesData);
+            if is_idle {
+                stream.leave_round();
+                left += 1;
             }
-            left += 1;
-            stream.clear(Flag::InRound);
-            // Unless its writer still stands in line.
-            if stream.write_stall.is_none() {
-                stream.clear(Flag::Queued);
-            }
-        }
+            is_idle
+        });
         *members = members.saturating_sub(left);
-        next
+        self.round.pop()
     }
 
     /// Empties the round of streams that have nothing to send.

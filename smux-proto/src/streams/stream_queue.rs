@@ -63,6 +63,23 @@ impl Ring {
         Some(key)
     }
 
+    /// Takes keys out as long as they are to go; one that is not is still the next.
+    #[inline]
+    pub(crate) fn pop_while(&mut self, mut goes: impl FnMut(Key) -> bool) {
+        let mut gone = 0;
+        while gone < self.len
+            && let Some(&key) = self.places.get(self.place(self.head.wrapping_add(gone)))
+            && goes(key)
+        {
+            gone += 1;
+        }
+        self.head = self.head.wrapping_add(gone);
+        self.len -= gone;
+        if self.len == 0 {
+            self.stale = 0;
+        }
+    }
+
     /// Takes a live entry out, in time that grows with the queue.
     pub(crate) fn remove(&mut self, key: Key) {
         self.retain(|other| other != key);
