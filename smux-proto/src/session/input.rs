@@ -68,17 +68,23 @@ impl Session {
     /// the registers to itself.
     #[inline(never)]
     fn take_data(&mut self, rest: &mut &[u8]) -> bool {
-        let before = rest.len();
-        while !self.streams.input_over
-            && self.streams.has_receive_budget()
-            && let Some((id, payload, later)) = self.decoder.whole_data(rest)
-            && !self.refusals_wait()
-            && self.streams.receive_whole(id, payload, self.now)
+        let Some(start) = self.decoder.data_start() else {
+            return false;
+        };
+        if self.streams.input_over || self.refusals_wait() {
+            return false;
+        }
+        let mut left = *rest;
+        while self.streams.has_receive_budget()
+            && let Some((id, payload, later)) = Decoder::whole_data(start, left)
+            && self.streams.receive_whole(id, payload, &self.now)
         {
             self.glitches.forgive();
-            *rest = later;
+            left = later;
         }
-        rest.len() < before
+        let taken = left.len() < rest.len();
+        *rest = left;
+        taken
     }
 
     /// Takes the next piece that belongs together.
@@ -101,7 +107,7 @@ impl Session {
     }
 
     fn receive(&mut self, payload: &[u8], is_last: bool) {
-        self.streams.receive(self.receiver, payload, self.now);
+        self.streams.receive(self.receiver, payload, &self.now);
         if is_last && let Some(key) = self.receiver {
             self.streams.end_of_data(key);
         }

@@ -171,7 +171,7 @@ impl Session {
     fn fill_data(&mut self, writer: &mut Writer<'_>) {
         // One turn at least: however small the batch, control frames cannot fill it for ever.
         let mut most = usize::MAX;
-        while let Some((key, bytes)) = writer.small_messages(most, &mut self.streams) {
+        while let Some(Turn { key, bytes }) = writer.small_messages(most, &mut self.streams) {
             most = writer.out.batch_size();
             // A SYN leaves before the rest of its stream, even if the control lane is long.
             if self.streams.table[key].has(Flag::OwesSyn) {
@@ -207,6 +207,12 @@ impl Session {
 
 /// Each of these means that a stream's turn is more than a frame of data.
 const MORE_TO_DO: [Flag; 4] = [Flag::OwesSyn, Flag::Finished, Flag::Closed, Flag::SentWaits];
+
+/// Whose turn it is, and how many bytes of data it may be.
+struct Turn {
+    key: Key,
+    bytes: usize,
+}
 
 /// Writes frames of one version into a batch and counts them.
 struct Writer<'a> {
@@ -253,16 +259,16 @@ impl Writer<'_> {
 
     /// Gives streams their turns until the batch holds `most` bytes, or is full after the first of
     /// them, as long as each is a [small message](Self::small_message). Returns the first turn that
-    /// is more: whose it is, and how many bytes of data it may be.
+    /// is more.
     // Out of line, so that it has the registers to itself.
     #[inline(never)]
-    fn small_messages(&mut self, mut most: usize, streams: &mut Streams) -> Option<(Key, usize)> {
+    fn small_messages(&mut self, mut most: usize, streams: &mut Streams) -> Option<Turn> {
         let max_frame = streams.config.max_frame_size();
         while self.out.remaining() < most
             && let Some((key, bytes)) = streams.scheduler.next_data(&mut streams.table, max_frame)
         {
             if !self.small_message(key, bytes, streams) {
-                return Some((key, bytes));
+                return Some(Turn { key, bytes });
             }
             most = self.out.batch_size();
         }

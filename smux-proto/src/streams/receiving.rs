@@ -19,7 +19,7 @@ impl Streams {
     }
 
     /// Queues payload for its stream as it arrives; drops it if the stream takes none.
-    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: Duration) {
+    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: &Duration) {
         if let Some((_, arrived)) = &mut self.arriving {
             *arrived += data.len() as u64;
         }
@@ -32,7 +32,7 @@ impl Streams {
 
     /// Receives a whole frame, unless there is no stream that takes it. Returns whether it did.
     #[inline]
-    pub(crate) fn receive_whole(&mut self, id: StreamId, data: &[u8], now: Duration) -> bool {
+    pub(crate) fn receive_whole(&mut self, id: StreamId, data: &[u8], now: &Duration) -> bool {
         let Some((key, stream)) = self.table.find_stream(id) else {
             return false;
         };
@@ -42,24 +42,26 @@ impl Streams {
         self.stats.frames_received.count(Command::Psh);
         self.stats.payload_received += data.len() as u64;
         self.take_in(key, data, now);
+        // Nothing of it has been read meanwhile, so no update is due that was not before.
         if self.is_v2() {
-            self.end_of_data(key);
+            self.note_overrun(key);
         }
         true
     }
 
     /// Queues payload for a stream that takes it.
     #[inline(always)]
-    fn take_in(&mut self, key: Key, data: &[u8], now: Duration) {
+    fn take_in(&mut self, key: Key, data: &[u8], now: &Duration) {
         let stream = &mut self.table[key];
         let was_empty = stream.recv.queue.is_empty();
         self.segments.push(&mut stream.recv.queue, data, SEGMENT);
         self.budget.charge(data.len());
         self.windows.on_arrival(data.len(), stream);
         if self.version == Some(Version::V1) {
-            self.slow_readers.on_received(key, stream, now);
+            self.slow_readers.on_received(key, stream, *now);
         }
-        if was_empty | stream.clear(Flag::ReadWaits) {
+        if was_empty || stream.has(Flag::ReadWaits) {
+            stream.clear(Flag::ReadWaits);
             self.events.raise(key, stream, Flag::EventReadable);
         }
     }
@@ -71,8 +73,14 @@ impl Streams {
             return;
         }
         self.update_window(key);
+        self.note_overrun(key);
+    }
+
+    /// Notes that a frame of data may have gone beyond its stream's window or the budget.
+    #[inline]
+    fn note_overrun(&mut self, key: Key) {
         let stream = &mut self.table[key];
-        if stream.takes_data() && stream.recv.overrun() > 0 {
+        if stream.recv.overrun() > 0 && stream.takes_data() {
             self.stats.window_overruns += 1;
             if !stream.has(Flag::Overran) {
                 stream.set(Flag::Overran);

@@ -58,26 +58,32 @@ impl Decoder {
         self.state == State::Header && self.staged_len == 0
     }
 
-    /// Whether [`whole_data`](Self::whole_data) is worth a try.
+    /// Whether it is worth a try to find [data](Self::whole_data).
     #[inline]
     pub(crate) fn may_be_data(input: &[u8]) -> bool {
         input.get(1) == Some(&Command::Psh.to_byte())
     }
 
-    /// The stream and the payload of a frame of data with which the input begins, if all of it is
-    /// there, and what follows. Nothing is taken, and no first frame is judged.
+    /// The first two bytes that a frame of data would have; `None` inside of a frame, and before the
+    /// first one.
+    pub(crate) fn data_start(&self) -> Option<u16> {
+        let version = self.version.filter(|_| self.has_begun)?;
+        let start = [version.to_byte(), Command::Psh.to_byte()];
+        (self.is_between_frames()).then_some(u16::from_le_bytes(start))
+    }
+
+    /// The stream and the payload of the frame with this [start](Self::data_start) that the input
+    /// begins with, if all of it is there, and what follows.
     #[inline]
-    pub(crate) fn whole_data<'a>(&self, input: &'a [u8]) -> Option<(StreamId, &'a [u8], &'a [u8])> {
-        let (&[version, command, l0, l1, ref id @ ..], rest) =
-            input.split_first_chunk::<{ Header::SIZE }>()?;
-        let is_data = self.version.map(Version::to_byte) == Some(version)
-            && command == Command::Psh.to_byte();
+    pub(crate) fn whole_data(start: u16, input: &[u8]) -> Option<(StreamId, &[u8], &[u8])> {
+        let (&header, rest) = input.split_first_chunk::<{ Header::SIZE }>()?;
+        let [s0, s1, l0, l1, id @ ..] = header;
         let length = usize::from(u16::from_le_bytes([l0, l1]));
-        if !is_data || length == 0 || !self.has_begun || !self.is_between_frames() {
+        if u16::from_le_bytes([s0, s1]) != start || length == 0 {
             return None;
         }
         let (payload, later) = rest.split_at_checked(length)?;
-        Some((StreamId::new(u32::from_le_bytes(*id)), payload, later))
+        Some((StreamId::new(u32::from_le_bytes(id)), payload, later))
     }
 
     /// Takes the next item off `input`; `None` if its bytes have not all arrived, which takes them.
