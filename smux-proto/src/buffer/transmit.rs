@@ -178,11 +178,13 @@ impl Transmit {
     }
 
     /// Whether this session may fill it.
+    #[inline]
     pub(crate) fn is_free_for(&self, owner: Option<Owner>) -> bool {
         self.remaining == 0 || self.owner == owner
     }
 
     /// How much of this session's output has left, as far as this batch tells.
+    #[inline]
     pub(crate) fn position(&self, owner: Option<Owner>) -> Option<u64> {
         (self.owner == owner).then_some(self.end - self.remaining as u64)
     }
@@ -268,6 +270,10 @@ impl Transmit {
     #[cfg(feature = "poll")]
     pub(crate) fn has_memory(&self) -> bool {
         self.copied.capacity() + self.chunks.capacity() > 0
+    }
+
+    pub(crate) const fn has_spent(&self) -> bool {
+        !self.spent.is_empty()
     }
 
     pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
@@ -372,8 +378,18 @@ impl Buf for Transmit {
     /// Notes that the first `count` bytes have left. More than [`remaining`](Self::remaining)
     /// counts as all.
     fn advance(&mut self, count: usize) {
-        self.pass(count);
-        self.released.clear();
+        let is_all = count >= self.remaining;
+        match self.chunks.front() {
+            // A batch of small frames that leaves at once, as most do.
+            Some(Chunk::Copied { .. }) if is_all && self.chunks.len() == 1 => {
+                self.remaining = 0;
+                drop(self.chunks.pop_front());
+            }
+            _ => self.pass(count),
+        }
+        if !self.released.is_empty() {
+            self.released.clear();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
         send::UpdateOutcome,
         stream::{Flag, Stream},
     },
-    wire::{Command, Decoder, Header, Item, ProtocolError, StreamId, WindowUpdate},
+    wire::{Command, Decoder, Header, Item, ProtocolError, StreamId, WholeFrame, WindowUpdate},
 };
 
 use super::{Session, phase::Phase};
@@ -31,15 +31,16 @@ impl Session {
             self.liveness.heard(now);
         }
         while !rest.is_empty() {
-            if Decoder::may_be_data(rest) && self.take_data(&mut rest) {
+            let taken = self.take_whole_frames(&mut rest);
+            if taken == Ok(true) {
                 continue;
             }
-            if !(self.wants_input() || self.make_room(now)) {
+            if taken.is_ok() && !(self.wants_input() || self.make_room(now)) {
                 break;
             }
             if self.streams.input_over {
                 rest = &[];
-            } else if let Err(error) = self.take_item(&mut rest) {
+            } else if let Err(error) = taken.and_then(|_| self.take_item(&mut rest)) {
                 self.terminate(CloseReason::Protocol(error.clone()));
                 return Err(error);
             }
@@ -60,31 +61,46 @@ impl Session {
         self.streams.evict_slow_readers(now) && self.wants_input()
     }
 
-    /// Takes frames of data that are here as a whole, for streams that take them: most of all
-    /// input. Returns whether there were any.
+    /// Takes frames that are here as a whole, as most are. Returns whether there were any.
     ///
-    /// It does what [`take_item`](Self::take_item) does, with half of its instructions: nothing has
-    /// to be kept for the frame's next piece, and the stream is looked up once. Out of line, it has
-    /// the registers to itself.
+    /// It does what [`take_item`](Self::take_item) does, with half of its instructions: what holds
+    /// for all of these frames is judged once, nothing has to be kept for a frame's next piece, and
+    /// the stream of data is looked up once. Out of line, it has the registers to itself.
     #[inline(never)]
-    fn take_data(&mut self, rest: &mut &[u8]) -> bool {
-        let Some(start) = self.decoder.data_start() else {
-            return false;
+    fn take_whole_frames(&mut self, rest: &mut &[u8]) -> Result<bool, ProtocolError> {
+        let Some(version) = self
+            .decoder
+            .next_version()
+            .filter(|_| !self.streams.input_over)
+        else {
+            return Ok(false);
         };
-        if self.streams.input_over || self.refusals_wait() {
-            return false;
-        }
         let mut left = *rest;
         while self.streams.has_receive_budget()
-            && let Some((id, payload, later)) = Decoder::whole_data(start, left)
-            && self.streams.receive_whole(id, payload, &self.now)
+            && !self.refusals_wait()
+            && let Some((frame, later)) = Decoder::whole_frame(version, left)
         {
-            self.glitches.forgive();
+            match frame {
+                WholeFrame::Data(id, payload) => {
+                    if !self.streams.receive_whole(id, payload, &self.now) {
+                        break;
+                    }
+                    self.glitches.forgive();
+                }
+                WholeFrame::Syn(id) => {
+                    self.streams.stats.frames_received.count(Command::Syn);
+                    self.handle_syn(id)?;
+                }
+                WholeFrame::Fin(id) => {
+                    self.streams.stats.frames_received.count(Command::Fin);
+                    self.handle_fin(id)?;
+                }
+            }
             left = later;
         }
         let taken = left.len() < rest.len();
         *rest = left;
-        taken
+        Ok(taken)
     }
 
     /// Takes the next piece that belongs together.

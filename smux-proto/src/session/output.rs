@@ -32,7 +32,7 @@ impl Session {
     /// Also returns `false`, and leaves `out` alone, while it holds bytes of another session.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
         self.streams.trace.begin();
-        self.handle_written(now, out);
+        self.note_written(now, out);
         let (now, owner) = (self.now, self.owner());
         if !out.is_free_for(owner) {
             return false;
@@ -87,15 +87,27 @@ impl Session {
     ///
     /// [`poll_transmit`](Self::poll_transmit) does that as well.
     pub fn handle_written(&mut self, now: Duration, batch: &mut Transmit) {
+        self.note_written(now, batch);
+    }
+
+    #[inline(always)]
+    fn note_written(&mut self, now: Duration, batch: &mut Transmit) {
         let now = self.advance(now);
         let Some(position) = batch.position(self.owner()) else {
             return;
         };
-        for buffer in batch.spent() {
-            self.streams.segments.recycle(buffer);
+        if batch.has_spent() {
+            self.recycle_spent(batch);
         }
         if self.liveness.wrote(now, position) {
             self.unheard_refusals = 0;
+        }
+    }
+
+    #[inline(never)]
+    fn recycle_spent(&mut self, batch: &mut Transmit) {
+        for buffer in batch.spent() {
+            self.streams.segments.recycle(buffer);
         }
     }
 
