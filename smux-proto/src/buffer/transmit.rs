@@ -290,6 +290,7 @@ impl Transmit {
     }
 
     /// Adds payload. Returns its buffer if the payload was copied.
+    #[inline]
     pub(crate) fn payload(&mut self, segment: Segment) -> Option<Vec<u8>> {
         let len = segment.as_slice().len();
         if len > COPIED {

@@ -150,7 +150,7 @@ impl Session {
         }
         self.streams.note_batch(writer.out.batch_size());
         self.fill_control(&mut writer);
-        self.fill_data(&mut writer);
+        writer.fill_data(&mut self.streams);
         self.streams.compact_segments();
         self.streams.notify_blocked();
     }
@@ -179,52 +179,10 @@ impl Session {
             }
         }
     }
-
-    fn fill_data(&mut self, writer: &mut Writer<'_>) {
-        // One turn at least: however small the batch, control frames cannot fill it for ever.
-        let mut most = usize::MAX;
-        while let Some(Turn { key, bytes }) = writer.small_messages(most, &mut self.streams) {
-            most = writer.out.batch_size();
-            // A SYN leaves before the rest of its stream, even if the control lane is long.
-            if self.streams.table[key].has(Flag::OwesSyn) {
-                writer.owed_control(key, &mut self.streams);
-            }
-            writer.data(key, bytes, &mut self.streams);
-            self.after_turn(key);
-        }
-    }
-
-    /// Queues a stream again if it has more to send, and tells its writer of room.
-    fn after_turn(&mut self, key: Key) {
-        let stream = &mut self.streams.table[key];
-        if !stream.send.queue.is_empty() {
-            self.streams.scheduler.owe_data(key, stream);
-        }
-        let (sent_waits, write_waits, is_finished) = (
-            stream.has(Flag::SentWaits),
-            stream.write_stall.is_some(),
-            stream.has_any([Flag::Finished, Flag::Closed]),
-        );
-        if sent_waits {
-            self.streams.notify_if_sent(key);
-        }
-        if write_waits {
-            self.streams.notify_writer_with_room(key);
-        }
-        if is_finished {
-            self.streams.remove_if_done(key);
-        }
-    }
 }
 
 /// Each of these means that a stream's turn is more than a frame of data.
 const MORE_TO_DO: [Flag; 4] = [Flag::OwesSyn, Flag::Finished, Flag::Closed, Flag::SentWaits];
-
-/// Whose turn it is, and how many bytes of data it may be.
-struct Turn {
-    key: Key,
-    bytes: usize,
-}
 
 /// Writes frames of one version into a batch and counts them.
 struct Writer<'a> {
@@ -269,29 +227,56 @@ impl Writer<'_> {
         }
     }
 
-    /// Gives streams their turns until the batch holds `most` bytes, or is full after the first of
-    /// them, as long as each is a [small message](Self::small_message). Returns the first turn that
-    /// is more.
+    /// Gives streams their turns until the batch is full.
     // Out of line, so that it has the registers to itself.
     #[inline(never)]
-    fn small_messages(&mut self, mut most: usize, streams: &mut Streams) -> Option<Turn> {
+    fn fill_data(&mut self, streams: &mut Streams) {
         let max_frame = streams.config.max_frame_size();
+        // One turn at least: however small the batch, control frames cannot fill it for ever.
+        let mut most = usize::MAX;
         while self.out.remaining() < most
             && let Some((key, bytes)) = streams.scheduler.next_data(&mut streams.table, max_frame)
         {
             if !self.small_message(key, bytes, streams) {
-                return Some(Turn { key, bytes });
+                self.turn(key, bytes, streams);
             }
             most = self.out.batch_size();
         }
-        None
+    }
+
+    /// A stream's turn: a frame of `most` bytes of data or less, and what goes before and after.
+    #[inline(never)]
+    fn turn(&mut self, key: Key, most: usize, streams: &mut Streams) {
+        // A SYN leaves before the rest of its stream, even if the control lane is long.
+        if streams.table[key].has(Flag::OwesSyn) {
+            self.owed_control(key, streams);
+        }
+        self.data(key, most, streams);
+        // Queues the stream again if it has more to send, and tells its writer of room.
+        let stream = &mut streams.table[key];
+        if !stream.send.queue.is_empty() {
+            streams.scheduler.owe_data(key, stream);
+        }
+        let (sent_waits, write_waits, is_finished) = (
+            stream.has(Flag::SentWaits),
+            stream.write_stall.is_some(),
+            stream.has_any([Flag::Finished, Flag::Closed]),
+        );
+        if sent_waits {
+            streams.notify_if_sent(key);
+        }
+        if write_waits {
+            streams.notify_writer_with_room(key);
+        }
+        if is_finished {
+            streams.remove_if_done(key);
+        }
     }
 
     /// One frame with a small message that is all that a stream has to send, and that none waits
     /// for: the usual turn of a stream among many. Returns whether it is that.
     ///
-    /// It does what [`data`](Self::data) and [`Session::after_turn`] do, with a quarter of their
-    /// instructions.
+    /// It does what [`turn`](Self::turn) does, with a quarter of its instructions.
     #[inline]
     fn small_message(&mut self, key: Key, most: usize, streams: &mut Streams) -> bool {
         let stream = &mut streams.table[key];
@@ -318,6 +303,7 @@ impl Writer<'_> {
     }
 
     /// One frame of `most` bytes of data or less, and what FINs are owed once there is no more.
+    #[inline]
     fn data(&mut self, key: Key, most: usize, streams: &mut Streams) {
         let before = self.out.remaining();
         let Streams {

@@ -5,7 +5,7 @@ use core::task::Poll;
 use bytes::{BufMut, Bytes};
 
 use crate::{
-    buffer::segments::{Queue, Segment, Segments},
+    buffer::segments::{Queue, Segment, Segments, is_small},
     error::StreamError,
     priority::Priority,
     stats::StreamStats,
@@ -179,9 +179,15 @@ impl<'a> StreamMut<'a> {
     /// [`StreamError::Evicted`], [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken
     /// then.
     pub fn write(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
-        if self.streams.write_small(self.key, data) {
+        if is_small(data.len()) && self.streams.write_small(self.key, data) {
             return Poll::Ready(Ok(data.len()));
         }
+        self.write_any(data)
+    }
+
+    // Out of line, so that a small message does not save registers for it.
+    #[inline(never)]
+    fn write_any(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |segments, queue, count, limit| {
             segments.push(queue, &data[..count], limit);
         })
@@ -333,8 +339,7 @@ impl<'a> StreamMut<'a> {
     }
 
     /// Queues as many of `len` bytes as there is room for.
-    // Out of line, so that a small message does not save registers for it.
-    #[inline(never)]
+    #[inline]
     fn write_with(
         &mut self,
         len: usize,
