@@ -58,11 +58,12 @@ impl Chains {
     }
 }
 
-/// A hash that no peer can foresee without the seed: ids that it chooses collide no more often than
+/// A hash that no peer can foresee without the seed: ids of its choice collide no more often than
 /// others.
 ///
 /// One multiplication to 128 bits, whose halves are folded, mixes all of an id's 32 bits with all
-/// of two secret numbers. With a general hash and table, finding a stream took 29 instructions more.
+/// of two secret numbers. With a general hash and table, it took 29 instructions more to find a
+/// stream.
 struct IdHash {
     mask: u64,
     factor: u64,

@@ -58,7 +58,7 @@ impl DataLanes {
     }
 
     /// Notes that a stream has data or owes a FIN.
-    // Inlined, since most that calls it has a fresh stream, for which that is a few instructions.
+    // Inlined: most callers have a fresh stream, for which this is a few instructions.
     #[inline(always)]
     pub(super) fn owe(&mut self, key: Key, stream: &mut Stream) {
         if stream.has_any([Flag::OwesData, Flag::InFresh, Flag::InRound, Flag::Queued]) {

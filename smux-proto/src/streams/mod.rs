@@ -60,6 +60,9 @@ use stream::Stream;
 use stream_queue::Ring;
 use table::{Key, Table};
 
+/// The least share of streams that differ in priority: frames should not be smaller.
+const LEAST_SHARE: usize = 1_024;
+
 /// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
 pub(crate) struct Streams {
@@ -120,7 +123,7 @@ impl Streams {
             backlog: VecDeque::new(),
             slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Ring::default(),
-            least_share: send_queue::LEAST_SHARE,
+            least_share: LEAST_SHARE,
             send_segment: segment_limit(config.max_frame_size()),
             queued: 0,
             inbound: 0,

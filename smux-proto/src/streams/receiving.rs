@@ -44,6 +44,7 @@ impl Streams {
         self.take_in(key, data, now);
         // Nothing of it has been read meanwhile, so no update is due that was not before.
         if self.is_v2() {
+            self.grant_waiting();
             self.note_overrun(key);
         }
         true
@@ -140,8 +141,8 @@ impl Streams {
         self.after_read(key);
     }
 
-    /// Reads a small message that is all that has arrived, or finds that more has to arrive: what
-    /// most reads of small messages are. `None` of anything else, which is not begun then.
+    /// Reads a small message that is all that has arrived, or finds that nothing has: what most
+    /// reads of small messages are. Returns `None` for any other read, which is not begun.
     ///
     /// It does what the general way does, with half of its instructions.
     #[inline]

@@ -1,7 +1,7 @@
 //! The session's send queue: how its streams share it, and which writer goes on when there is room.
 //!
 //! Few streams have their share of it each. Among many, such shares would be small, and so would
-//! frames and writes: each byte would cost more wake-ups, and leave the processor's cache meanwhile.
+//! frames and writes: each byte would cost more wake-ups, and leave the processor's cache first.
 //! So a share is not less than a *turn*, most of a batch. Once turns have filled the queue, writers
 //! stand in line, and each that is called may queue a turn. The scheduler serves what is queued.
 //!
@@ -11,13 +11,13 @@
 //!   up, so that turns are equal in bytes however small its writes are.
 //! * A stream that has been idle need not stand in line for its first bytes, and its first frame
 //!   does not wait for those of others. One whose writer stood in line is no such newcomer.
-//! * The line knows no priorities. Once streams differ in theirs, shares are equal however small, so
-//!   that the scheduler always has the choice.
+//! * The line knows no priorities. Once streams differ in theirs, shares are equal however small:
+//!   so the scheduler always has the choice.
 
 use crate::{
     stats::StallCause,
     streams::{
-        Streams,
+        LEAST_SHARE, Streams,
         stream::{Flag, Stream},
         table::Key,
     },
@@ -25,9 +25,6 @@ use crate::{
 
 /// What a stream may queue that has had nothing to send for a whole round, whatever others have.
 const NEWCOMER: usize = 4_096;
-
-/// The least share of streams that differ in priority: frames should not be smaller.
-pub(super) const LEAST_SHARE: usize = 1_024;
 
 impl Streams {
     /// Whether a stream's share has room for so many bytes, and its peer's window too: the usual
@@ -46,11 +43,11 @@ impl Streams {
             && !(self.is_v2() && stream.send.credit() < bytes)
     }
 
-    /// Queues a [small](crate::buffer::segments::is_small) message of a stream that has nothing queued, unless any condition is unusual.
-    /// Returns whether it did.
+    /// Queues a [small](crate::buffer::segments::is_small) message of a stream that has nothing
+    /// queued, unless any condition is unusual. Returns whether it did.
     ///
-    /// It does what the general way does, in half of its 140 instructions: one message is less than
-    /// any share.
+    /// It does what the general way does, with 30 of its 145 instructions less: one message is less
+    /// than any share, so that no share has to be found out.
     #[inline]
     pub(super) fn write_small(&mut self, key: Key, data: &[u8]) -> bool {
         let (count, shared, is_v2) = (data.len(), self.shared_send_queue(), self.is_v2());

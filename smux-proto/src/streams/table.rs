@@ -45,7 +45,7 @@ impl Key {
 /// search compares ids where it lands, and has no other table to look at.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// In use or not: a slot that is free keeps what its last stream was, but for the serial number.
+    /// In use or not: a slot that is free keeps its last stream, with another serial number.
     streams: Vec<Stream>,
     /// The first free slot; the next one is linked to it as if to a chain.
     free: u32,
@@ -193,8 +193,8 @@ impl Table {
         Some((key, stream))
     }
 
-    /// Takes a stream out, which [`removed`](Self::removed) still shows then. Returns whether it was
-    /// there.
+    /// Takes a stream out, which [`removed`](Self::removed) still shows then. Returns whether it
+    /// was there.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> bool {
         let Some(stream) = self.get(key) else {

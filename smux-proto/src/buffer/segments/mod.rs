@@ -49,8 +49,8 @@ pub(crate) struct Segments {
 
 /// A small message that was all of its queue.
 ///
-/// The array is there to be copied as a whole, which is a few moves; a copy of so many bytes as the
-/// message has is a call.
+/// The array is there to be copied as a whole, which is eight moves. A copy of as many bytes as the
+/// message has is a call, of 20 instructions and more.
 pub(crate) struct Small<'a> {
     /// The message, with what there is behind it.
     pub(crate) bytes: &'a [u8; INLINE],
@@ -110,7 +110,7 @@ impl Segments {
         }
     }
 
-    /// Makes a queue that is empty that of one [small](is_small) message.
+    /// Appends a copy of a [small](is_small) message to a queue that is empty.
     #[inline]
     pub(crate) fn push_small(&mut self, queue: &mut Queue, data: &[u8]) {
         let index = self.nodes.insert_copy(data);
