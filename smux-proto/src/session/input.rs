@@ -8,7 +8,7 @@ use crate::{
         send::UpdateOutcome,
         stream::{Flag, Stream},
     },
-    wire::{Command, Header, Item, ProtocolError, StreamId, WindowUpdate},
+    wire::{Command, Decoder, Header, Item, ProtocolError, StreamId, WholeFrame, WindowUpdate},
 };
 
 use super::{Session, phase::Phase};
@@ -30,10 +30,17 @@ impl Session {
         if self.wants_input() && !data.is_empty() {
             self.liveness.heard(now);
         }
-        while !rest.is_empty() && (self.wants_input() || self.make_room(now)) {
+        while !rest.is_empty() {
+            let taken = self.take_whole_frames(&mut rest);
+            if taken == Ok(true) {
+                continue;
+            }
+            if taken.is_ok() && !(self.wants_input() || self.make_room(now)) {
+                break;
+            }
             if self.streams.input_over {
                 rest = &[];
-            } else if let Err(error) = self.take_item(&mut rest) {
+            } else if let Err(error) = taken.and_then(|_| self.take_item(&mut rest)) {
                 self.terminate(CloseReason::Protocol(error.clone()));
                 return Err(error);
             }
@@ -52,6 +59,48 @@ impl Session {
     /// Ends slow readers whose time is up. Returns whether input can go on.
     fn make_room(&mut self, now: Duration) -> bool {
         self.streams.evict_slow_readers(now) && self.wants_input()
+    }
+
+    /// Takes frames that are here as a whole, as most are. Returns whether there were any.
+    ///
+    /// It does what [`take_item`](Self::take_item) does, with half of its instructions: what holds
+    /// for all of these frames is judged once, nothing has to be kept for a frame's next piece, and
+    /// the stream of data is looked up once. Out of line, it has the registers to itself.
+    #[inline(never)]
+    fn take_whole_frames(&mut self, rest: &mut &[u8]) -> Result<bool, ProtocolError> {
+        let Some(version) = self
+            .decoder
+            .next_version()
+            .filter(|_| !self.streams.input_over)
+        else {
+            return Ok(false);
+        };
+        let mut left = *rest;
+        while self.streams.has_receive_budget()
+            && !self.refusals_wait()
+            && let Some((frame, later)) = Decoder::whole_frame(version, left)
+        {
+            match frame {
+                WholeFrame::Data(id, payload) => {
+                    if !self.streams.receive_whole(id, payload, &self.now) {
+                        break;
+                    }
+                    self.glitches.forgive();
+                }
+                WholeFrame::Syn(id) => {
+                    self.streams.stats.frames_received.count(Command::Syn);
+                    self.handle_syn(id)?;
+                }
+                WholeFrame::Fin(id) => {
+                    self.streams.stats.frames_received.count(Command::Fin);
+                    self.handle_fin(id)?;
+                }
+            }
+            left = later;
+        }
+        let taken = left.len() < rest.len();
+        *rest = left;
+        Ok(taken)
     }
 
     /// Takes the next piece that belongs together.
@@ -74,7 +123,7 @@ impl Session {
     }
 
     fn receive(&mut self, payload: &[u8], is_last: bool) {
-        self.streams.receive(self.receiver, payload, self.now);
+        self.streams.receive(self.receiver, payload, &self.now);
         if is_last && let Some(key) = self.receiver {
             self.streams.end_of_data(key);
         }

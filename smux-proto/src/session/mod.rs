@@ -240,11 +240,14 @@ impl Session {
 
     /// The stream with this id; `None` if it was never opened or accepted here, or was closed.
     pub fn stream(&mut self, id: StreamId) -> Option<StreamMut<'_>> {
-        let key = self.streams.table.find(id)?;
-        self.stream_at(key)
+        let (key, stream) = self.streams.table.find_stream(id)?;
+        stream
+            .is_held()
+            .then(|| StreamMut::new(key, &mut self.streams))
     }
 
     /// As [`stream`](Self::stream), without a search.
+    #[cfg(feature = "poll")]
     pub(crate) fn stream_at(&mut self, key: Key) -> Option<StreamMut<'_>> {
         self.streams
             .has_handle(key)
@@ -263,6 +266,7 @@ impl Session {
     }
 
     /// As [`poll_event`](Self::poll_event), with the place of the event's stream.
+    #[inline]
     pub(crate) fn poll_event_at(&mut self) -> Option<(Event, Option<Key>)> {
         self.streams.poll_event()
     }

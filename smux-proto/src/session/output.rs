@@ -32,7 +32,7 @@ impl Session {
     /// Also returns `false`, and leaves `out` alone, while it holds bytes of another session.
     pub fn poll_transmit(&mut self, now: Duration, out: &mut Transmit) -> bool {
         self.streams.trace.begin();
-        self.handle_written(now, out);
+        self.note_written(now, out);
         let (now, owner) = (self.now, self.owner());
         if !out.is_free_for(owner) {
             return false;
@@ -87,15 +87,27 @@ impl Session {
     ///
     /// [`poll_transmit`](Self::poll_transmit) does that as well.
     pub fn handle_written(&mut self, now: Duration, batch: &mut Transmit) {
+        self.note_written(now, batch);
+    }
+
+    #[inline(always)]
+    fn note_written(&mut self, now: Duration, batch: &mut Transmit) {
         let now = self.advance(now);
         let Some(position) = batch.position(self.owner()) else {
             return;
         };
-        for buffer in batch.spent() {
-            self.streams.segments.recycle(buffer);
+        if batch.has_spent() {
+            self.recycle_spent(batch);
         }
         if self.liveness.wrote(now, position) {
             self.unheard_refusals = 0;
+        }
+    }
+
+    #[inline(never)]
+    fn recycle_spent(&mut self, batch: &mut Transmit) {
+        for buffer in batch.spent() {
+            self.streams.segments.recycle(buffer);
         }
     }
 
@@ -138,7 +150,7 @@ impl Session {
         }
         self.streams.note_batch(writer.out.batch_size());
         self.fill_control(&mut writer);
-        self.fill_data(&mut writer);
+        writer.fill_data(&mut self.streams);
         self.streams.compact_segments();
         self.streams.notify_blocked();
     }
@@ -167,47 +179,10 @@ impl Session {
             }
         }
     }
-
-    fn fill_data(&mut self, writer: &mut Writer<'_>) {
-        let max_frame = self.streams.config.max_frame_size();
-        // One turn at least: however small the batch, control frames cannot fill it for ever.
-        let mut turns = 0;
-        while (turns == 0 || writer.out.remaining() < writer.out.batch_size())
-            && let Some((key, most)) =
-                (self.streams.scheduler).next_data(&mut self.streams.table, max_frame)
-        {
-            turns += 1;
-            // A SYN leaves before the rest of its stream, even if the control lane is long.
-            if self.streams.table[key].has(Flag::OwesSyn) {
-                writer.owed_control(key, &mut self.streams);
-            }
-            writer.data(key, most, &mut self.streams);
-            self.after_turn(key);
-        }
-    }
-
-    /// Queues a stream again if it has more to send, and tells its writer of room.
-    fn after_turn(&mut self, key: Key) {
-        let stream = &mut self.streams.table[key];
-        if !stream.send.queue.is_empty() {
-            self.streams.scheduler.owe_data(key, stream);
-        }
-        let (sent_waits, write_waits, is_finished) = (
-            stream.has(Flag::SentWaits),
-            stream.write_stall.is_some(),
-            stream.has_any([Flag::Finished, Flag::Closed]),
-        );
-        if sent_waits {
-            self.streams.notify_if_sent(key);
-        }
-        if write_waits {
-            self.streams.notify_writer_with_room(key);
-        }
-        if is_finished {
-            self.streams.remove_if_done(key);
-        }
-    }
 }
+
+/// Each of these means that a stream's turn is more than a frame of data.
+const MORE_TO_DO: [Flag; 4] = [Flag::OwesSyn, Flag::Finished, Flag::Closed, Flag::SentWaits];
 
 /// Writes frames of one version into a batch and counts them.
 struct Writer<'a> {
@@ -252,7 +227,83 @@ impl Writer<'_> {
         }
     }
 
+    /// Gives streams their turns until the batch is full.
+    // Out of line, so that it has the registers to itself.
+    #[inline(never)]
+    fn fill_data(&mut self, streams: &mut Streams) {
+        let max_frame = streams.config.max_frame_size();
+        // One turn at least: however small the batch, control frames cannot fill it for ever.
+        let mut most = usize::MAX;
+        while self.out.remaining() < most
+            && let Some((key, bytes)) = streams.scheduler.next_data(&mut streams.table, max_frame)
+        {
+            if !self.small_message(key, bytes, streams) {
+                self.turn(key, bytes, streams);
+            }
+            most = self.out.batch_size();
+        }
+    }
+
+    /// A stream's turn: a frame of `most` bytes of data or less, and what goes before and after.
+    #[inline(never)]
+    fn turn(&mut self, key: Key, most: usize, streams: &mut Streams) {
+        // A SYN leaves before the rest of its stream, even if the control lane is long.
+        if streams.table[key].has(Flag::OwesSyn) {
+            self.owed_control(key, streams);
+        }
+        self.data(key, most, streams);
+        // Queues the stream again if it has more to send, and tells its writer of room.
+        let stream = &mut streams.table[key];
+        if !stream.send.queue.is_empty() {
+            streams.scheduler.owe_data(key, stream);
+        }
+        let (sent_waits, write_waits, is_finished) = (
+            stream.has(Flag::SentWaits),
+            stream.write_stall.is_some(),
+            stream.has_any([Flag::Finished, Flag::Closed]),
+        );
+        if sent_waits {
+            streams.notify_if_sent(key);
+        }
+        if write_waits {
+            streams.notify_writer_with_room(key);
+        }
+        if is_finished {
+            streams.remove_if_done(key);
+        }
+    }
+
+    /// One frame with a small message that is all that a stream has to send, and that none waits
+    /// for: the usual turn of a stream among many. Returns whether it is that.
+    ///
+    /// It does what [`turn`](Self::turn) does, with a quarter of its instructions.
+    #[inline]
+    fn small_message(&mut self, key: Key, most: usize, streams: &mut Streams) -> bool {
+        let stream = &mut streams.table[key];
+        if stream.has_any(MORE_TO_DO) || stream.write_stall.is_some() {
+            return false;
+        }
+        let queue = &mut stream.send.queue;
+        let Some(message) = streams.segments.take_small(queue, most) else {
+            return false;
+        };
+        let header = Header {
+            version: self.version,
+            command: Command::Psh,
+            #[allow(clippy::cast_possible_truncation, reason = "it is small")]
+            length: message.length as u16,
+            stream_id: stream.id,
+        };
+        self.out.small_frame(header, &message);
+        streams.queued -= message.length;
+        streams.stats.payload_sent += message.length as u64;
+        streams.stats.frames_sent.count(Command::Psh);
+        self.note_offset(stream);
+        true
+    }
+
     /// One frame of `most` bytes of data or less, and what FINs are owed once there is no more.
+    #[inline]
     fn data(&mut self, key: Key, most: usize, streams: &mut Streams) {
         let before = self.out.remaining();
         let Streams {

@@ -58,8 +58,21 @@ impl DataLanes {
     }
 
     /// Notes that a stream has data or owes a FIN.
-    #[inline]
+    // Inlined: most callers have a fresh stream, for which this is a few instructions.
+    #[inline(always)]
     pub(super) fn owe(&mut self, key: Key, stream: &mut Stream) {
+        if stream.has_any([Flag::OwesData, Flag::InFresh, Flag::InRound, Flag::Queued]) {
+            return self.owe_again(key, stream);
+        }
+        stream.set_all([Flag::OwesData, Flag::InFresh]);
+        let lane = &mut self.lanes[stream.priority.level() as usize];
+        lane.ready += 1;
+        lane.fresh.push(key);
+        self.members += 1;
+    }
+
+    /// As [`owe`](Self::owe), for a stream that may not be fresh.
+    fn owe_again(&mut self, key: Key, stream: &mut Stream) {
         if stream.has(Flag::OwesData) {
             return;
         }
@@ -68,17 +81,14 @@ impl DataLanes {
         lane.ready += 1;
         if !is_member(stream) {
             // What had to wait for room is no newcomer.
-            let (flag, ring) = match stream.has(Flag::Queued) {
-                true => (Flag::InRound, &mut lane.round),
-                false => (Flag::InFresh, &mut lane.fresh),
-            };
-            stream.set(flag);
-            ring.push(key);
+            stream.set(Flag::InRound);
+            lane.round.push(key);
             self.members += 1;
         }
     }
 
     /// The stream that sends next, and how many bytes of data it may send.
+    #[inline]
     pub(super) fn next(&mut self, table: &mut Table, max_frame: usize) -> Option<(Key, usize)> {
         if self.members == 0 {
             return None;
@@ -171,18 +181,31 @@ fn is_member(stream: &Stream) -> bool {
 }
 
 impl Lane {
+    #[inline]
     fn next(
         &mut self,
         table: &mut Table,
         max_frame: usize,
         members: &mut usize,
     ) -> Option<(Key, usize)> {
-        self.next_fresh(table, max_frame)
-            .or_else(|| self.next_of_round(table, max_frame, members))
-            .or_else(|| {
-                self.fresh_turns = 0;
-                self.next_fresh(table, max_frame)
-            })
+        match self.next_fresh(table, max_frame) {
+            None => self.next_after_fresh(table, max_frame, members),
+            next => next,
+        }
+    }
+
+    // Out of line, so that what is above is inlined.
+    #[inline(never)]
+    fn next_after_fresh(
+        &mut self,
+        table: &mut Table,
+        max_frame: usize,
+        members: &mut usize,
+    ) -> Option<(Key, usize)> {
+        self.next_of_round(table, max_frame, members).or_else(|| {
+            self.fresh_turns = 0;
+            self.next_fresh(table, max_frame)
+        })
     }
 
     /// Notes that a stream has its turn.
@@ -198,14 +221,17 @@ impl Lane {
             && let Some(key) = self.fresh.pop()
         {
             if let Some(stream) = table.get_mut(key)
-                && stream.clear(Flag::InFresh)
+                && stream.has(Flag::InFresh)
             {
                 self.fresh_turns += 1;
-                stream.set(Flag::InRound);
-                self.serve(stream);
+                stream.replace([Flag::InFresh, Flag::OwesData], Flag::InRound);
+                self.ready = self.ready.saturating_sub(1);
                 self.round.push(key);
-                let turn = stream.priority.turn(max_frame);
-                return Some((key, turn.min(max_frame)));
+                let most = match stream.priority == Priority::NORMAL {
+                    true => max_frame,
+                    false => stream.priority.turn(max_frame).min(max_frame),
+                };
+                return Some((key, most));
             }
         }
         None
@@ -241,23 +267,24 @@ impl Lane {
     /// Takes the next stream of the round that has something to send. Those that have nothing
     /// leave.
     fn next_ready(&mut self, table: &mut Table, members: &mut usize) -> Option<Key> {
-        while let Some(key) = self.round.pop() {
+        let mut left = 0;
+        self.round.pop_while(|key| {
             let Some(stream) = table.get_mut(key).filter(|s| s.has(Flag::InRound)) else {
-                continue;
+                return true;
             };
-            if stream.has(Flag::OwesData) {
-                return Some(key);
+            let is_idle = !stream.has(Flag::OwesData);
+            if is_idle {
+                stream.leave_round();
+                left += 1;
             }
-            stream.clear(Flag::InRound);
-            if stream.write_stall.is_none() {
-                stream.clear(Flag::Queued);
-            }
-            *members = members.saturating_sub(1);
-        }
-        None
+            is_idle
+        });
+        *members = members.saturating_sub(left);
+        self.round.pop()
     }
 
     /// Empties the round of streams that have nothing to send.
+    #[inline(never)]
     fn leave_round(&mut self, table: &mut Table, members: &mut usize) {
         self.turn = None;
         while self.next_ready(table, members).is_some() {}

@@ -54,14 +54,17 @@ impl Streams {
 
     #[inline(never)]
     fn remove(&mut self, key: Key) {
-        let Some(stream) = self.table.remove(key) else {
+        if !self.table.remove(key) {
             return;
-        };
-        if !stream.has(Flag::Spent) {
-            self.uncount(stream.id);
         }
+        let stream = self.table.removed(key);
+        if !stream.has(Flag::Spent) {
+            let id = stream.id;
+            self.uncount(id);
+        }
+        let stream = self.table.removed(key);
         self.trace.gone(stream.id);
-        self.scheduler.forget(key, &stream, &self.table);
+        self.scheduler.forget(key, stream, &self.table);
         if stream.has(Flag::InEvents) {
             self.events.forget(&self.table);
         }
@@ -69,6 +72,7 @@ impl Streams {
             let table = &self.table;
             self.overrunners.forget(|key| table.get(key).is_some());
         }
+        self.table.trim();
     }
 
     /// Drops everything that was to be sent, and tells the writers.

@@ -67,9 +67,9 @@ impl Events {
         if !stream.is_held() {
             return;
         }
-        stream.set(event);
-        if !stream.has(Flag::InEvents) {
-            stream.set(Flag::InEvents);
+        let is_queued = stream.has(Flag::InEvents);
+        stream.set_all([event, Flag::InEvents]);
+        if !is_queued {
             self.streams.push(key);
         }
     }
@@ -80,27 +80,55 @@ impl Events {
     }
 
     /// The next event, and where its stream stands if it is one of a stream.
+    #[inline]
     pub(crate) fn poll(&mut self, table: &mut Table) -> Option<(Event, Option<Key>)> {
+        if self.acceptable | self.openable {
+            return self.poll_session();
+        }
+        let Some(key) = self.streams.pop() else {
+            return core::mem::take(&mut self.closed).then_some((Event::Closed, None));
+        };
+        // By far the most frequent, and of most streams the only one.
+        if let Some(stream) = table.get_mut(key)
+            && stream.has(Flag::EventReadable)
+            && !stream.has_any(LATER)
+        {
+            stream.clear_all([Flag::InEvents, Flag::EventReadable]);
+            return Some((Event::Readable(stream.id), Some(key)));
+        }
+        self.poll_streams(Some(key), table)
+    }
+
+    /// The next event of this stream or another, or else the session's last.
+    #[inline(never)]
+    fn poll_streams(
+        &mut self,
+        mut next: Option<Key>,
+        table: &mut Table,
+    ) -> Option<(Event, Option<Key>)> {
+        while let Some(key) = next {
+            if let Some(stream) = table.get_mut(key) {
+                if let Some(event) = take(stream) {
+                    match stream.has_any(ORDER) {
+                        true => self.streams.push(key),
+                        false => stream.clear_all([Flag::InEvents]),
+                    }
+                    return Some((event, Some(key)));
+                }
+                stream.clear(Flag::InEvents);
+            }
+            next = self.streams.pop();
+        }
+        core::mem::take(&mut self.closed).then_some((Event::Closed, None))
+    }
+
+    /// The event that a stream can be accepted, or that opening was pending and may succeed now.
+    #[cold]
+    fn poll_session(&mut self) -> Option<(Event, Option<Key>)> {
         if core::mem::take(&mut self.acceptable) {
             return Some((Event::Acceptable, None));
         }
-        if core::mem::take(&mut self.openable) {
-            return Some((Event::Openable, None));
-        }
-        while let Some(key) = self.streams.pop() {
-            let Some(stream) = table.get_mut(key) else {
-                continue;
-            };
-            stream.clear(Flag::InEvents);
-            if let Some(event) = take(stream) {
-                if stream.has_any(ORDER) {
-                    stream.set(Flag::InEvents);
-                    self.streams.push(key);
-                }
-                return Some((event, Some(key)));
-            }
-        }
-        core::mem::take(&mut self.closed).then_some((Event::Closed, None))
+        core::mem::take(&mut self.openable).then_some((Event::Openable, None))
     }
 
     /// A stream with queued events is gone.
@@ -121,15 +149,14 @@ const ORDER: [Flag; 4] = [
     Flag::EventStopped,
 ];
 
-#[inline]
+/// Those that come after data, if there is any.
+const LATER: [Flag; 3] = [Flag::EventFinished, Flag::EventWritable, Flag::EventStopped];
+
 fn take(stream: &mut Stream) -> Option<Event> {
-    // By far the most frequent.
-    if stream.clear(Flag::EventReadable) {
-        return Some(Event::Readable(stream.id));
-    }
     let flag = ORDER.into_iter().find(|&flag| stream.has(flag))?;
     stream.clear(flag);
     Some(match flag {
+        Flag::EventReadable => Event::Readable(stream.id),
         Flag::EventFinished => Event::Finished(stream.id),
         Flag::EventWritable => Event::Writable(stream.id),
         _ => Event::Stopped(stream.id),

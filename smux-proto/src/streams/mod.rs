@@ -12,6 +12,7 @@
 //!   of all receive queues.
 //! * A stream stands at most once in each queue of streams, and has a flag that says so.
 
+mod chains;
 mod data_lanes;
 mod ending;
 pub(crate) mod events;
@@ -58,6 +59,9 @@ use stalls::Stalls;
 use stream::Stream;
 use stream_queue::Ring;
 use table::{Key, Table};
+
+/// The least share of streams that differ in priority: frames should not be smaller.
+const LEAST_SHARE: usize = 1_024;
 
 /// Every stream of a session, with the buffers, budgets and queues that they share.
 #[derive(Debug)]
@@ -119,7 +123,7 @@ impl Streams {
             backlog: VecDeque::new(),
             slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Ring::default(),
-            least_share: send_queue::LEAST_SHARE,
+            least_share: LEAST_SHARE,
             send_segment: segment_limit(config.max_frame_size()),
             queued: 0,
             inbound: 0,
@@ -139,6 +143,7 @@ impl Streams {
     }
 
     /// Whether the application has this stream: it was opened or accepted, and not closed.
+    #[cfg(feature = "poll")]
     pub(crate) fn has_handle(&self, key: Key) -> bool {
         self.table.get(key).is_some_and(Stream::is_held)
     }
@@ -151,6 +156,7 @@ impl Streams {
     }
 
     /// The next event, and where its stream stands if it is one of a stream.
+    #[inline]
     pub(crate) fn poll_event(&mut self) -> Option<(Event, Option<Key>)> {
         self.events.poll(&mut self.table)
     }

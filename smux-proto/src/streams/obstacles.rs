@@ -17,7 +17,7 @@ impl Streams {
         if let Some(key) = self.stalls.newest.take()
             && let Some(stream) = self.table.get_mut(key)
         {
-            stream.send.stalled_since = self.windows.now_millis();
+            stream.stalled_since = self.windows.now_millis();
         }
     }
 
@@ -26,7 +26,7 @@ impl Streams {
         if stream.write_stall.is_none() {
             return Duration::ZERO;
         }
-        let since = stream.send.stalled_since;
+        let since = stream.stalled_since;
         Duration::from_millis(self.windows.now_millis().wrapping_sub(since).into())
     }
 

@@ -1,11 +1,15 @@
 //! Payload on its way from a frame to its reader, and what it takes of the receive budget.
 
-use core::time::Duration;
+use core::{task::Poll, time::Duration};
 
 use crate::{
     buffer::segments::SEGMENT,
-    streams::{Streams, stream::Flag, table::Key},
-    wire::Version,
+    streams::{
+        Streams,
+        stream::{Flag, Stream},
+        table::Key,
+    },
+    wire::{Command, StreamId, Version},
 };
 
 impl Streams {
@@ -15,23 +19,50 @@ impl Streams {
     }
 
     /// Queues payload for its stream as it arrives; drops it if the stream takes none.
-    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: Duration) {
+    pub(crate) fn receive(&mut self, to: Option<Key>, data: &[u8], now: &Duration) {
         if let Some((_, arrived)) = &mut self.arriving {
             *arrived += data.len() as u64;
         }
-        let taker = to.and_then(|key| Some((key, self.table.get_mut(key)?)));
-        let Some((key, stream)) = taker.filter(|(_, stream)| stream.takes_data()) else {
-            self.stats.payload_discarded += data.len() as u64;
-            return;
+        let taker = to.filter(|&key| self.table.get(key).is_some_and(Stream::takes_data));
+        match taker {
+            Some(key) => self.take_in(key, data, now),
+            None => self.stats.payload_discarded += data.len() as u64,
+        }
+    }
+
+    /// Receives a whole frame, unless there is no stream that takes it. Returns whether it did.
+    #[inline]
+    pub(crate) fn receive_whole(&mut self, id: StreamId, data: &[u8], now: &Duration) -> bool {
+        let Some((key, stream)) = self.table.find_stream(id) else {
+            return false;
         };
+        if !stream.takes_data() {
+            return false;
+        }
+        self.stats.frames_received.count(Command::Psh);
+        self.stats.payload_received += data.len() as u64;
+        self.take_in(key, data, now);
+        // Nothing of it has been read meanwhile, so no update is due that was not before.
+        if self.is_v2() {
+            self.grant_waiting();
+            self.note_overrun(key);
+        }
+        true
+    }
+
+    /// Queues payload for a stream that takes it.
+    #[inline(always)]
+    fn take_in(&mut self, key: Key, data: &[u8], now: &Duration) {
+        let stream = &mut self.table[key];
         let was_empty = stream.recv.queue.is_empty();
         self.segments.push(&mut stream.recv.queue, data, SEGMENT);
         self.budget.charge(data.len());
         self.windows.on_arrival(data.len(), stream);
         if self.version == Some(Version::V1) {
-            self.slow_readers.on_received(key, stream, now);
+            self.slow_readers.on_received(key, stream, *now);
         }
-        if was_empty | stream.clear(Flag::ReadWaits) {
+        if was_empty || stream.has(Flag::ReadWaits) {
+            stream.clear(Flag::ReadWaits);
             self.events.raise(key, stream, Flag::EventReadable);
         }
     }
@@ -43,8 +74,14 @@ impl Streams {
             return;
         }
         self.update_window(key);
+        self.note_overrun(key);
+    }
+
+    /// Notes that a frame of data may have gone beyond its stream's window or the budget.
+    #[inline]
+    fn note_overrun(&mut self, key: Key) {
         let stream = &mut self.table[key];
-        if stream.takes_data() && stream.recv.overrun() > 0 {
+        if stream.recv.overrun() > 0 && stream.takes_data() {
             self.stats.window_overruns += 1;
             if !stream.has(Flag::Overran) {
                 stream.set(Flag::Overran);
@@ -102,6 +139,41 @@ impl Streams {
         self.windows.on_read(bytes, &mut self.table[key]);
         self.compact_segments();
         self.after_read(key);
+    }
+
+    /// Reads a small message that is all that has arrived, or finds that nothing has: what most
+    /// reads of small messages are. Returns `None` for any other read, which is not begun.
+    ///
+    /// It does what the general way does, with half of its instructions.
+    #[inline]
+    pub(super) fn read_small(&mut self, key: Key, buf: &mut [u8]) -> Option<Poll<usize>> {
+        let stream = &mut self.table[key];
+        if stream.has_any([
+            Flag::PeerFinished,
+            Flag::ReadStopped,
+            Flag::Evicted,
+            Flag::Unbudgeted,
+            Flag::HoldsMuch,
+        ]) || buf.is_empty()
+        {
+            return None;
+        }
+        if stream.recv.queue.is_empty() {
+            if self.input_over {
+                return None;
+            }
+            stream.set(Flag::ReadWaits);
+            return Some(Poll::Pending);
+        }
+        let message = (self.segments).take_small(&mut stream.recv.queue, buf.len())?;
+        let count = message.length;
+        buf[..count].copy_from_slice(message.as_slice());
+        self.budget.refund(count);
+        self.windows.on_read(count, stream);
+        if self.is_v2() {
+            self.update_window(key);
+        }
+        Some(Poll::Ready(count))
     }
 
     /// Does what a read may be the occasion for.

@@ -53,6 +53,7 @@ impl Scheduler {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn owe_data(&mut self, key: Key, stream: &mut Stream) {
         self.data.owe(key, stream);
     }
@@ -111,6 +112,7 @@ impl Scheduler {
     }
 
     /// The stream that sends data next, and how many bytes it may send.
+    #[inline]
     pub(crate) fn next_data(
         &mut self,
         table: &mut Table,

@@ -15,8 +15,6 @@ pub(crate) struct Send {
     acknowledged: u32,
     /// Version 2: what the peer takes beyond that.
     window: u32,
-    /// When the wait of a write began that still goes on, in milliseconds modulo 2^32.
-    pub(crate) stalled_since: u32,
     /// Bytes that were written and dropped, since the peer reads no more: one queue, after which
     /// none can be written.
     pub(crate) dropped: u32,
@@ -44,7 +42,6 @@ impl Send {
             written: 0,
             acknowledged: 0,
             window,
-            stalled_since: 0,
             dropped: 0,
             turn: 0,
             flush_offset: 0,

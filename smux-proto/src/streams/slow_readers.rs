@@ -32,6 +32,7 @@ impl SlowReaders {
     }
 
     /// Notes that a stream holds more than before.
+    #[inline]
     pub(super) fn on_received(&mut self, key: Key, stream: &mut Stream, now: Duration) {
         if let SlowReaderPolicy::Evict { share, .. } = self.policy
             && stream.recv.queue.len() > share
@@ -43,6 +44,7 @@ impl SlowReaders {
     }
 
     /// Notes that a stream holds less than before.
+    #[inline]
     pub(super) fn on_read(&mut self, key: Key, stream: &mut Stream) {
         if stream.has(Flag::HoldsMuch)
             && let SlowReaderPolicy::Evict { share, .. } = self.policy

@@ -91,17 +91,24 @@ pub(crate) enum Flag {
     Queued,
 }
 
+/// What a place of the table has for `fins` while it is free.
+const VACANT: u8 = u8::MAX;
+
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) id: StreamId,
     /// Which stream of its table it is, counted from the first: the table's to set.
     pub(crate) serial: u32,
+    /// The slot of the next stream of its chain: the table's, too.
+    pub(super) chained: u32,
     flags: u32,
     /// FINs that have left.
     fins: u8,
     pub(crate) priority: Priority,
     /// A write was pending, for this.
     pub(crate) write_stall: Option<StallCause>,
+    /// When that began, in milliseconds modulo 2^32.
+    pub(crate) stalled_since: u32,
     pub(crate) recv: Recv,
     pub(crate) send: Send,
 }
@@ -111,13 +118,24 @@ impl Stream {
         Self {
             id,
             serial: 0,
+            chained: 0,
             flags: 0,
             fins: 0,
             priority: Priority::NORMAL,
             write_stall: None,
+            stalled_since: 0,
             recv: Recv::new(),
             send: Send::new(send_window),
         }
+    }
+
+    /// Whether its place in the table is free.
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.fins == VACANT
+    }
+
+    pub(super) const fn vacate(&mut self) {
+        self.fins = VACANT;
     }
 
     pub(crate) const fn has(&self, flag: Flag) -> bool {
@@ -126,6 +144,30 @@ impl Stream {
 
     pub(crate) const fn set(&mut self, flag: Flag) {
         self.flags |= 1 << flag as u32;
+    }
+
+    /// Sets all of these in one go.
+    pub(crate) const fn set_all<const N: usize>(&mut self, flags: [Flag; N]) {
+        self.flags |= mask(flags);
+    }
+
+    /// Clears all of these in one go.
+    pub(crate) const fn clear_all<const N: usize>(&mut self, flags: [Flag; N]) {
+        self.flags &= !mask(flags);
+    }
+
+    /// Clears some flags and sets another, in one go.
+    pub(crate) const fn replace<const N: usize>(&mut self, these: [Flag; N], by: Flag) {
+        self.flags = self.flags & !mask(these) | mask([by]);
+    }
+
+    /// Is passed over with nothing to send. Its writer may still stand in line.
+    pub(super) const fn leave_round(&mut self) {
+        let left = match self.write_stall {
+            None => mask([Flag::InRound, Flag::Queued]),
+            Some(_) => mask([Flag::InRound]),
+        };
+        self.flags &= !left;
     }
 
     /// Clears the flag and tells whether it was set.
@@ -158,6 +200,16 @@ impl Stream {
             Flag::ReadStopped,
             Flag::Closed,
             Flag::Evicted,
+        ])
+    }
+
+    /// Whether nothing can be written any more, while its session lasts.
+    pub(crate) const fn writes_no_more(&self) -> bool {
+        self.has_any([
+            Flag::Evicted,
+            Flag::Stopped,
+            Flag::Finished,
+            Flag::AckedTooMuch,
         ])
     }
 

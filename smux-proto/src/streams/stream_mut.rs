@@ -5,7 +5,7 @@ use core::task::Poll;
 use bytes::{BufMut, Bytes};
 
 use crate::{
-    buffer::segments::{Queue, Segment, Segments},
+    buffer::segments::{Queue, Segment, Segments, is_small},
     error::StreamError,
     priority::Priority,
     stats::StreamStats,
@@ -26,14 +26,6 @@ pub struct StreamMut<'a> {
     key: Key,
     streams: &'a mut Streams,
 }
-
-/// Each of these means that nothing can be written.
-const WRITES_NO_MORE: [Flag; 4] = [
-    Flag::Evicted,
-    Flag::Stopped,
-    Flag::Finished,
-    Flag::AckedTooMuch,
-];
 
 impl<'a> StreamMut<'a> {
     pub(crate) const fn new(key: Key, streams: &'a mut Streams) -> Self {
@@ -56,7 +48,10 @@ impl<'a> StreamMut<'a> {
     /// Only once everything that arrived has been read: [`StreamError::Closed`] if the session
     /// ended before the peer's FIN, so that truncation is never silent; [`StreamError::Evicted`].
     pub fn read(&mut self, mut buf: &mut [u8]) -> Poll<Result<usize, StreamError>> {
-        self.read_buf(&mut buf)
+        match self.streams.read_small(self.key, buf) {
+            Some(count) => count.map(Ok),
+            None => self.read_any(&mut buf),
+        }
     }
 
     /// As [`read`](Self::read), into any [`BufMut`]: for instance one that was never initialised.
@@ -65,6 +60,12 @@ impl<'a> StreamMut<'a> {
     ///
     /// As [`read`](Self::read).
     pub fn read_buf(&mut self, buf: &mut impl BufMut) -> Poll<Result<usize, StreamError>> {
+        self.read_any(buf)
+    }
+
+    // Out of line, so that a small message does not save registers for it.
+    #[inline(never)]
+    fn read_any(&mut self, buf: &mut impl BufMut) -> Poll<Result<usize, StreamError>> {
         if !buf.has_remaining_mut() {
             return Poll::Ready(Ok(0));
         }
@@ -178,6 +179,15 @@ impl<'a> StreamMut<'a> {
     /// [`StreamError::Evicted`], [`StreamError::AcknowledgedTooMuch`]. None of `data` is taken
     /// then.
     pub fn write(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
+        if is_small(data.len()) && self.streams.write_small(self.key, data) {
+            return Poll::Ready(Ok(data.len()));
+        }
+        self.write_any(data)
+    }
+
+    // Out of line, so that a small message does not save registers for it.
+    #[inline(never)]
+    fn write_any(&mut self, data: &[u8]) -> Poll<Result<usize, StreamError>> {
         self.write_with(data.len(), |segments, queue, count, limit| {
             segments.push(queue, &data[..count], limit);
         })
@@ -329,6 +339,7 @@ impl<'a> StreamMut<'a> {
     }
 
     /// Queues as many of `len` bytes as there is room for.
+    #[inline]
     fn write_with(
         &mut self,
         len: usize,
@@ -338,7 +349,7 @@ impl<'a> StreamMut<'a> {
             return Poll::Ready(Ok(0));
         }
         let stream = &self.streams.table[self.key];
-        if self.streams.reason.is_some() || stream.has_any(WRITES_NO_MORE) {
+        if self.streams.reason.is_some() || stream.writes_no_more() {
             return Poll::Ready(Err(self.write_error()));
         }
         let count = match self.streams.has_room(stream, len) {

@@ -1,14 +1,16 @@
 //! The streams of a session, by id.
 
-use core::{
-    hash::BuildHasher,
-    ops::{Index, IndexMut},
+use alloc::vec::Vec;
+use core::ops::{Index, IndexMut};
+
+use crate::{
+    buffer::segments::Queue,
+    streams::{
+        chains::{Chains, NONE},
+        stream::Stream,
+    },
+    wire::StreamId,
 };
-
-use foldhash::quality::FixedState;
-use hashbrown::HashTable;
-
-use crate::{buffer::segments::Queue, streams::stream::Stream, wire::StreamId};
 
 /// Slots kept when the table empties, so that a session whose streams come and go in crowds does
 /// not allocate for each crowd.
@@ -23,6 +25,12 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The key of no stream.
+    pub(super) const NONE: Self = Self {
+        slot: NONE,
+        serial: 0,
+    };
+
     /// Its place among the streams of its session, which no other stream has at the same time; free
     /// places are taken first.
     pub(crate) const fn slot(self) -> usize {
@@ -33,12 +41,17 @@ impl Key {
 /// Streams in slots, found by id in constant time.
 ///
 /// The peer chooses the ids, so the hash is seeded: without the seed no peer can pick ids that
-/// collide.
+/// collide. Streams whose hashes end alike are linked to a chain, of one stream on average: a
+/// search compares ids where it lands, and has no other table to look at.
 #[derive(Debug)]
 pub(crate) struct Table {
-    streams: slab::Slab<Stream>,
-    slots: HashTable<u32>,
-    hash: FixedState,
+    /// In use or not: a slot that is free keeps its last stream, with another serial number.
+    streams: Vec<Stream>,
+    /// The first free slot; the next one is linked to it as if to a chain.
+    free: u32,
+    used: usize,
+    /// At least one chain a stream.
+    slots: Chains,
     /// Streams ever added, modulo 2^32: no key lives that long.
     serial: u32,
 }
@@ -46,9 +59,10 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            streams: slab::Slab::new(),
-            slots: HashTable::new(),
-            hash: FixedState::with_seed(seed),
+            streams: Vec::new(),
+            free: NONE,
+            used: 0,
+            slots: Chains::new(seed),
             serial: 0,
         }
     }
@@ -60,13 +74,21 @@ impl Table {
 
     #[inline]
     pub(crate) fn find(&self, id: StreamId) -> Option<Key> {
-        let slot = *self.slots.find(self.hash.hash_one(id), |&slot| {
-            self.streams
-                .get(slot as usize)
-                .is_some_and(|stream| stream.id == id)
-        })?;
-        let serial = self.streams.get(slot as usize)?.serial;
-        Some(Key { slot, serial })
+        self.find_stream(id).map(|(key, _)| key)
+    }
+
+    /// As [`find`](Self::find), with the stream.
+    #[inline]
+    pub(crate) fn find_stream(&self, id: StreamId) -> Option<(Key, &Stream)> {
+        let mut slot = self.slots.head(id);
+        loop {
+            let stream = self.streams.get(slot as usize)?;
+            if stream.id == id {
+                let serial = stream.serial;
+                return Some((Key { slot, serial }, stream));
+            }
+            slot = stream.chained;
+        }
     }
 
     /// Adds a stream whose id is not in the table.
@@ -74,20 +96,72 @@ impl Table {
     pub(crate) fn insert(&mut self, mut stream: Stream) -> Key {
         self.serial = self.serial.wrapping_add(1);
         stream.serial = self.serial;
-        let (id, serial) = (stream.id, stream.serial);
+        if self.used == self.slots.len() {
+            self.add_chains();
+        }
+        self.used += 1;
+        let key = Key {
+            slot: match self.free {
+                NONE => self.end(),
+                free => free,
+            },
+            serial: self.serial,
+        };
+        if let Some(head) = self.slots.head_mut(stream.id) {
+            stream.chained = core::mem::replace(head, key.slot);
+        }
+        match self.streams.get_mut(key.slot as usize) {
+            Some(place) => {
+                self.free = place.chained;
+                *place = stream;
+            }
+            None => self.streams.push(stream),
+        }
+        key
+    }
+
+    /// The slot that the next stream adds, for which it makes room.
+    #[cold]
+    fn end(&mut self) -> u32 {
         // Doubling would leave up to half of the table unused.
         if self.streams.len() == self.streams.capacity() {
             self.streams.reserve_exact((self.streams.len() / 8).max(4));
         }
         // The stream limits keep the table far below 2^32 entries.
-        let slot = u32::try_from(self.streams.insert(stream)).unwrap_or(u32::MAX);
-        let (streams, hash) = (&self.streams, &self.hash);
-        self.slots.insert_unique(hash.hash_one(id), slot, |&slot| {
-            streams
-                .get(slot as usize)
-                .map_or(0, |stream| hash.hash_one(stream.id))
-        });
-        Key { slot, serial }
+        u32::try_from(self.streams.len()).unwrap_or(NONE)
+    }
+
+    /// Doubles the number of chains.
+    #[cold]
+    fn add_chains(&mut self) {
+        self.slots.reset((2 * self.slots.len()).max(4));
+        for (slot, stream) in (0..).zip(&mut self.streams) {
+            if !stream.is_vacant()
+                && let Some(head) = self.slots.head_mut(stream.id)
+            {
+                stream.chained = core::mem::replace(head, slot);
+            }
+        }
+    }
+
+    /// Takes a stream out of its chain.
+    #[inline]
+    fn unchain(&mut self, slot: u32, id: StreamId, next: u32) {
+        let Some(head) = self.slots.head_mut(id) else {
+            return;
+        };
+        if *head == slot {
+            *head = next;
+            return;
+        }
+        let mut before = *head;
+        while let Some(stream) = self.streams.get_mut(before as usize) {
+            if stream.chained == slot {
+                stream.chained = next;
+                return;
+            }
+            before = stream.chained;
+        }
     }
 
     #[inline]
@@ -111,44 +185,62 @@ impl Table {
 
     /// Returns the stream in this slot.
     pub(crate) fn at_slot(&mut self, slot: usize) -> Option<(Key, &mut Stream)> {
-        let stream = self.streams.get_mut(slot)?;
+        let stream = self.streams.get_mut(slot).filter(|s| !s.is_vacant())?;
         let key = Key {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            slot: u32::try_from(slot).unwrap_or(NONE),
             serial: stream.serial,
         };
         Some((key, stream))
     }
 
+    /// Takes a stream out, which [`removed`](Self::removed) still shows then. Returns whether it
+    /// was there.
     #[inline]
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Stream> {
-        let id = self.get(key)?.id;
-        let entry = self
-            .slots
-            .find_entry(self.hash.hash_one(id), |&slot| slot == key.slot);
-        if let Ok(entry) = entry {
-            entry.remove();
+    pub(crate) fn remove(&mut self, key: Key) -> bool {
+        let Some(stream) = self.get(key) else {
+            return false;
+        };
+        self.unchain(key.slot, stream.id, stream.chained);
+        let free = core::mem::replace(&mut self.free, key.slot);
+        self.used -= 1;
+        let stream = &mut self[key];
+        stream.vacate();
+        stream.chained = free;
+        // So far from those to come that no key finds it.
+        stream.serial ^= 1 << 31;
+        true
+    }
+
+    /// What a stream was that has just been removed: it is not moved, nor copied.
+    pub(crate) fn removed(&self, key: Key) -> &Stream {
+        &self[key]
+    }
+
+    /// Gives memory up if there is no stream left.
+    #[inline]
+    pub(crate) fn trim(&mut self) {
+        if self.used == 0 && self.streams.capacity() > KEEP {
+            self.streams = Vec::new();
+            self.free = NONE;
+            self.slots.reset(0);
         }
-        let stream = self.streams.try_remove(key.slot as usize);
-        if self.streams.is_empty() && self.streams.capacity() > KEEP {
-            self.streams = slab::Slab::new();
-            self.slots = HashTable::new();
-        }
-        stream
     }
 
     /// Both queues of every stream.
     pub(crate) fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
-        let streams = self.streams.iter_mut();
-        streams.flat_map(|(_, stream)| [&mut stream.recv.queue, &mut stream.send.queue])
+        let streams = self.streams.iter_mut().filter(|s| !s.is_vacant());
+        streams.flat_map(|stream| [&mut stream.recv.queue, &mut stream.send.queue])
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
-        self.streams.iter().map(|(_, stream)| stream)
+        self.streams.iter().filter(|s| !s.is_vacant())
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.streams.iter().map(|(slot, stream)| Key {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+        let slots = (0..).zip(&self.streams);
+        let used = slots.filter(|(_, stream)| !stream.is_vacant());
+        used.map(|(slot, stream)| Key {
+            slot,
             serial: stream.serial,
         })
     }
@@ -188,7 +280,7 @@ mod tests {
                 assert_eq!(key.slot, before.slot);
                 assert!(table.get(before).is_none(), "{before:?} after {key:?}");
             }
-            assert!(table.remove(key).is_some());
+            assert!(table.remove(key));
         }
         assert_eq!(table.serial, 2, "past the end");
     }

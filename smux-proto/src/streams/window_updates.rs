@@ -7,6 +7,7 @@ use crate::{
 
 impl Streams {
     /// Version 2: owes an update if the peer should hear of what was read.
+    #[inline]
     pub(super) fn update_window(&mut self, key: Key) {
         let partial = self.partial(key);
         let stream = &mut self.table[key];

@@ -42,6 +42,14 @@ pub(crate) enum Item<'a> {
     Update(StreamId, WindowUpdate),
 }
 
+/// A frame that is there as a whole.
+pub(crate) enum WholeFrame<'a> {
+    Syn(StreamId),
+    Fin(StreamId),
+    /// At least one byte of payload.
+    Data(StreamId, &'a [u8]),
+}
+
 impl Decoder {
     pub(crate) const fn new(version: Option<Version>) -> Self {
         Self {
@@ -56,6 +64,34 @@ impl Decoder {
     /// Whether the next byte begins a frame.
     pub(crate) fn is_between_frames(&self) -> bool {
         self.state == State::Header && self.staged_len == 0
+    }
+
+    /// The version that frames have, if the next byte begins one that is not the first.
+    pub(crate) fn next_version(&self) -> Option<Version> {
+        self.version
+            .filter(|_| self.has_begun && self.is_between_frames())
+    }
+
+    /// The frame that the input begins with, if it has this version, is there as a whole and is
+    /// one of the usual; and what follows it.
+    #[inline]
+    pub(crate) fn whole_frame(version: Version, input: &[u8]) -> Option<(WholeFrame<'_>, &[u8])> {
+        let (&header, rest) = input.split_first_chunk::<{ Header::SIZE }>()?;
+        let [got, command, l0, l1, id @ ..] = header;
+        let length = u16::from_le_bytes([l0, l1]);
+        let id = StreamId::new(u32::from_le_bytes(id));
+        if got != version.to_byte() {
+            return None;
+        }
+        if command == Command::Psh.to_byte() && length > 0 {
+            let (payload, later) = rest.split_at_checked(length.into())?;
+            return Some((WholeFrame::Data(id, payload), later));
+        }
+        match Command::from_byte(command) {
+            Some(Command::Syn) if length == 0 => Some((WholeFrame::Syn(id), rest)),
+            Some(Command::Fin) if length == 0 => Some((WholeFrame::Fin(id), rest)),
+            _ => None,
+        }
     }
 
     /// Takes the next item off `input`; `None` if its bytes have not all arrived, which takes them.

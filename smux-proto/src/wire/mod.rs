@@ -6,7 +6,7 @@ mod frame;
 mod names;
 mod other_protocol;
 
-pub(crate) use decoder::{Decoder, Item};
+pub(crate) use decoder::{Decoder, Item, WholeFrame};
 pub use error::ProtocolError;
 pub use frame::{Header, WindowUpdate};
 pub use names::{Command, FrameClass, Side, StreamId, Version};

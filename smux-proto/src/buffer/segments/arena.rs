@@ -75,20 +75,24 @@ impl Arena {
     }
 
     /// Takes a place for a copy of at most [`INLINE`] bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert_copy(&mut self, data: &[u8]) -> u32 {
         debug_assert!(data.len() <= INLINE);
-        let index = self.take();
-        if let Some(node) = self.get_mut(index) {
-            (node.next, node.cost) = (NIL, Inline::COST);
-            match &mut node.content {
-                Content::Inline(inline) => inline.refill(data),
-                content @ Content::Segment(_) => *content = Content::inline(data),
-            }
+        let index = self.free;
+        let Some(node) = self.nodes.get_mut(index as usize) else {
+            return self.insert(Content::inline(data));
+        };
+        self.free = node.next;
+        self.used += 1;
+        (node.next, node.cost) = (NIL, Inline::COST);
+        match &mut node.content {
+            Content::Inline(inline) => inline.refill(data),
+            content @ Content::Segment(_) => content.become_inline(data),
         }
         index
     }
 
+    #[inline(never)]
     pub(super) fn insert(&mut self, content: Content) -> u32 {
         let index = self.take();
         if let Some(node) = self.get_mut(index) {
@@ -106,6 +110,21 @@ impl Arena {
             self.free = index;
             self.used -= 1;
         }
+    }
+
+    /// Frees a place that is in use, if it holds bytes of its own of which none has been taken.
+    /// They stay there until the place is taken again.
+    #[inline]
+    pub(super) fn remove_whole(&mut self, index: u32) -> Option<&[u8; INLINE]> {
+        let node = self.nodes.get_mut(index as usize)?;
+        let Content::Inline(inline) = &node.content else {
+            return None;
+        };
+        let bytes = inline.whole()?;
+        node.next = self.free;
+        self.free = index;
+        self.used -= 1;
+        Some(bytes)
     }
 
     /// Frees a place that is in use.

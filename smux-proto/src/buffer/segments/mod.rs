@@ -15,7 +15,7 @@ mod arena;
 mod queue;
 mod segment;
 
-pub(crate) use queue::{Queue, SEGMENT, segment_limit};
+pub(crate) use queue::{INLINE, Queue, SEGMENT, segment_limit};
 pub(crate) use segment::Segment;
 
 use alloc::{sync::Arc, vec::Vec};
@@ -26,7 +26,7 @@ use bytes::{Buf, Bytes};
 use crate::buffer::BufferSource;
 
 use arena::Arena;
-use queue::{INLINE, NIL, length, segment_size};
+use queue::{NIL, length, segment_size};
 use segment::{Content, Inline};
 
 /// Shorter pieces are copied: an entry in the arena would cost more than a copy.
@@ -45,6 +45,23 @@ pub(crate) struct Segments {
     released: Vec<Bytes>,
     #[cfg(feature = "poll")]
     keeps_released: bool,
+}
+
+/// A small message that was all of its queue.
+///
+/// The array is there to be copied as a whole, which is eight moves. A copy of as many bytes as the
+/// message has is a call, of 20 instructions and more.
+pub(crate) struct Small<'a> {
+    /// The message, with what there is behind it.
+    pub(crate) bytes: &'a [u8; INLINE],
+    pub(crate) length: usize,
+}
+
+impl Small<'_> {
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// Without the data, which is the user's and does not belong in logs.
@@ -86,17 +103,23 @@ impl Segments {
     /// many small pieces nor one small piece waste memory.
     #[inline]
     pub(crate) fn push(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
-        if queue.is_empty() && (1..=INLINE).contains(&data.len()) {
-            let index = self.nodes.insert_copy(data);
-            *queue = Queue {
-                head: index,
-                tail: index,
-                len: length(data.len()),
-                cost: Inline::COST,
-            };
+        if queue.is_empty() && is_small(data.len()) {
+            self.push_small(queue, data);
         } else {
             self.push_more(queue, data, limit);
         }
+    }
+
+    /// Appends a copy of a [small](is_small) message to a queue that is empty.
+    #[inline]
+    pub(crate) fn push_small(&mut self, queue: &mut Queue, data: &[u8]) {
+        let index = self.nodes.insert_copy(data);
+        *queue = Queue {
+            head: index,
+            tail: index,
+            len: length(data.len()),
+            cost: Inline::COST,
+        };
     }
 
     fn push_more(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
@@ -205,6 +228,18 @@ impl Segments {
         }
         self.settle(queue);
         count
+    }
+
+    /// Takes all of a queue that is one small message, if it has at most `max` bytes.
+    #[inline]
+    pub(crate) fn take_small(&mut self, queue: &mut Queue, max: usize) -> Option<Small<'_>> {
+        let length = queue.len();
+        if queue.head != queue.tail || length > max {
+            return None;
+        }
+        let bytes = self.nodes.remove_whole(queue.head)?;
+        *queue = Queue::new();
+        Some(Small { bytes, length })
     }
 
     /// As [`take_front`](Self::take_front), but only what lies in the arena.
@@ -427,6 +462,12 @@ impl Segments {
     fn release(&mut self, bytes: Bytes) {
         drop(bytes);
     }
+}
+
+/// Whether a message of so many bytes lies in the arena.
+#[inline]
+pub(crate) const fn is_small(length: usize) -> bool {
+    0 < length && length <= INLINE
 }
 
 fn take(source: Option<&dyn BufferSource>, size: usize) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! What a stream keeps of its queue, and what the queue may take.
 
 /// Bytes that an entry of the arena can hold itself. Larger segments have buffers.
-pub(super) const INLINE: usize = 64;
+pub(crate) const INLINE: usize = 64;
 /// Largest segment, unless frames are smaller than it or up to twice as large.
 pub(crate) const SEGMENT: usize = 1 << 15;
 /// "No segment".

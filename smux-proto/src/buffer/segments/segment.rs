@@ -84,11 +84,21 @@ impl Inline {
         self.bytes.get(range).unwrap_or_default()
     }
 
+    /// The bytes, with what there is of others behind them, if none has been taken.
+    #[inline]
+    pub(super) const fn whole(&self) -> Option<&[u8; INLINE]> {
+        match self.start {
+            0 => Some(&self.bytes),
+            _ => None,
+        }
+    }
+
     /// Holds a copy of `data` from now on, as much of it as fits.
     #[inline]
     pub(super) fn refill(&mut self, data: &[u8]) {
-        (self.start, self.end) = (0, 0);
-        self.fill(data);
+        let count = data.len().min(INLINE);
+        self.bytes[..count].copy_from_slice(&data[..count]);
+        (self.start, self.end) = (0, short(count));
     }
 
     /// Appends as much of `data` as fits. Returns how much that is.
@@ -115,6 +125,12 @@ impl Content {
         let mut inline = Inline::new();
         inline.fill(data);
         Self::Inline(inline)
+    }
+
+    /// Gives a segment up for a copy of at most [`INLINE`] bytes.
+    #[cold]
+    pub(super) fn become_inline(&mut self, data: &[u8]) {
+        *self = Self::inline(data);
     }
 
     #[inline]

@@ -216,6 +216,7 @@ impl Windows {
     }
 
     /// Notes that data arrives on a stream.
+    #[inline]
     pub(crate) fn on_arrival(&mut self, bytes: usize, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             self.time_arrival(stream);
@@ -226,6 +227,7 @@ impl Windows {
     }
 
     /// Notes that a read took bytes. [`grant_waiting`](Self::grant_waiting) is to follow.
+    #[inline]
     pub(crate) fn on_read(&mut self, bytes: usize, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             self.recount(stream, |recv| recv.read += bytes as u64);
