@@ -121,6 +121,7 @@ mod timer;
 mod transport;
 mod wait;
 mod watch;
+mod writing;
 
 pub use bytes::Bytes;
 pub use session::{Incoming, OnClosed, Session, WeakSession};

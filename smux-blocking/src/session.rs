@@ -13,7 +13,7 @@ use std::{
 
 use smux_proto::{
     CloseReason, Config, OpenError, SessionStats, Side, StreamId, StreamStats, Version,
-    poll::{self, SessionHandle, SessionId, SharedBudget, WeakSessionHandle},
+    poll::{self, SessionHandle, SessionId, SharedBudget, StreamHandle, WeakSessionHandle},
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     threads,
     transport::{Addresses, Transport},
     wait::{TimedWaiter, TimeoutElapsed, Waiter},
+    writing::DirectOutput,
 };
 
 /// Many streams over one connection. Clones are handles on the same session, for any number of
@@ -39,6 +40,7 @@ pub struct Session {
 
 struct Shared {
     accept: TimedWaiter,
+    direct: Option<Arc<dyn DirectOutput>>,
     addresses: Addresses,
 }
 
@@ -71,12 +73,14 @@ impl Session {
 
     fn start(side: Side, transport: impl Transport, config: Config) -> io::Result<Self> {
         let parts = transport.into_parts()?;
+        let addresses = parts.addresses;
+        let (handle, direct) = threads::spawn(side, config, parts)?;
         let shared = Arc::new(Shared {
             accept: TimedWaiter::new(),
-            addresses: parts.addresses,
+            direct,
+            addresses,
         });
-        let (local, peer) = parts.addresses;
-        let handle = threads::spawn(side, config, parts)?;
+        let (local, peer) = addresses;
         let handle = handle.with_addresses(poll::Addresses::new(local, peer));
         Ok(Self { handle, shared })
     }
@@ -117,7 +121,11 @@ impl Session {
             // Each thread has a signal of its own: only the one whose turn it is wakes up.
             None => Waiter::new().block_on_future(self.handle.open())?,
         };
-        Ok(Stream::new(handle, self.shared.addresses))
+        Ok(self.stream(handle))
+    }
+
+    fn stream(&self, handle: StreamHandle) -> Stream {
+        Stream::new(handle, self.shared.addresses, self.shared.direct.clone())
     }
 
     /// [`open`](Self::open), if that need not wait; otherwise `None`. It does not overtake waiting
@@ -127,7 +135,7 @@ impl Session {
     /// As [`open`](Self::open).
     pub fn try_open(&self) -> Result<Option<Stream>, OpenError> {
         let handle = self.handle.try_open()?;
-        Ok(handle.map(|handle| Stream::new(handle, self.shared.addresses)))
+        Ok(handle.map(|handle| self.stream(handle)))
     }
 
     /// Accepts the next stream that the peer opened. Several threads may wait here.
@@ -158,7 +166,7 @@ impl Session {
     /// ```
     pub fn accept(&self) -> io::Result<Stream> {
         let handle = self.shared.accept.block_on_future(self.handle.accept())?;
-        Ok(Stream::new(handle, self.shared.addresses))
+        Ok(self.stream(handle))
     }
 
     /// How long each [`accept`](Self::accept) may take, on all handles. `None`, the default, means

@@ -6,6 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr},
     pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandl
 use crate::{
     transport::Addresses,
     wait::{TimedWaiter, Waiter},
+    writing::{DirectOutput, send},
 };
 
 /// What `copy_to` takes at a time, at most.
@@ -44,15 +46,33 @@ struct Shared {
     handle: StreamHandle,
     read: TimedWaiter,
     write: TimedWaiter,
+    /// Where this can write to the transport.
+    direct: Option<Arc<dyn DirectOutput>>,
     addresses: Addresses,
 }
 
+impl Shared {
+    fn write(
+        &self,
+        len: usize,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<usize, StreamError>>,
+    ) -> io::Result<usize> {
+        let direct = self.direct.as_deref();
+        self.write.block_on(|cx| send(direct, len, || poll(cx)))
+    }
+}
+
 impl Stream {
-    pub(crate) fn new(handle: StreamHandle, addresses: Addresses) -> Self {
+    pub(crate) fn new(
+        handle: StreamHandle,
+        addresses: Addresses,
+        direct: Option<Arc<dyn DirectOutput>>,
+    ) -> Self {
         let shared = Shared {
             handle,
             read: TimedWaiter::new(),
             write: TimedWaiter::new(),
+            direct,
             addresses,
         };
         Self::of(Arc::new(shared))
@@ -265,8 +285,8 @@ impl Stream {
     /// # }
     /// ```
     pub fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
-        let Shared { handle, write, .. } = &*self.shared;
-        write.block_on(|cx| handle.poll_write_bytes(cx, data))
+        let shared = &*self.shared;
+        shared.write(data.len(), |cx| shared.handle.poll_write_bytes(cx, data))
     }
 
     /// Queues all of `data` without a copy.
@@ -452,13 +472,14 @@ impl Read for &Stream {
 
 impl Write for &Stream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let Shared { handle, write, .. } = &*self.shared;
-        write.block_on(|cx| handle.poll_write(cx, data))
+        let shared = &*self.shared;
+        shared.write(data.len(), |cx| shared.handle.poll_write(cx, data))
     }
 
     fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Shared { handle, write, .. } = &*self.shared;
-        write.block_on(|cx| handle.poll_write_vectored(cx, data))
+        let shared = &*self.shared;
+        let len = data.iter().map(|slice| slice.len()).sum();
+        shared.write(len, |cx| shared.handle.poll_write_vectored(cx, data))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::{
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::Arc,
+    time::Duration,
 };
 
 /// A connection that a session can run over.
@@ -59,9 +60,14 @@ pub struct Parts<R, W> {
     pub(crate) shutdown: ShutdownFn,
     pub(crate) vectored: bool,
     pub(crate) addresses: Addresses,
+    pub(crate) limit_writes: Option<LimitFn<W>>,
 }
 
 pub(crate) type ShutdownFn = Arc<dyn Fn(Shutdown) -> io::Result<()> + Send + Sync>;
+
+/// Sets how long a write may block before it fails with [`io::ErrorKind::WouldBlock`], or takes a
+/// part; `None` is for as long as it takes.
+pub(crate) type LimitFn<W> = fn(&W, Option<Duration>) -> io::Result<()>;
 
 /// The transport's addresses, here and at the peer; `None` if unknown.
 pub(crate) type Addresses = (Option<SocketAddr>, Option<SocketAddr>);
@@ -92,6 +98,7 @@ impl<R, W> Parts<R, W> {
             shutdown: Arc::new(shutdown),
             vectored: false,
             addresses: (None, None),
+            limit_writes: None,
         }
     }
 
@@ -100,6 +107,13 @@ impl<R, W> Parts<R, W> {
     #[must_use]
     pub fn vectored(mut self) -> Self {
         self.vectored = true;
+        self
+    }
+
+    /// Its writes can be kept from blocking for long.
+    #[cfg(unix)]
+    fn limited(mut self, limit: LimitFn<W>) -> Self {
+        self.limit_writes = Some(limit);
         self
     }
 
@@ -150,7 +164,7 @@ where
 }
 
 /// Sets `TCP_NODELAY`, without which small messages wait for each other, blocking mode, and no
-/// timeouts.
+/// timeouts. The session changes the write timeout as it needs, except on Windows.
 impl Transport for TcpStream {
     type Reader = Socket<Self>;
     type Writer = Socket<Self>;
@@ -162,11 +176,14 @@ impl Transport for TcpStream {
         self.set_read_timeout(None)?;
         self.set_write_timeout(None)?;
         let parts = Parts::of_socket(self, Self::shutdown).vectored();
+        // Elsewhere a socket may be of no use after a write that was cut short.
+        #[cfg(unix)]
+        let parts = parts.limited(|Socket(tcp), limit| tcp.set_write_timeout(limit));
         Ok(parts.with_addresses(Some(local), Some(peer)))
     }
 }
 
-/// Sets blocking mode and no timeouts.
+/// Sets blocking mode and no timeouts. The session changes the write timeout as it needs.
 #[cfg(unix)]
 impl Transport for UnixStream {
     type Reader = Socket<Self>;
@@ -176,7 +193,8 @@ impl Transport for UnixStream {
         self.set_nonblocking(false)?;
         self.set_read_timeout(None)?;
         self.set_write_timeout(None)?;
-        Ok(Parts::of_socket(self, Self::shutdown).vectored())
+        let parts = Parts::of_socket(self, Self::shutdown).vectored();
+        Ok(parts.limited(|Socket(unix), limit| unix.set_write_timeout(limit)))
     }
 }
 

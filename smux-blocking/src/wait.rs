@@ -1,9 +1,11 @@
 //! How a thread waits for what the poll layer makes a task wait for.
 
 use std::{
+    cell::Cell,
     error::Error,
     fmt, io,
     pin::pin,
+    ptr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
@@ -63,6 +65,19 @@ impl Waiter {
     /// Wakes all waiting threads to look again.
     pub(crate) fn wake(&self) {
         self.signal.raise();
+    }
+
+    /// Wakes as [`wake`](Self::wake).
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Runs `act`. If that wakes this by its [waker](Self::waker), on this thread, it is held back,
+    /// and `true`.
+    pub(crate) fn hold_back<R>(&self, act: impl FnOnce() -> R) -> (R, bool) {
+        let mut held = Held::back(&self.signal);
+        let result = act();
+        (result, held.take())
     }
 
     /// Polls until it is ready.
@@ -158,11 +173,61 @@ impl Signal {
 
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
-        self.raise();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.raise();
+        if !Held::notes(self) {
+            self.raise();
+        }
+    }
+}
+
+thread_local! {
+    /// The signal that this thread holds back, by its address, and whether it is due.
+    static HELD: Cell<(*const Signal, bool)> = const { Cell::new((ptr::null(), false)) };
+}
+
+/// A signal that is held back on this thread. Dropped, it is raised if it is due.
+struct Held<'a> {
+    signal: &'a Signal,
+    before: Option<(*const Signal, bool)>,
+}
+
+impl<'a> Held<'a> {
+    fn back(signal: &'a Signal) -> Self {
+        let before = HELD.try_with(|held| held.replace((signal, false))).ok();
+        Self { signal, before }
+    }
+
+    /// Whether the signal is held back.
+    fn notes(signal: &Signal) -> bool {
+        let notes = |held: &Cell<(*const Signal, bool)>| {
+            let is_held = ptr::eq(held.get().0, signal);
+            if is_held {
+                held.set((signal, true));
+            }
+            is_held
+        };
+        HELD.try_with(notes).unwrap_or(false)
+    }
+
+    /// Ends it. `true`: the signal is due.
+    fn take(&mut self) -> bool {
+        let Some(before) = self.before.take() else {
+            return false;
+        };
+        HELD.try_with(|held| held.replace(before).1)
+            .unwrap_or(false)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Only if what was run has panicked.
+        if self.take() {
+            self.signal.raise();
+        }
     }
 }
 

@@ -9,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{assert_elapsed, blocked, configs, pair, pair_with_valve, stream, until, within};
-use smux_blocking::{CloseReason, Config, TimeoutElapsed};
+use common::{
+    assert_elapsed, blocked, configs, pair, pair_with_valve, stream, tcp_pair, until, within,
+};
+use smux_blocking::{CloseReason, Config, Session, TimeoutElapsed};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(50));
 const LONG: Option<Duration> = Some(Duration::from_secs(3600));
@@ -191,14 +193,14 @@ fn accept_has_a_timeout_and_incoming_goes_on_after_it() {
 #[test]
 fn a_silent_peer_and_a_timeout_are_different_errors() {
     within(|| {
-        let (near, _silent) = common::tcp_pair();
+        let (near, _silent) = tcp_pair();
         let config = Config::builder()
             .keep_alive_interval(Duration::from_millis(50))
             .keep_alive_timeout(Duration::from_millis(200))
             .keep_alive_required(true)
             .build()
             .expect("valid");
-        let client = smux_blocking::Session::client(near, config).expect("client");
+        let client = Session::client(near, config).expect("client");
         let mut stream = client.open().expect("open");
         stream.set_read_timeout(LONG).expect("not zero");
         let error = stream.read(&mut [0]).expect_err("dead");
@@ -206,5 +208,42 @@ fn a_silent_peer_and_a_timeout_are_different_errors() {
         let inner = error.get_ref().expect("an inner error");
         assert!(!inner.is::<TimeoutElapsed>(), "{error:?}");
         assert_eq!(client.closed(), CloseReason::KeepAliveTimeout);
+    });
+}
+
+/// Small writes go to the socket on their own thread, which it must not hold up.
+#[test]
+fn a_full_socket_neither_holds_small_writes_up_nor_loses_any() {
+    within(|| {
+        // Version 1 has no window that would stop the writes before.
+        let config = Config::default();
+        let (near, far) = tcp_pair();
+        let client = Session::client(near, config.clone()).expect("client");
+        let mut ours = client.open().expect("open");
+        ours.set_write_timeout(SHORT).expect("not zero");
+        let mut count = 0_u32;
+        let error = loop {
+            match ours.write_all(&count.to_be_bytes().repeat(256)) {
+                Ok(()) => count += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_elapsed(&error);
+        // What was queued last waits for the socket, not for this.
+        assert!(client.stats().send_queued > 0);
+        assert!(!client.is_closed());
+
+        let server = Session::server(far, config).expect("server");
+        let mut theirs = server.accept().expect("accept");
+        let mut message = [0; 1024];
+        for number in 0..count {
+            theirs.read_exact(&mut message).expect("read");
+            assert_eq!(message, *number.to_be_bytes().repeat(256));
+        }
+        // The socket takes small writes again.
+        theirs.write_all(b"done").expect("write");
+        let mut answer = [0; 4];
+        ours.read_exact(&mut answer).expect("read");
+        assert_eq!(&answer, b"done");
     });
 }
