@@ -163,8 +163,9 @@ impl Streams {
         cause.is_some()
     }
 
-    /// Raises an event for a writer that can go on, or has it stand in line. Every other way to room
-    /// comes here again: the peer's update, the stream's next turn, or room in the session's queue.
+    /// Raises an event for a writer that can go on, or has it stand in line. Every other way to
+    /// room comes here again: the peer's update, the stream's next turn, or room in the session's
+    /// queue.
     pub(crate) fn notify_writer_with_room(&mut self, key: Key) {
         let stream = &self.table[key];
         if stream.write_stall.is_none() || !self.may_go_on(stream) {

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use proptest::prelude::*;
 use smux_conformance::{
-    frame::{Frame, Kind, counting, psh, syn},
+    frame::{Frame, Kind, counting, psh, syn, upd},
     harness::Harness,
 };
 use smux_proto::{StreamId, Version};
@@ -196,5 +196,34 @@ proptest! {
         }
         prop_assert_eq!(read, sent);
         prop_assert_eq!(harness.session.stats().streams_evicted, 0);
+    }
+}
+
+/// A window gets smaller while the peer has filled more than the new one. Once all is read, no
+/// later read can announce the rest.
+#[test]
+fn a_peer_that_has_filled_a_shrinking_window_goes_on_once_all_is_read() {
+    for limit in [INITIAL / 2, INITIAL / 4, 10_000, 1_001] {
+        for sent in [INITIAL / 2 + 1, 212_992, INITIAL - 1] {
+            let buffer = 32 << 20;
+            let config = config(Version::V2)
+                .max_receive_buffer(buffer)
+                .max_stream_buffer(INITIAL);
+            let (mut harness, id) = server(config);
+            harness.peer_sends([psh(3, "1")]);
+            harness.read_exact(id, 1);
+            harness.expect_only([upd(3, 1, 262_144)]);
+            harness.peer_sends(data_frames(3, sent));
+            harness.session.set_receive_limits(buffer, limit);
+            harness.read_exact(id, sent);
+            let updates = harness.take_frames();
+            let last = &updates.last().expect("an update").payload;
+            let number = |at: usize| {
+                let bytes = last[at..at + 4].try_into().expect("four bytes");
+                u32::from_le_bytes(bytes) as usize
+            };
+            let told = number(0) + number(4);
+            assert!(told > 1 + sent, "{limit} {sent}: {updates:?}");
+        }
     }
 }
