@@ -43,24 +43,32 @@ impl Streams {
             && !(self.is_v2() && stream.send.credit() < bytes)
     }
 
-    /// Queues a [small](crate::buffer::segments::is_small) message of a stream that has nothing
-    /// queued, unless any condition is unusual. Returns whether it did.
+    /// Queues a [small](crate::buffer::segments::is_small) message alone or behind others, unless
+    /// any condition is unusual. Returns whether it did.
     ///
-    /// It does what the general way does, with 30 of its 145 instructions less: one message is less
-    /// than any share, so that no share has to be found out.
+    /// It does what the general way does, with 30 of its 145 instructions less.
     #[inline]
     pub(super) fn write_small(&mut self, key: Key, data: &[u8]) -> bool {
         let (count, shared, is_v2) = (data.len(), self.shared_send_queue(), self.is_v2());
+        let senders = self.scheduler.senders();
         let stream = &mut self.table[key];
-        let has_room = stream.send.queue.is_empty()
-            && count <= self.config.max_stream_send_queue()
+        let own = stream.send.queue.len() + count;
+        let in_share =
+            own <= self.least_share || own.checked_mul(senders).is_some_and(|all| all <= shared);
+        let has_room = in_share
+            && own <= self.config.max_stream_send_queue()
             && self.queued + count <= shared
             && !self.scheduler.has_blocked()
             && !(is_v2 && stream.send.credit() < count);
         if !has_room || self.reason.is_some() || stream.writes_no_more() {
             return false;
         }
-        self.segments.push_small(&mut stream.send.queue, data);
+        let (queue, limit) = (&mut stream.send.queue, self.send_segment);
+        if queue.is_empty() {
+            self.segments.push_small(queue, data);
+        } else if !self.segments.append_small(queue, data, limit) {
+            return false;
+        }
         stream.send.wrote(count);
         self.queued += count;
         self.scheduler.owe_data(key, stream);

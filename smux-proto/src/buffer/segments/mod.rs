@@ -122,6 +122,25 @@ impl Segments {
         };
     }
 
+    /// Appends a copy of a small message behind the last segment's bytes, if it fits there.
+    /// `limit` as in [`push`](Self::push). Returns whether it did.
+    #[inline]
+    pub(crate) fn append_small(&mut self, queue: &mut Queue, data: &[u8], limit: usize) -> bool {
+        let tail = self.nodes.get_mut(queue.tail);
+        let Some(Content::Segment(Segment::Pooled { buffer, .. })) =
+            tail.map(|node| &mut node.content)
+        else {
+            return false;
+        };
+        let fits = buffer.len() + data.len() <= buffer.capacity().min(limit);
+        if fits {
+            buffer.extend_from_slice(data);
+            // More bytes in the same buffer: it costs no more than before.
+            queue.len += length(data.len());
+        }
+        fits
+    }
+
     fn push_more(&mut self, queue: &mut Queue, data: &[u8], limit: usize) {
         let filled = self.fill_tail(queue, data, limit);
         queue.len += length(filled);

@@ -64,7 +64,7 @@ fn an_update_with_a_smaller_window_announces_all_that_is_read() {
             .max_receive_buffer(32 << 20)
             .max_stream_buffer(16 << 20);
         let (mut harness, id) = server(config);
-        let mut join = |harness: &mut Harness, ids: std::ops::Range<u32>| {
+        let join = |harness: &mut Harness, ids: std::ops::Range<u32>| {
             for id in ids {
                 harness.peer_sends([syn(3 + 2 * id)]);
                 harness.accept();
