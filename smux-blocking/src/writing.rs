@@ -26,8 +26,8 @@ use crate::{
     watch::Watch,
 };
 
-/// What a thread writes itself is at most this. More data is copied by one thread while another
-/// writes. Chosen, not tuned.
+/// A thread writes itself only if it has queued no more than this. More data is copied by one
+/// thread while another writes. Chosen, not tuned.
 pub(crate) const SMALL: usize = 4 << 10;
 
 /// How long such a write may block: as little as sockets can be told. They round it up to their

@@ -49,28 +49,19 @@ impl Streams {
     /// It does what the general way does, with 30 of its 145 instructions less.
     #[inline]
     pub(super) fn write_small(&mut self, key: Key, data: &[u8]) -> bool {
-        let (count, shared, is_v2) = (data.len(), self.shared_send_queue(), self.is_v2());
-        let senders = self.scheduler.senders();
-        let stream = &mut self.table[key];
-        let own = stream.send.queue.len() + count;
-        let in_share =
-            own <= self.least_share || own.checked_mul(senders).is_some_and(|all| all <= shared);
-        let has_room = in_share
-            && own <= self.config.max_stream_send_queue()
-            && self.queued + count <= shared
-            && !self.scheduler.has_blocked()
-            && !(is_v2 && stream.send.credit() < count);
-        if !has_room || self.reason.is_some() || stream.writes_no_more() {
+        let stream = &self.table[key];
+        if !self.has_room(stream, data.len()) || self.reason.is_some() || stream.writes_no_more() {
             return false;
         }
+        let stream = &mut self.table[key];
         let (queue, limit) = (&mut stream.send.queue, self.send_segment);
         if queue.is_empty() {
             self.segments.push_small(queue, data);
         } else if !self.segments.append_small(queue, data, limit) {
             return false;
         }
-        stream.send.wrote(count);
-        self.queued += count;
+        stream.send.wrote(data.len());
+        self.queued += data.len();
         self.scheduler.owe_data(key, stream);
         true
     }

@@ -247,6 +247,39 @@ fn a_writer_without_a_window_takes_no_turn() {
     }
 }
 
+/// The queue runs empty without a batch, since the peer reads what fills it no more. Writers that
+/// stand in line for it go on.
+#[test]
+fn those_in_line_go_on_when_the_queue_is_dropped() {
+    let (mut harness, streams) = client(config(), 40);
+    harness.set_transport_room(0);
+    let writers = Bulk::new(&mut harness, &streams, 65_536);
+    let (full, waiting): (Vec<StreamId>, Vec<StreamId>) = streams.iter().partition(|&&id| {
+        let stream = harness.session.stream(id).expect("open");
+        stream.unsent() > 4_096
+    });
+    assert!(!full.is_empty() && waiting.len() > 20);
+    harness.events();
+    let stops = full.iter().flat_map(|id| [fin(id.get()), fin(id.get())]);
+    harness.peer_sends(stops);
+    harness.set_transport_room(None);
+    let mut called = 0;
+    while called < waiting.len() {
+        harness.discard_output();
+        let events = harness.events();
+        let told = events.iter().filter_map(|event| match event {
+            Event::Writable(id) if waiting.contains(id) => Some(*id),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        assert!(!told.is_empty(), "{called} of {} went on", waiting.len());
+        called += told.len();
+        for id in told {
+            assert!(harness.try_write(id, &writers.piece).is_ready());
+        }
+    }
+}
+
 /// Streams opened for one frame each go first, but others still get their turns.
 #[test]
 fn newcomers_do_not_starve_the_others() {
