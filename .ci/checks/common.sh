@@ -3,7 +3,7 @@
 
 did_not_run=()
 
-section() { printf '\n==> %s\n' "$*"; }
+section() { printf '\n==> %s (after %d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 skip() { printf 'did not run: %s\n' "$*"; did_not_run+=("$*"); }
 run() { printf '+ %s\n' "$*"; "$@"; }
