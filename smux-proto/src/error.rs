@@ -59,22 +59,26 @@ impl fmt::Display for CloseReason {
 ///
 /// With feature `std` it keeps the I/O error that it was made of, as its
 /// [`source`](core::error::Error::source). Errors are equal if their texts and kinds are.
+// One pointer: the result of every read and write has room for it, and drops it.
 #[derive(Clone, Debug)]
-pub struct TransportError {
+pub struct TransportError(Arc<Failure>);
+
+#[derive(Debug)]
+struct Failure {
     message: Arc<str>,
     #[cfg(feature = "std")]
     kind: std::io::ErrorKind,
     #[cfg(feature = "std")]
-    source: Option<Arc<std::io::Error>>,
+    source: Option<std::io::Error>,
 }
 
 impl PartialEq for TransportError {
     fn eq(&self, other: &Self) -> bool {
         #[cfg(feature = "std")]
-        if self.kind != other.kind {
+        if self.0.kind != other.0.kind {
             return false;
         }
-        self.message == other.message
+        self.0.message == other.0.message
     }
 }
 
@@ -83,19 +87,31 @@ impl Eq for TransportError {}
 impl TransportError {
     /// An error with this text; as an I/O error of kind `Other`.
     pub fn new(message: impl Into<Arc<str>>) -> Self {
-        Self {
+        Self(Arc::new(Failure {
             message: message.into(),
             #[cfg(feature = "std")]
             kind: std::io::ErrorKind::Other,
             #[cfg(feature = "std")]
             source: None,
-        }
+        }))
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<std::io::Error> for TransportError {
+    fn from(error: std::io::Error) -> Self {
+        use alloc::string::ToString;
+        Self(Arc::new(Failure {
+            message: error.to_string().into(),
+            kind: error.kind(),
+            source: Some(error),
+        }))
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "transport failed: {}", self.message)
+        write!(f, "transport failed: {}", self.0.message)
     }
 }
 
@@ -184,7 +200,7 @@ impl core::error::Error for CloseReason {
 impl core::error::Error for TransportError {
     #[cfg(feature = "std")]
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        let error: &std::io::Error = self.source.as_deref()?;
+        let error: &std::io::Error = self.0.source.as_ref()?;
         Some(error)
     }
 }
@@ -213,7 +229,7 @@ impl core::error::Error for StreamError {
 mod io {
     use std::io::{Error, ErrorKind};
 
-    use super::{CloseReason, OpenError, ProtocolError, StreamError, TransportError};
+    use super::{CloseReason, OpenError, ProtocolError, StreamError};
 
     impl CloseReason {
         fn kind(&self) -> ErrorKind {
@@ -225,7 +241,7 @@ mod io {
                 Self::Truncated => ErrorKind::UnexpectedEof,
                 Self::Protocol(_) => ErrorKind::InvalidData,
                 Self::KeepAliveTimeout | Self::WriteTimeout => ErrorKind::TimedOut,
-                Self::Transport(error) => error.kind,
+                Self::Transport(error) => error.0.kind,
             }
         }
     }
@@ -262,17 +278,6 @@ mod io {
                 StreamError::Closed(reason) => reason.kind(),
             };
             Self::new(kind, error)
-        }
-    }
-
-    impl From<Error> for TransportError {
-        fn from(error: Error) -> Self {
-            use alloc::string::ToString;
-            Self {
-                message: error.to_string().into(),
-                kind: error.kind(),
-                source: Some(error.into()),
-            }
         }
     }
 }
