@@ -31,9 +31,11 @@ const SIZE: usize = 60 << 10;
 pub struct Transmit {
     /// Headers and small payloads, in order.
     copied: Vec<u8>,
+    /// What leaves before the tail.
     chunks: VecDeque<Chunk>,
-    /// How much of `copied` is in `chunks`: while a batch is filled, the rest is not yet.
-    chunked: usize,
+    /// Where the tail of `copied` begins, which leaves last. So a batch of small frames alone needs
+    /// no chunks.
+    tail: usize,
     remaining: usize,
     /// How much the session fills in.
     size: usize,
@@ -98,7 +100,7 @@ impl Transmit {
         Self {
             copied: Vec::new(),
             chunks: VecDeque::new(),
-            chunked: 0,
+            tail: 0,
             remaining: 0,
             size: SIZE,
             more_follows: false,
@@ -111,12 +113,18 @@ impl Transmit {
 
     /// Makes room for more frames: copied bytes that have left give their place to those that have
     /// not.
+    #[inline]
     pub(crate) fn refill(&mut self) {
-        if self.chunks.is_empty() {
+        if self.remaining == 0 {
             self.copied.clear();
-            self.chunked = 0;
-            return;
+            self.tail = 0;
+        } else {
+            self.close_gap();
         }
+    }
+
+    #[inline(never)]
+    fn close_gap(&mut self) {
         let gone = self
             .chunks
             .iter()
@@ -124,9 +132,9 @@ impl Transmit {
                 Chunk::Copied { start, .. } => Some(*start),
                 Chunk::Segment(_) => None,
             })
-            .unwrap_or(self.copied.len());
+            .unwrap_or(self.tail);
         self.copied.drain(..gone);
-        self.chunked -= gone;
+        self.tail -= gone;
         for chunk in &mut self.chunks {
             if let Chunk::Copied { start, end } = chunk {
                 *start -= gone;
@@ -174,7 +182,8 @@ impl Transmit {
     /// assert_eq!(bytes, [1, 0, 0, 0, 3, 0, 0, 0]); // SYN of stream 3
     /// ```
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        self.chunks.iter().map(|chunk| self.slice(chunk))
+        let chunks = self.chunks.iter().map(|chunk| self.slice(chunk));
+        chunks.chain(Some(self.tail()).filter(|tail| !tail.is_empty()))
     }
 
     /// Whether this session may fill it.
@@ -197,7 +206,6 @@ impl Transmit {
 
     /// Notes whose output it holds, and how far that has come.
     pub(crate) fn filled(&mut self, owner: Option<Owner>, end: u64) {
-        self.end_run();
         self.owner = owner;
         self.end = end;
     }
@@ -229,7 +237,7 @@ impl Transmit {
 
     /// Gives the memory of an empty batch back to the allocator.
     pub(crate) fn trim(&mut self) {
-        if self.chunks.is_empty() {
+        if self.remaining == 0 {
             self.clear();
         }
     }
@@ -243,12 +251,12 @@ impl Transmit {
     /// Gives up its memory if it holds neither bytes nor buffers.
     #[cfg(feature = "poll")]
     pub(crate) fn take_memory(&mut self) -> Option<BatchMemory> {
-        let is_empty = self.chunks.is_empty() && self.spent.is_empty() && self.released.is_empty();
+        let is_empty = self.remaining == 0 && self.spent.is_empty() && self.released.is_empty();
         if !is_empty || !self.has_memory() {
             return None;
         }
         self.copied.clear();
-        self.chunked = 0;
+        self.tail = 0;
         Some(BatchMemory {
             copied: mem::take(&mut self.copied),
             chunks: mem::take(&mut self.chunks),
@@ -294,7 +302,7 @@ impl Transmit {
     pub(crate) fn payload(&mut self, segment: Segment) -> Option<Vec<u8>> {
         let len = segment.as_slice().len();
         if len > COPIED {
-            self.end_run();
+            self.end_tail();
             self.remaining += len;
             self.chunks.push_back(Chunk::Segment(segment));
             return None;
@@ -328,18 +336,17 @@ impl Transmit {
         self.remaining += bytes.len();
     }
 
-    /// Makes a chunk of what was copied since the last one: frames that are copied one after the
-    /// other are one slice, so none of them has to look for it.
-    fn end_run(&mut self) {
-        let (start, end) = (self.chunked, self.copied.len());
-        if start == end {
-            return;
+    /// Makes a chunk of the tail, because something is to leave behind it.
+    fn end_tail(&mut self) {
+        let (start, end) = (self.tail, self.copied.len());
+        if start < end {
+            self.tail = end;
+            self.chunks.push_back(Chunk::Copied { start, end });
         }
-        self.chunked = end;
-        match self.chunks.back_mut() {
-            Some(Chunk::Copied { end: last, .. }) => *last = end,
-            _ => self.chunks.push_back(Chunk::Copied { start, end }),
-        }
+    }
+
+    fn tail(&self) -> &[u8] {
+        self.copied.get(self.tail..).unwrap_or_default()
     }
 
     fn spend(&mut self, segment: Segment) {
@@ -363,30 +370,34 @@ impl Buf for Transmit {
         self.remaining
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        self.chunks.front().map_or(&[], |chunk| self.slice(chunk))
+        match self.chunks.front() {
+            Some(chunk) => self.slice(chunk),
+            None => self.tail(),
+        }
     }
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
-        let filled = slices.len().min(self.chunks.len());
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = std::io::IoSlice::new(self.slice(chunk));
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(self.slices()) {
+            *slice = std::io::IoSlice::new(bytes);
+            filled += 1;
         }
         filled
     }
 
     /// Notes that the first `count` bytes have left. More than [`remaining`](Self::remaining)
     /// counts as all.
+    #[inline]
     fn advance(&mut self, count: usize) {
-        let is_all = count >= self.remaining;
-        match self.chunks.front() {
-            // A batch of small frames that leaves at once, as most do: 50 instructions less.
-            Some(Chunk::Copied { .. }) if is_all && self.chunks.len() == 1 => {
-                self.remaining = 0;
-                drop(self.chunks.pop_front());
-            }
-            _ => self.pass(count),
+        // A batch of small frames that leaves at once, as most do.
+        if count >= self.remaining && self.chunks.is_empty() {
+            self.remaining = 0;
+            self.tail = self.copied.len();
+        } else {
+            self.pass(count);
         }
         if !self.released.is_empty() {
             self.released.clear();
@@ -395,11 +406,13 @@ impl Buf for Transmit {
 }
 
 impl Transmit {
+    #[inline(never)]
     fn pass(&mut self, count: usize) {
         let mut count = count.min(self.remaining);
         self.remaining -= count;
         while count > 0 {
             let Some(chunk) = self.chunks.front_mut() else {
+                self.tail += count;
                 return;
             };
             let len = match chunk {
