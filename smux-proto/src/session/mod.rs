@@ -300,9 +300,10 @@ impl Session {
     /// `max_owed_refusals` wait for the next [`poll_transmit`](Self::poll_transmit).
     #[inline]
     pub fn wants_input(&self) -> bool {
-        self.streams.input_over
+        // The usual case first.
+        (self.streams.has_receive_budget() && !self.refusals_wait())
+            || self.streams.input_over
             || !self.decoder.is_between_frames()
-            || (self.streams.has_receive_budget() && !self.refusals_wait())
     }
 
     /// Whether as many refusals are owed as may be, and the peer can have read none of them, since
@@ -382,7 +383,7 @@ impl Session {
     #[inline]
     pub(crate) fn advance(&mut self, now: Duration) -> Duration {
         // Several calls tell the same time.
-        if now > self.now || self.streams.awaits_time() {
+        if now != self.now || self.streams.awaits_time() {
             self.pass_time(now);
         }
         self.now

@@ -35,6 +35,7 @@ impl Windows {
     }
 
     /// Takes the time of an arrival for a round trip if the peer had to wait for an update.
+    #[inline]
     pub(super) fn time_arrival(&mut self, stream: &mut Stream) {
         let now = self.clock();
         let period = &mut stream.recv.period;
