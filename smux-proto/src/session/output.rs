@@ -149,14 +149,18 @@ impl Session {
             writer.bare(Command::Nop, StreamId::new(0), &mut self.streams.stats);
         }
         self.streams.note_batch(writer.out.batch_size());
-        self.fill_control(&mut writer);
+        self.streams.relieve_windows();
+        if self.streams.scheduler.owes_control() {
+            self.fill_control(&mut writer);
+        }
         writer.fill_data(&mut self.streams);
         self.streams.compact_segments();
         self.streams.notify_blocked();
     }
 
+    // Out of line, so that a batch of data does not save registers for it.
+    #[inline(never)]
     fn fill_control(&mut self, writer: &mut Writer<'_>) {
-        self.streams.relieve_windows();
         // A share of the batch: then data has its turn.
         let share = writer.out.remaining() + (writer.out.batch_size() / 4).max(1);
         while writer.out.remaining() < share
@@ -164,7 +168,9 @@ impl Session {
         {
             writer.owed_control(key, &mut self.streams);
             let stream = &self.streams.table[key];
-            if stream.has(Flag::SentWaits) || stream.has(Flag::Closed) {
+            // Of a closed stream FINs are still owed, unless the session is over.
+            let owes_no_fin = stream.has(Flag::Closed) && !stream.has(Flag::Finished);
+            if stream.has(Flag::SentWaits) || owes_no_fin {
                 self.streams.notify_if_sent(key);
                 self.streams.remove_if_done(key);
             }
@@ -215,16 +221,24 @@ impl Writer<'_> {
     }
 
     /// SYN and UPD, whichever the stream owes.
+    #[inline]
     fn owed_control(&mut self, key: Key, streams: &mut Streams) {
         let (stream, stats) = (&mut streams.table[key], &mut streams.stats);
         if stream.clear(Flag::OwesSyn) {
             self.bare(Command::Syn, stream.id, stats);
             self.note_offset(stream);
         }
-        if stream.clear(Flag::OwesUpd) {
-            self.header(Command::Upd, stream.id, 8, stats);
-            self.out.update(streams.announce(key));
+        if stream.has(Flag::OwesUpd) {
+            self.update(key, streams);
         }
+    }
+
+    #[inline(never)]
+    fn update(&mut self, key: Key, streams: &mut Streams) {
+        let stream = &mut streams.table[key];
+        stream.clear(Flag::OwesUpd);
+        self.header(Command::Upd, stream.id, 8, &mut streams.stats);
+        self.out.update(streams.announce(key));
     }
 
     /// Gives streams their turns until the batch is full.
@@ -251,25 +265,26 @@ impl Writer<'_> {
         if streams.table[key].has(Flag::OwesSyn) {
             self.owed_control(key, streams);
         }
-        self.data(key, most, streams);
-        // Queues the stream again if it has more to send, and tells its writer of room.
+        if !streams.table[key].send.queue.is_empty() {
+            self.data(key, most, streams);
+        }
         let stream = &mut streams.table[key];
         if !stream.send.queue.is_empty() {
             streams.scheduler.owe_data(key, stream);
+        } else if stream.has(Flag::Finished) {
+            self.fins(stream, streams.config.half_close(), &mut streams.stats);
         }
-        let (sent_waits, write_waits, is_finished) = (
-            stream.has(Flag::SentWaits),
-            stream.write_stall.is_some(),
-            stream.has_any([Flag::Finished, Flag::Closed]),
-        );
-        if sent_waits {
+        let is_finished = stream.has(Flag::Finished);
+        let is_done = stream.has(Flag::Closed) && stream.send.queue.is_empty();
+        if stream.writer_waits() {
             streams.notify_if_sent(key);
-        }
-        if write_waits {
             streams.notify_writer_with_room(key);
         }
-        if is_finished {
-            streams.remove_if_done(key);
+        if is_done {
+            // It owed no more than has left.
+            streams.remove(key);
+        } else if is_finished {
+            streams.uncount_if_spent(key);
         }
     }
 
@@ -302,14 +317,13 @@ impl Writer<'_> {
         true
     }
 
-    /// One frame of `most` bytes of data or less, and what FINs are owed once there is no more.
-    #[inline]
+    /// One frame of `most` bytes of data or less.
+    // Out of line, so that a turn of FINs alone does not save registers for it.
+    #[inline(never)]
     fn data(&mut self, key: Key, most: usize, streams: &mut Streams) {
-        let before = self.out.remaining();
         let Streams {
             table,
             segments,
-            config,
             stats,
             queued,
             ..
@@ -323,14 +337,19 @@ impl Writer<'_> {
             self.payload(&mut stream.send.queue, length, segments);
             *queued -= length;
             stats.payload_sent += length as u64;
+            self.note_offset(stream);
         }
-        if stream.has(Flag::Finished) && stream.send.queue.is_empty() {
-            for _ in 0..stream.owed_fins(config.half_close()) {
-                self.bare(Command::Fin, stream.id, stats);
-                stream.sent_fin();
-            }
+    }
+
+    /// What FINs are owed, behind all data.
+    #[inline]
+    fn fins(&mut self, stream: &mut Stream, half_close: bool, stats: &mut SessionStats) {
+        let fins = stream.owed_fins(half_close);
+        for _ in 0..fins {
+            self.bare(Command::Fin, stream.id, stats);
         }
-        if self.out.remaining() > before {
+        if fins > 0 {
+            stream.sent_fins(fins);
             self.note_offset(stream);
         }
     }

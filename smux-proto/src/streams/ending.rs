@@ -3,23 +3,46 @@
 use alloc::vec::Vec;
 
 use crate::{
+    priority::Priority,
     streams::{Streams, stream::Flag, table::Key},
     wire::StreamId,
 };
 
+/// The scheduler knows of a stream for which any of these is so.
+const SCHEDULED: [Flag; 5] = [
+    Flag::OwesData,
+    Flag::InFresh,
+    Flag::InRound,
+    Flag::InControl,
+    Flag::InBlocked,
+];
+
 impl Streams {
     /// Ends a stream for the application, also one that was never accepted.
     pub(crate) fn close(&mut self, key: Key) {
+        let stream = &self.table[key];
+        if stream.has(Flag::InWindows) || !stream.recv.queue.is_empty() || stream.write_waits() {
+            self.let_go(key);
+        }
+        let stream = &mut self.table[key];
+        match self.reason {
+            None => stream.set_all([Flag::Closed, Flag::Finished]),
+            Some(_) => stream.set(Flag::Closed),
+        }
+        self.scheduler.owe_data(key, stream);
+        // While the session lasts, a FIN is owed unless one has left.
+        let may_be_sent = stream.has_sent_fin() || self.reason.is_some();
+        if may_be_sent && stream.is_sent(self.config.half_close()) {
+            self.remove(key);
+        }
+    }
+
+    /// Frees what a stream holds of its session. Most hold nothing when they are closed.
+    #[inline(never)]
+    fn let_go(&mut self, key: Key) {
         self.release_window(key);
         self.discard_received(key);
         self.end_write_stall(key);
-        let stream = &mut self.table[key];
-        stream.set(Flag::Closed);
-        if self.reason.is_none() {
-            stream.set(Flag::Finished);
-        }
-        self.scheduler.owe_data(key, stream);
-        self.remove_if_done(key);
     }
 
     pub(super) fn uncount(&mut self, id: StreamId) {
@@ -32,7 +55,7 @@ impl Streams {
     }
 
     /// A stream that is spent holds nothing of its session, so it takes no other's place.
-    pub(super) fn uncount_if_spent(&mut self, key: Key) {
+    pub(crate) fn uncount_if_spent(&mut self, key: Key) {
         let stream = &mut self.table[key];
         if stream.is_spent(self.config.half_close()) && !stream.has(Flag::Spent) {
             stream.set(Flag::Spent);
@@ -52,8 +75,9 @@ impl Streams {
         }
     }
 
+    /// Forgets a stream for which nothing remains to be done.
     #[inline(never)]
-    fn remove(&mut self, key: Key) {
+    pub(crate) fn remove(&mut self, key: Key) {
         if !self.table.remove(key) {
             return;
         }
@@ -64,7 +88,9 @@ impl Streams {
         }
         let stream = self.table.removed(key);
         self.trace.gone(stream.id);
-        self.scheduler.forget(key, stream, &self.table);
+        if stream.has_any(SCHEDULED) || stream.priority != Priority::NORMAL {
+            self.scheduler.forget(key, stream, &self.table);
+        }
         if stream.has(Flag::InEvents) {
             self.events.forget(&self.table);
         }
@@ -100,8 +126,11 @@ impl Streams {
     }
 
     /// The peer finished a stream: it sends no more data on it.
+    #[inline]
     pub(crate) fn on_peer_finished(&mut self, key: Key) {
-        self.end_window(key);
+        if self.table[key].has(Flag::InWindows) {
+            self.end_window(key);
+        }
         let stream = &mut self.table[key];
         stream.set(Flag::PeerFinished);
         self.trace.finished(stream.id);
@@ -111,13 +140,15 @@ impl Streams {
     }
 
     /// The peer reads a stream no more: what is queued is of no use.
+    #[inline]
     pub(crate) fn on_peer_stopped(&mut self, key: Key) {
         let stream = &mut self.table[key];
         stream.set(Flag::Stopped);
         self.trace.stopped(stream.id);
-        self.discard_queued(key);
-        self.notify_writer(key);
-        self.events
-            .raise(key, &mut self.table[key], Flag::EventStopped);
+        self.events.raise(key, stream, Flag::EventStopped);
+        if !stream.send.queue.is_empty() || stream.writer_waits() {
+            self.discard_queued(key);
+            self.notify_writer(key);
+        }
     }
 }

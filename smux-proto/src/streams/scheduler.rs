@@ -34,7 +34,13 @@ impl Scheduler {
     }
 
     pub(crate) fn has_frames(&self) -> bool {
-        self.data.has_frames() || !(self.control.is_empty() && self.refusals.is_empty())
+        self.data.has_frames() || self.owes_control()
+    }
+
+    /// Whether a SYN, an UPD or a refusal is owed.
+    #[inline]
+    pub(crate) fn owes_control(&self) -> bool {
+        !(self.control.is_empty() && self.refusals.is_empty())
     }
 
     /// Whether nothing waits in any queue, and no round has to end.
@@ -107,6 +113,7 @@ impl Scheduler {
         self.refusals.pop_front()
     }
 
+    #[inline]
     pub(crate) fn next_control(&mut self, table: &mut Table) -> Option<Key> {
         next(&mut self.control, table, Flag::InControl)
     }
@@ -149,6 +156,7 @@ impl Scheduler {
 }
 
 /// Pops the next queued stream of a lane.
+#[inline]
 fn next(lane: &mut Ring, table: &mut Table, flag: Flag) -> Option<Key> {
     while let Some(key) = lane.pop() {
         if let Some(stream) = table.get_mut(key)

@@ -196,6 +196,7 @@ impl Streams {
     }
 
     /// Raises an event for a waiter for all of a stream to leave, if it has.
+    #[inline]
     pub(crate) fn notify_if_sent(&mut self, key: Key) {
         let stream = &self.table[key];
         if stream.has(Flag::SentWaits) && stream.is_sent(self.config.half_close()) {
@@ -204,7 +205,15 @@ impl Streams {
     }
 
     /// Raises an event for a waiter for room, or for all of a stream to leave.
+    #[inline]
     pub(crate) fn notify_writer(&mut self, key: Key) {
+        if self.table[key].writer_waits() {
+            self.call_writer(key);
+        }
+    }
+
+    #[inline(never)]
+    fn call_writer(&mut self, key: Key) {
         let write = self.end_write_stall(key);
         let stream = &mut self.table[key];
         let sent = stream.clear(Flag::SentWaits);
@@ -214,10 +223,15 @@ impl Streams {
     }
 
     /// Calls writers that stand in line for the session's queue: as many as have room for a turn.
+    #[inline]
     pub(crate) fn notify_blocked(&mut self) {
-        if !self.scheduler.has_blocked() {
-            return;
+        if self.scheduler.has_blocked() {
+            self.call_blocked();
         }
+    }
+
+    #[inline(never)]
+    fn call_blocked(&mut self) {
         let mut room = self.shared_send_queue().saturating_sub(self.queued);
         let turn = self.turn();
         while room >= turn

@@ -129,6 +129,16 @@ impl Stream {
         }
     }
 
+    /// Whether a write was pending.
+    pub(crate) const fn write_waits(&self) -> bool {
+        self.write_stall.is_some()
+    }
+
+    /// Whether a writer waits for room, or for all to leave.
+    pub(crate) const fn writer_waits(&self) -> bool {
+        self.write_waits() || self.has(Flag::SentWaits)
+    }
+
     /// Whether its place in the table is free.
     pub(super) const fn is_vacant(&self) -> bool {
         self.fins == VACANT
@@ -240,8 +250,8 @@ impl Stream {
         self.fins > 0
     }
 
-    pub(crate) const fn sent_fin(&mut self) {
-        self.fins += 1;
+    pub(crate) const fn sent_fins(&mut self, fins: u8) {
+        self.fins += fins;
     }
 
     /// Whether all that was written, FIN included, has been handed out.
