@@ -262,13 +262,13 @@ impl Session {
 
     /// The next event for the application.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.poll_event_at().map(|(event, _)| event)
+        self.streams.poll_event(|(event, _)| event)
     }
 
     /// As [`poll_event`](Self::poll_event), with the place of the event's stream.
     #[inline]
     pub(crate) fn poll_event_at(&mut self) -> Option<(Event, Option<Key>)> {
-        self.streams.poll_event()
+        self.streams.poll_event(|event| event)
     }
 
     /// Whether [`poll_event`](Self::poll_event) may have something to tell.

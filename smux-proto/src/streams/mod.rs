@@ -155,10 +155,11 @@ impl Streams {
         self.notify_opener();
     }
 
-    /// The next event, and where its stream stands if it is one of a stream.
+    /// Returns what `show` makes of the next event, and of where its stream stands if it is one of
+    /// a stream.
     #[inline]
-    pub(crate) fn poll_event(&mut self) -> Option<(Event, Option<Key>)> {
-        self.events.poll(&mut self.table)
+    pub(crate) fn poll_event<T>(&mut self, show: impl Fn((Event, Option<Key>)) -> T) -> Option<T> {
+        self.events.poll(&mut self.table, show)
     }
 
     pub(crate) fn is_v2(&self) -> bool {
