@@ -201,20 +201,20 @@ impl Liveness {
             timeout,
             required,
         } = self.keep_alive?;
-        let silence_ends = self.silence.ends(timeout);
         // While we do not read, silence says nothing about the peer. Nor does it about one that has
         // nothing to say and sends no keep-alives.
         let counts = reading && (required || self.peer_keeps_alive);
-        let silent = counts.then_some((Due::PeerSilent, silence_ends));
-        // A peer that is heard of lives, and just does not read for a while.
-        let stuck = self.has_output().then(|| {
-            let ends = self.no_progress.ends(timeout).max(silence_ends);
-            (Due::WriteStuck, ends)
-        });
+        let silent = counts.then(|| (Due::PeerSilent, self.silence.ends(timeout)));
         // Output under way is a sign of life in itself, and a NOP would only queue behind it.
-        let nop = (!self.nop_due && !self.has_output())
-            .then(|| (Due::Nop, self.left.saturating_add(interval)));
-        earlier(earlier(silent, stuck), nop)
+        let other = if self.has_output() {
+            // A peer that is heard of lives, and just does not read for a while.
+            let silence_ends = self.silence.ends(timeout);
+            let ends = self.no_progress.ends(timeout).max(silence_ends);
+            Some((Due::WriteStuck, ends))
+        } else {
+            (!self.nop_due).then(|| (Due::Nop, self.left.saturating_add(interval)))
+        };
+        earlier(silent, other)
     }
 }
 

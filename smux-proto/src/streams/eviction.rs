@@ -42,7 +42,11 @@ impl Streams {
     /// When the next slow reader is to be evicted, if nothing happens before.
     pub(crate) fn next_eviction(&self) -> Option<Duration> {
         let waits = !self.input_over && !self.has_receive_budget();
-        let (_, at) = self.slow_readers.next().filter(|_| waits)?;
+        let (_, at) = if waits {
+            self.slow_readers.next()
+        } else {
+            None
+        }?;
         Some(at)
     }
 
