@@ -23,6 +23,11 @@ impl FlushQueue {
         self.flushed
     }
 
+    /// How much the transport is known to have taken.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// How much the transport has taken.
     pub(super) fn set_written(&mut self, mark: u64) {
         self.written = mark;

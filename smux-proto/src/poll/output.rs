@@ -152,9 +152,14 @@ impl Progress {
         let State {
             session, flushes, ..
         } = state;
-        session.handle_written(now, batch);
         self.written = session.bytes_emitted() - batch.remaining() as u64;
-        flushes.set_written(self.written);
+        // Most looks at a session come after none of its bytes were written.
+        if self.written != flushes.written() || batch.has_spent() {
+            session.handle_written(now, batch);
+            flushes.set_written(self.written);
+        } else {
+            session.advance_time(now);
+        }
         if let Some(mark) = self.flushed.take() {
             session.handle_flush_end(now);
             flushes.set_flushed(mark);
@@ -181,19 +186,17 @@ impl Progress {
         }
         // A session that always has more to send would never flush otherwise.
         let flush = flushes.is_wanted();
-        if !batch.has_remaining()
-            && session.wants_transmit()
-            && self.courtesy.makes_way(state.crowd)
-        {
+        let (has_part, wants_more) = (batch.has_remaining(), session.wants_transmit());
+        if !has_part && wants_more && self.courtesy.makes_way(state.crowd) {
             return Poll::Ready(None);
         }
-        if session.wants_transmit()
+        if wants_more
             && !batch.has_memory()
             && let Some(memory) = stash::take_batch()
         {
             batch.set_memory(memory);
         }
-        if !flush && session.poll_transmit(now, batch) {
+        if !flush && (has_part || wants_more) && session.poll_transmit(now, batch) {
             self.courtesy.batch_taken();
             return Poll::Ready(Some(Step::Write));
         }
