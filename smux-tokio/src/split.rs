@@ -79,7 +79,9 @@ impl OwnedReadHalf {
 
     /// For a call that reads in another way than by what was lent, which is kept no longer then.
     fn reader(&mut self) -> &StreamHandle {
-        self.lent = Bytes::new();
+        if !self.lent.is_empty() {
+            self.lent = Bytes::new();
+        }
         self.half.stream()
     }
 

@@ -93,7 +93,7 @@ impl ReadPump {
         if self.input.is_over() {
             return Poll::Pending;
         }
-        if self.input.is_for_session(self.unread()) {
+        if self.input.is_stalled() || !self.unread.is_empty() {
             return Poll::Ready(());
         }
         // After a full buffer, tasks that read from streams have a turn, while it is in the
@@ -111,19 +111,15 @@ impl ReadPump {
     /// A buffer of this size, now that all that was read before is taken.
     fn room(&mut self, size: usize) -> &mut ReadBuffer {
         self.unread = 0..0;
-        let before = self.buffer.take();
+        if let Some(other) = self.buffer.take_if(|buffer| buffer.size() != size) {
+            other.put();
+        }
         let reader = self.reader;
-        self.buffer.insert(match before {
-            Some(buffer) if buffer.size() == size => buffer,
-            before => {
-                if let Some(buffer) = before {
-                    buffer.put();
-                }
-                if size < BUFFER {
-                    leave_reads();
-                }
-                ReadBuffer::take(reader, size)
+        self.buffer.get_or_insert_with(|| {
+            if size < BUFFER {
+                leave_reads();
             }
+            ReadBuffer::take(reader, size)
         })
     }
 
@@ -164,12 +160,6 @@ impl ReadPump {
         let delivery = self.input.deliver_to(state, now, &mut unread);
         self.unread.start = self.unread.end - unread.len();
         delivery
-    }
-
-    /// What the session has not taken.
-    fn unread(&self) -> &[u8] {
-        let bytes = self.buffer.as_ref().map_or(&[][..], ReadBuffer::bytes);
-        &bytes[self.unread.clone()]
     }
 }
 
