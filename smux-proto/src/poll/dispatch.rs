@@ -13,7 +13,7 @@
 //! | room to read where there was none | the read pump |
 //! | a deadline earlier than the armed one | the timer pump |
 
-use std::{mem::take, time::Duration};
+use std::{mem::take, task::Waker, time::Duration};
 
 use super::{
     state::{Queue, State},
@@ -47,9 +47,21 @@ impl State {
     }
 
     /// Whether a pump waits for output.
+    #[inline(always)]
     pub(super) fn awaits_output(&self) -> bool {
         let driver = self.pumps.driver.as_ref();
         driver.is_some_and(|driver| driver.output) || self.pumps.write.is_some()
+    }
+
+    /// The waker of the pump that [waits for output](Self::awaits_output), if there is some.
+    // Apart, as most writes come while a driver has been woken already.
+    #[inline(never)]
+    pub(super) fn call_for_output(&mut self) -> Option<Waker> {
+        if !self.output_is_due() {
+            return None;
+        }
+        let driver = self.pumps.driver.take().map(|driver| driver.waker);
+        driver.or_else(|| self.pumps.write.take())
     }
 
     fn input_is_due(&self) -> bool {

@@ -128,8 +128,12 @@ impl Shared {
     pub(super) fn queue_output<R>(&self, act: impl FnOnce(&mut State) -> Poll<R>) -> Poll<R> {
         let mut state = self.lock();
         let poll = act(&mut state);
-        if poll.is_ready() && state.awaits_output() {
-            self.settle(state);
+        if poll.is_ready()
+            && state.awaits_output()
+            && let Some(pump) = state.call_for_output()
+        {
+            drop(state);
+            pump.wake();
         }
         poll
     }
