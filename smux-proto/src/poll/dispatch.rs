@@ -19,7 +19,7 @@ use super::{
     state::{Queue, State},
     wakers::{Aftermath, Interest},
 };
-use crate::{Event, streams::table::Key};
+use crate::{Event, streams::table::Key, trace::StallWatch};
 
 impl State {
     /// Whether [`collect`](Self::collect) may find anything.
@@ -62,6 +62,26 @@ impl State {
         }
         let driver = self.pumps.driver.take().map(|driver| driver.waker);
         driver.or_else(|| self.pumps.write.take())
+    }
+
+    /// Whether a driver that has written all output can wait as things are. Then it is woken for
+    /// output from now on, and no longer for a flush.
+    pub(super) fn rests_after_write(&mut self) -> bool {
+        if StallWatch::IS_ON
+            || self.output_is_due()
+            || self.flushes.is_due()
+            || self.flushes.is_wanted()
+            || self.deadline_is_due()
+        {
+            return false;
+        }
+        // A driver that waits for room may have got some, and one without a waker was woken.
+        let Some(driver) = self.pumps.driver.as_mut().filter(|driver| !driver.room) else {
+            return false;
+        };
+        driver.output = true;
+        driver.flush = false;
+        true
     }
 
     fn input_is_due(&self) -> bool {

@@ -138,6 +138,12 @@ impl Shared {
         poll
     }
 
+    /// Locks and runs `note`, which tells what is written. If it finds anything else to do, the
+    /// driver goes on with a round.
+    pub(super) fn note_written(&self, note: impl FnOnce(&mut State) -> bool) -> bool {
+        note(&mut self.lock())
+    }
+
     #[inline(never)]
     fn settle<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         let mut aftermath = Aftermath::default();

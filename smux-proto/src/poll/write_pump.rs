@@ -122,6 +122,12 @@ impl WritePump {
         makes_way
     }
 
+    /// Whether the transport has passed on all that there was when the session was last asked.
+    pub(super) fn has_written_all(&self) -> bool {
+        let progress = &self.output.progress;
+        !self.batch.has_remaining() && progress.flushed == Some(progress.written)
+    }
+
     /// The pump does nothing for a while.
     pub(super) fn rest(&mut self) {
         self.since_turn = 0;
