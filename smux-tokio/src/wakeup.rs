@@ -43,8 +43,10 @@ enum Kind {
 impl DriverWakeup {
     /// The waker to poll with. Call it whenever the driver runs.
     pub(crate) fn for_task(&mut self, task: &Waker) -> &Waker {
-        let known = self.0.take().filter(|kind| kind.wakes(task));
-        match self.0.insert(known.unwrap_or_else(|| Kind::of(task))) {
+        if self.0.as_ref().is_some_and(|kind| !kind.wakes(task)) {
+            self.0 = None;
+        }
+        match self.0.get_or_insert_with(|| Kind::of(task)) {
             Kind::InOrder(waker) => waker,
             Kind::Measured(wakeup, waker) => {
                 wakeup.runs();

@@ -16,7 +16,7 @@
 use std::{mem::take, task::Waker, time::Duration};
 
 use super::{
-    state::{Queue, State},
+    state::{DriverWaker, Queue, State},
     wakers::{Aftermath, Interest},
 };
 use crate::{Event, streams::table::Key, trace::StallWatch};
@@ -31,19 +31,21 @@ impl State {
             || !self.session.released().is_empty()
             || self.session.trace().has_untold()
             || self.flushes.is_due()
-            || self.driver_is_due()
-            || (self.pumps.read.is_some() && self.input_is_due())
-            || (self.pumps.write.is_some() && self.output_is_due())
-            || (self.pumps.blocked_write.is_some() && self.flushes.is_wanted())
+            || match &self.pumps.driver {
+                Some(driver) => self.is_due(driver),
+                None => {
+                    (self.pumps.read.is_some() && self.input_is_due())
+                        || (self.pumps.write.is_some() && self.output_is_due())
+                        || (self.pumps.blocked_write.is_some() && self.flushes.is_wanted())
+                }
+            }
     }
 
     /// All but its deadlines.
-    fn driver_is_due(&self) -> bool {
-        self.pumps.driver.as_ref().is_some_and(|driver| {
-            (driver.output && self.output_is_due())
-                || (driver.room && self.input_is_due())
-                || (driver.flush && self.flushes.is_wanted())
-        })
+    fn is_due(&self, driver: &DriverWaker) -> bool {
+        (driver.output && self.output_is_due())
+            || (driver.room && self.input_is_due())
+            || (driver.flush && self.flushes.is_wanted())
     }
 
     /// Whether a pump waits for output.
@@ -127,20 +129,19 @@ impl State {
     }
 
     fn dispatch(&mut self, event: Event, key: Option<Key>, aftermath: &mut Aftermath) {
-        let interests: &[_] = match event {
-            Event::Acceptable => {
-                return aftermath.extend(self.waiting.queue(Queue::Accept).call_next());
-            }
-            Event::Openable => {
-                return aftermath.extend(self.waiting.queue(Queue::Open).call_next());
-            }
-            Event::Closed => return self.wake_everyone = true,
-            Event::Readable(_) | Event::Finished(_) => &[Interest::Read],
-            Event::Writable(_) => &[Interest::Write],
-            Event::Stopped(_) => &[Interest::Write, Interest::Stop],
-        };
-        for &interest in interests {
+        let mut wake = |interest| {
             aftermath.extend(key.and_then(|key| self.blocked.take(key, interest)));
+        };
+        match event {
+            Event::Readable(_) | Event::Finished(_) => wake(Interest::Read),
+            Event::Writable(_) => wake(Interest::Write),
+            Event::Stopped(_) => {
+                wake(Interest::Write);
+                wake(Interest::Stop);
+            }
+            Event::Acceptable => aftermath.extend(self.waiting.queue(Queue::Accept).call_next()),
+            Event::Openable => aftermath.extend(self.waiting.queue(Queue::Open).call_next()),
+            Event::Closed => self.wake_everyone = true,
         }
     }
 
@@ -153,8 +154,8 @@ impl State {
 
     fn collect_pumps(&mut self, aftermath: &mut Aftermath) {
         let deadline_moved = take(&mut self.deadline_moved);
-        if self.pumps.driver.is_some() {
-            if self.driver_is_due() || (deadline_moved && self.deadline_is_due()) {
+        if let Some(driver) = &self.pumps.driver {
+            if self.is_due(driver) || (deadline_moved && self.deadline_is_due()) {
                 aftermath.extend(self.pumps.driver.take().map(|driver| driver.waker));
             }
             return;

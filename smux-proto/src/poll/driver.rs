@@ -141,10 +141,7 @@ impl<T: Transport> Running<T> {
                 continue;
             }
             match round.deadline {
-                Deadline::Ended(reason) => {
-                    timer.pump.done = true;
-                    return Poll::Ready(reason);
-                }
+                Deadline::Ended => return Poll::Ready(timer.end()),
                 Deadline::Never => return Poll::Pending,
                 Deadline::At(until) => ready!(timer.sleep(transport.poll_sleep(cx, until))),
             }

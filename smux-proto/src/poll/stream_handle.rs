@@ -72,7 +72,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Read, |stream| stream.read(buf))
+        self.read(cx, |stream| stream.read(buf))
     }
 
     /// Reads at most `max` bytes without a copy. Empty `Bytes` are the end of the stream. Errors as
@@ -82,7 +82,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         max: usize,
     ) -> Poll<Result<Bytes, StreamError>> {
-        self.poll(cx, Interest::Read, |stream| stream.read_bytes(max))
+        self.read(cx, |stream| stream.read_bytes(max))
     }
 
     /// As [`poll_read`](Self::poll_read), but the bytes stay unread until
@@ -92,7 +92,7 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<Result<usize, StreamError>> {
-        self.poll(cx, Interest::Read, |stream| {
+        self.read(cx, |stream| {
             stream.peek().map_ok(|unread| {
                 let len = unread.len().min(buf.len());
                 buf[..len].copy_from_slice(&unread[..len]);
@@ -107,7 +107,7 @@ impl StreamHandle {
     /// The memory of the bytes is used again only if they are dropped before
     /// [`consume`](Self::consume).
     pub fn poll_peek_bytes(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, StreamError>> {
-        self.poll(cx, Interest::Read, |stream| stream.peek_bytes())
+        self.read(cx, |stream| stream.peek_bytes())
     }
 
     /// Takes `count` bytes that [`poll_peek`](Self::poll_peek) gave; at most those that it could
@@ -232,22 +232,21 @@ impl StreamHandle {
         self.act(|stream| stream.stats()).unwrap_or_default()
     }
 
-    fn poll<R>(
+    fn read<R>(
         &self,
         cx: &mut Context<'_>,
-        interest: Interest,
         mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,
     ) -> Poll<Result<R, StreamError>> {
         let key = self.key;
-        let habit = self.habit(interest);
+        let habit = self.habit(Interest::Read);
         let mut spare = Spare::of(cx.waker());
         if habit.expects_wait() {
-            spare = spare.make_ready();
+            spare.make_ready();
         }
-        let poll = self.shared.poll_with(
-            spare,
+        let poll = self.shared.poll_read(
+            &mut spare,
             |state| state.act_on_stream(key, &mut act),
-            |state, waker| state.blocked.register(key, interest, waker),
+            |state, waker| state.blocked.register(key, Interest::Read, waker),
         );
         habit.learn(&poll);
         poll
@@ -282,7 +281,8 @@ impl StreamHandle {
     ) -> Poll<Result<usize, StreamError>> {
         let key = self.key;
         // The wait that begins counts from then.
-        let spare = Spare::timed(cx.waker(), self.shared.clock()).make_ready();
+        let mut spare = Spare::timed(cx.waker(), self.shared.clock());
+        spare.make_ready();
         self.shared.poll_with(
             spare,
             |state| state.act_on_stream(key, &mut act),

@@ -41,10 +41,7 @@ impl TimerPump {
                     self.pump.time = None;
                 }
                 Deadline::Never => return Poll::Pending,
-                Deadline::Ended(reason) => {
-                    self.pump.done = true;
-                    return Poll::Ready(reason);
-                }
+                Deadline::Ended => return Poll::Ready(self.end()),
             }
         }
         cx.waker().wake_by_ref();
@@ -60,14 +57,14 @@ impl TimerPump {
             let sleeping_until = &mut self.sleeping_until;
             let (deadline, gone) = self.pump.shared.act_on_streams(|state| {
                 let deadline = next_deadline(state, now, sleeping_until);
-                if matches!(deadline, Deadline::Ended(_)) {
+                if deadline == Deadline::Ended {
                     return (deadline, state.pumps.timer.take());
                 }
                 spare.place(&mut state.pumps.timer);
                 (deadline, None)
             });
             drop(gone);
-            if matches!(deadline, Deadline::Ended(_)) || !spare.refill() {
+            if deadline == Deadline::Ended || !spare.refill() {
                 return deadline;
             }
         }
@@ -78,6 +75,12 @@ impl TimerPump {
     /// As [`next`](Self::next) under a lock that others hold.
     pub(super) fn next_of(&mut self, state: &mut State, now: Duration) -> Deadline {
         next_deadline(state, now, &mut self.sleeping_until)
+    }
+
+    /// The session has ended, for the reason that it returns.
+    pub(super) fn end(&mut self) -> CloseReason {
+        self.pump.done = true;
+        self.pump.shared.view(State::reason)
     }
 
     /// Sleeps until then. Ready if it is time to look again.
@@ -101,7 +104,7 @@ fn next_deadline(
         deadline = state.session.poll_timeout();
     }
     if state.session.is_terminated() {
-        return Deadline::Ended(state.reason());
+        return Deadline::Ended;
     }
     state.pumps.armed = deadline.map(|at| sleeping_until.map_or(at, |until| until.min(at)));
     *sleeping_until = state.pumps.armed;
@@ -109,11 +112,12 @@ fn next_deadline(
     state.pumps.armed.map_or(Deadline::Never, Deadline::At)
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deadline {
     /// Look again at this time, if nothing wakes the pump before.
     At(Duration),
     Never,
-    Ended(CloseReason),
+    Ended,
 }
 
 impl fmt::Debug for TimerPump {

@@ -108,10 +108,9 @@ impl<'a> Spare<'a> {
 
     /// Makes ready for a call that will probably wait, which then needs the lock only once. Call it
     /// without the lock.
-    pub(super) fn make_ready(mut self) -> Self {
+    pub(super) fn make_ready(&mut self) {
         self.missed = true;
         self.refill();
-        self
     }
 
     /// Tells the session when the wait began that it is to measure.
