@@ -210,6 +210,8 @@ impl BlockedStreams {
     /// Slots kept, so that streams that come and go in small crowds allocate nothing.
     const KEEP: usize = 256;
 
+    // Inlined, and `take` too: half of them is to find out for what the task waits.
+    #[inline]
     pub(super) fn register(&mut self, key: Key, interest: Interest, waker: &mut Spare<'_>) {
         let slot = match interest {
             Interest::Read => &mut self.io(key).read,
@@ -227,6 +229,7 @@ impl BlockedStreams {
         &mut self.io[slot]
     }
 
+    #[inline]
     pub(super) fn take(&mut self, key: Key, interest: Interest) -> Option<Waker> {
         match interest {
             Interest::Read => self.io.get_mut(key.slot())?.read.take(),
