@@ -44,7 +44,9 @@ impl ReadPump {
     /// [all others](TransportRead::yield_now) after much data.
     pub fn poll(&mut self, cx: &mut Context<'_>, transport: &mut impl TransportRead) -> Poll<()> {
         let poll = self.pump(cx, transport);
-        self.rest();
+        if poll.is_ready() || self.input.is_stalled() || !transport.keeps_buffer() {
+            self.rest();
+        }
         poll
     }
 

@@ -20,6 +20,12 @@ pub trait TransportRead {
         usize::MAX
     }
 
+    /// Whether the pump keeps its buffer while it waits for more input. That suits a transport
+    /// that several threads poll in turn: each would leave a buffer behind.
+    fn keeps_buffer(&self) -> bool {
+        false
+    }
+
     /// Wakes the task of `cx`, now or soon: the pump has done its share and returns, to be polled
     /// again once other tasks had their turn. A runtime that runs tasks in the order in which they
     /// were woken needs no more than the default, which wakes at once.
