@@ -38,6 +38,11 @@
 //! writes. They sleep while nothing happens and end with the session; to wait for that, call
 //! [`Session::close`] or [`Session::closed`].
 //!
+//! Over a socket, except on Windows, threads that use streams take their place where that is
+//! faster. One that sends a small message writes it itself, and one that waits in a read also reads
+//! for other streams meanwhile. Such a wait may notice some 10 ms late that another thread shortens
+//! its timeout or ends its direction.
+//!
 //! One more thread keeps time for all sessions of the process: n sessions have 2 n + 1 threads. It
 //! starts with the first session and ends with the last. It only wakes the threads of sessions, in
 //! small groups if many are due at once. A transport or subscriber that blocks or panics affects
@@ -113,6 +118,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod reading;
 mod session;
 mod start;
 mod stream;

@@ -18,10 +18,9 @@ use smux_proto::{
 
 use crate::{
     stream::Stream,
-    threads,
+    threads::{self, Direct},
     transport::{Addresses, Transport},
     wait::{TimedWaiter, TimeoutElapsed, Waiter},
-    writing::DirectOutput,
 };
 
 /// Many streams over one connection. Clones are handles on the same session, for any number of
@@ -40,7 +39,7 @@ pub struct Session {
 
 struct Shared {
     accept: TimedWaiter,
-    direct: Option<Arc<dyn DirectOutput>>,
+    direct: Direct,
     addresses: Addresses,
 }
 

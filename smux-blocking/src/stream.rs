@@ -14,9 +14,10 @@ use bytes::Bytes;
 use smux_proto::{Priority, StreamError, StreamId, StreamStats, poll::StreamHandle};
 
 use crate::{
+    threads::Direct,
     transport::Addresses,
     wait::{TimedWaiter, Waiter},
-    writing::{DirectOutput, send},
+    writing::send,
 };
 
 /// What `copy_to` takes at a time, at most.
@@ -46,8 +47,8 @@ struct Shared {
     handle: StreamHandle,
     read: TimedWaiter,
     write: TimedWaiter,
-    /// Where this can write to the transport.
-    direct: Option<Arc<dyn DirectOutput>>,
+    /// The transport, for this to read from and to write to.
+    direct: Direct,
     addresses: Addresses,
 }
 
@@ -57,17 +58,25 @@ impl Shared {
         len: usize,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<usize, StreamError>>,
     ) -> io::Result<usize> {
-        let direct = self.direct.as_deref();
+        let direct = self.direct.output.as_deref();
         self.write.block_on(|cx| send(direct, len, || poll(cx)))
+    }
+
+    fn read<R>(
+        &self,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R, StreamError>>,
+    ) -> io::Result<R> {
+        let input = self.direct.input.as_deref();
+        self.read.block_after(poll, |wait| {
+            if let Some(input) = input {
+                input.read_until_over(wait);
+            }
+        })
     }
 }
 
 impl Stream {
-    pub(crate) fn new(
-        handle: StreamHandle,
-        addresses: Addresses,
-        direct: Option<Arc<dyn DirectOutput>>,
-    ) -> Self {
+    pub(crate) fn new(handle: StreamHandle, addresses: Addresses, direct: Direct) -> Self {
         let shared = Shared {
             handle,
             read: TimedWaiter::new(),
@@ -217,8 +226,8 @@ impl Stream {
     /// # }
     /// ```
     pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
-        let Shared { handle, read, .. } = &*self.shared;
-        read.block_on(|cx| handle.poll_read_bytes(cx, max))
+        let shared = &*self.shared;
+        shared.read(|cx| shared.handle.poll_read_bytes(cx, max))
     }
 
     /// Writes all that the peer sends to `writer`, then flushes it. Returns the number of bytes
@@ -465,8 +474,8 @@ impl Stream {
 
 impl Read for &Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Shared { handle, read, .. } = &*self.shared;
-        read.block_on(|cx| handle.poll_read(cx, buf))
+        let shared = &*self.shared;
+        shared.read(|cx| shared.handle.poll_read(cx, buf))
     }
 }
 
@@ -519,8 +528,8 @@ impl Read for Stream {
 /// ```
 impl BufRead for Stream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let Shared { handle, read, .. } = &*self.shared;
-        self.lent = read.block_on(|cx| handle.poll_peek_bytes(cx))?;
+        let shared = &*self.shared;
+        self.lent = shared.read(|cx| shared.handle.poll_peek_bytes(cx))?;
         Ok(&self.lent)
     }
 

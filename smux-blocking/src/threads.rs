@@ -1,8 +1,9 @@
 //! The threads that move a session, and the blocking transport as its pumps see it.
 //!
-//! There are two, whatever the number of streams: one is blocked in the transport's read, one
-//! writes to it, and keeps the session's deadlines while it has nothing to write; [`Watch`] has the
-//! rest. Small messages are [written](crate::writing) by the threads that send them.
+//! There are two, whatever the number of streams: one reads from the transport, one writes to it,
+//! and keeps the session's deadlines while it has nothing to write; [`Watch`] has the rest. The
+//! threads of streams [read](crate::reading) while they wait for data, and
+//! [write](crate::writing) small messages themselves.
 
 use std::{
     io::{self, Read, Write},
@@ -13,25 +14,30 @@ use std::{
 
 use smux_proto::{
     Config, ProcessBuffers, Side,
-    poll::{
-        Clock, Pumps, ReadPump, SessionHandle, TransportRead, has_pump_memory, release_pump_memory,
-    },
+    poll::{Clock, Pumps, SessionHandle, has_pump_memory, release_pump_memory},
 };
 
 use crate::{
+    reading::{DirectInput, Input, Reader},
     start::start,
     transport::Parts,
-    wait::Waiter,
     watch::{Presence, Watch},
-    writing::{BlockingWriter, DirectOutput, Output, Writer, uninterrupted},
+    writing::{BlockingWriter, DirectOutput, Output, Writer},
 };
+
+/// The transport, for the threads of streams: as far as it can be kept from blocking them.
+#[derive(Clone)]
+pub(crate) struct Direct {
+    pub(crate) input: Option<Arc<dyn DirectInput>>,
+    pub(crate) output: Option<Arc<dyn DirectOutput>>,
+}
 
 /// Starts a session and its threads.
 pub(crate) fn spawn<R, W>(
     side: Side,
     config: Config,
     parts: Parts<R, W>,
-) -> io::Result<(SessionHandle, Option<Arc<dyn DirectOutput>>)>
+) -> io::Result<(SessionHandle, Direct)>
 where
     R: Read + Send + 'static,
     W: Write + Send + 'static,
@@ -40,7 +46,8 @@ where
     let clock = Clock::new(move || epoch.elapsed());
     let (handle, pumps) = Pumps::with_buffers(side, config, clock, ProcessBuffers::shared());
     let watch = Watch::new(handle.id(), parts.shutdown.clone(), epoch, pumps.timer)?;
-    let is_direct = parts.limit_writes.is_some();
+    let (reads_directly, writes_directly) =
+        (parts.limit_reads.is_some(), parts.limit_writes.is_some());
     let transport = BlockingWriter::new(
         parts.writer,
         parts.shutdown,
@@ -50,29 +57,22 @@ where
     );
     let output = Arc::new(Output::new(&watch, transport, pumps.write));
     let writer = Writer(Arc::clone(&output));
-    let reader = ReaderThread {
-        transport: BlockingReader::new(parts.reader),
-        pump: pumps.read,
-    };
+    let input = Arc::new(Input::new(
+        epoch,
+        parts.reader,
+        parts.limit_reads,
+        pumps.read,
+    ));
+    let reader = Reader::new(&input);
     // If spawning a thread fails, dropping its pump aborts the session, which the writer sees.
     let presence = Presence(Arc::clone(&watch));
     start("smux-write", move || write(&writer, &presence.0)).inspect_err(|_| watch.end())?;
     start("smux-read", move || reader.run())?;
-    let direct = is_direct.then_some(output as _);
+    let direct = Direct {
+        input: reads_directly.then_some(input as _),
+        output: writes_directly.then_some(output as _),
+    };
     Ok((handle, direct))
-}
-
-/// Dropped in this order: the session counts as ended once the last pump is dropped, and by then
-/// nothing must be left of the transport.
-struct ReaderThread<R> {
-    transport: BlockingReader<R>,
-    pump: ReadPump,
-}
-
-impl<R: Read> ReaderThread<R> {
-    fn run(mut self) {
-        Waiter::new().block_on(|cx| self.pump.poll(cx, &mut self.transport));
-    }
 }
 
 /// Writes, and keeps the deadlines until the session ends, which may be long after the last byte is
@@ -99,31 +99,3 @@ fn write<W: Write>(writer: &Writer<W>, watch: &Arc<Watch>) {
 
 /// How long a writer keeps its memory when it has nothing to write. Chosen, not tuned.
 const KEPT: Duration = Duration::from_millis(100);
-
-/// The room of a read that may wait for long: a page. Chosen, not tuned.
-const LITTLE: usize = 4 << 10;
-
-struct BlockingReader<R> {
-    reader: R,
-    /// The last read filled its buffer, so more is probably there.
-    filled: bool,
-}
-
-impl<R> BlockingReader<R> {
-    fn new(reader: R) -> Self {
-        let filled = false;
-        Self { reader, filled }
-    }
-}
-
-impl<R: Read> TransportRead for BlockingReader<R> {
-    fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = uninterrupted(|| self.reader.read(buf));
-        self.filled = matches!(read, Ok(count) if count == buf.len());
-        Poll::Ready(read)
-    }
-
-    fn wanted_room(&self) -> usize {
-        if self.filled { usize::MAX } else { LITTLE }
-    }
-}

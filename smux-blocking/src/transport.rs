@@ -60,13 +60,14 @@ pub struct Parts<R, W> {
     pub(crate) shutdown: ShutdownFn,
     pub(crate) vectored: bool,
     pub(crate) addresses: Addresses,
+    pub(crate) limit_reads: Option<LimitFn<R>>,
     pub(crate) limit_writes: Option<LimitFn<W>>,
 }
 
 pub(crate) type ShutdownFn = Arc<dyn Fn(Shutdown) -> io::Result<()> + Send + Sync>;
 
-/// Sets how long a write may block before it fails with [`io::ErrorKind::WouldBlock`], or takes a
-/// part; `None` is for as long as it takes.
+/// Sets how long a read or a write may block before it fails with [`io::ErrorKind::WouldBlock`], or
+/// takes a part; `None` is for as long as it takes.
 pub(crate) type LimitFn<W> = fn(&W, Option<Duration>) -> io::Result<()>;
 
 /// The transport's addresses, here and at the peer; `None` if unknown.
@@ -98,6 +99,7 @@ impl<R, W> Parts<R, W> {
             shutdown: Arc::new(shutdown),
             vectored: false,
             addresses: (None, None),
+            limit_reads: None,
             limit_writes: None,
         }
     }
@@ -110,10 +112,11 @@ impl<R, W> Parts<R, W> {
         self
     }
 
-    /// Its writes can be kept from blocking for long.
+    /// Its reads and writes can be kept from blocking for long.
     #[cfg(unix)]
-    fn limited(mut self, limit: LimitFn<W>) -> Self {
-        self.limit_writes = Some(limit);
+    fn limited(mut self, reads: LimitFn<R>, writes: LimitFn<W>) -> Self {
+        self.limit_reads = Some(reads);
+        self.limit_writes = Some(writes);
         self
     }
 
@@ -164,7 +167,7 @@ where
 }
 
 /// Sets `TCP_NODELAY`, without which small messages wait for each other, blocking mode, and no
-/// timeouts. The session changes the write timeout as it needs, except on Windows.
+/// timeouts. The session changes the timeouts as it needs, except on Windows.
 impl Transport for TcpStream {
     type Reader = Socket<Self>;
     type Writer = Socket<Self>;
@@ -176,14 +179,17 @@ impl Transport for TcpStream {
         self.set_read_timeout(None)?;
         self.set_write_timeout(None)?;
         let parts = Parts::of_socket(self, Self::shutdown).vectored();
-        // Elsewhere a socket may be of no use after a write that was cut short.
+        // Elsewhere a socket may be of no use after a call that was cut short.
         #[cfg(unix)]
-        let parts = parts.limited(|Socket(tcp), limit| tcp.set_write_timeout(limit));
+        let parts = parts.limited(
+            |Socket(tcp), limit| tcp.set_read_timeout(limit),
+            |Socket(tcp), limit| tcp.set_write_timeout(limit),
+        );
         Ok(parts.with_addresses(Some(local), Some(peer)))
     }
 }
 
-/// Sets blocking mode and no timeouts. The session changes the write timeout as it needs.
+/// Sets blocking mode and no timeouts. The session changes them as it needs.
 #[cfg(unix)]
 impl Transport for UnixStream {
     type Reader = Socket<Self>;
@@ -194,7 +200,10 @@ impl Transport for UnixStream {
         self.set_read_timeout(None)?;
         self.set_write_timeout(None)?;
         let parts = Parts::of_socket(self, Self::shutdown).vectored();
-        Ok(parts.limited(|Socket(unix), limit| unix.set_write_timeout(limit)))
+        Ok(parts.limited(
+            |Socket(unix), limit| unix.set_read_timeout(limit),
+            |Socket(unix), limit| unix.set_write_timeout(limit),
+        ))
     }
 }
 

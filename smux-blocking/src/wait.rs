@@ -99,8 +99,19 @@ impl Waiter {
     /// wait.
     pub(crate) fn block_until<R>(
         &self,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+        deadline: impl FnMut() -> Option<Instant>,
+    ) -> Option<R> {
+        self.block_after(poll, deadline, |_| {})
+    }
+
+    /// As [`block_until`](Self::block_until); before each wait it runs `act`, which may take its
+    /// time until it [is to end](Wait::is_over).
+    fn block_after<R>(
+        &self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
         mut deadline: impl FnMut() -> Option<Instant>,
+        mut act: impl FnMut(&Wait<'_>),
     ) -> Option<R> {
         let mut cx = Context::from_waker(&self.waker);
         loop {
@@ -109,10 +120,33 @@ impl Waiter {
             if let Poll::Ready(result) = poll(&mut cx) {
                 return Some(result);
             }
-            if !self.signal.wait(seen, deadline()) {
+            let deadline = deadline();
+            act(&Wait {
+                signal: &self.signal,
+                seen,
+                deadline,
+            });
+            if !self.signal.wait(seen, deadline) {
                 return None;
             }
         }
+    }
+}
+
+/// A wait that is about to begin.
+pub(crate) struct Wait<'a> {
+    signal: &'a Signal,
+    seen: u64,
+    deadline: Option<Instant>,
+}
+
+impl Wait<'_> {
+    /// Whether there is something to look at, or less than this time left.
+    pub(crate) fn is_over(&self, least: Duration) -> bool {
+        self.signal.raised() != self.seen
+            || self
+                .deadline
+                .is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < least)
     }
 }
 
@@ -283,6 +317,16 @@ impl TimedWaiter {
         &self,
         poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R, E>>,
     ) -> io::Result<R> {
+        self.block_after(poll, |_| {})
+    }
+
+    /// As [`block_on`](Self::block_on); before each wait it runs `act`, which may take its time
+    /// until it [is to end](Wait::is_over).
+    pub(crate) fn block_after<R, E: Into<io::Error>>(
+        &self,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R, E>>,
+        act: impl FnMut(&Wait<'_>),
+    ) -> io::Result<R> {
         // Most calls need not wait: they do not ask for the time.
         let mut began = None;
         let deadline = || {
@@ -290,7 +334,7 @@ impl TimedWaiter {
             let Timeout { limit, set_at } = *ignore_poison(self.timeout.lock());
             Some(began).max(set_at)?.checked_add(limit?)
         };
-        match self.waiter.block_until(poll, deadline) {
+        match self.waiter.block_after(poll, deadline, act) {
             Some(result) => result.map_err(E::into),
             None => Err(TimeoutElapsed.into()),
         }

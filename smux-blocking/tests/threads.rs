@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{client_with_valve, pair, stream, tasks, until, within};
-use smux_blocking::{CloseReason, Config, Parts, Session};
+use smux_blocking::{CloseReason, Config, Parts, Session, Stream};
 
 #[test]
 fn sessions_have_two_threads_each_and_share_one_that_end_with_them() {
@@ -23,6 +23,8 @@ fn sessions_have_two_threads_each_and_share_one_that_end_with_them() {
         let (client, server) = pair(&Config::v2());
         let streams: Vec<_> = (0..100).map(|_| stream(&client, &server)).collect();
         assert_eq!(tasks::of_sessions().len(), 2 * 2 + 1);
+        idle_sessions_do_nothing(&client);
+        threads_that_wait_for_data_read_themselves(&streams[0]);
         idle_sessions_do_nothing(&client);
         drop(streams);
         assert_eq!(client.close(), CloseReason::Local);
@@ -111,6 +113,31 @@ fn silent_peers_are_found_by_the_shared_thread() {
 /// Threads end a moment after their session.
 fn no_threads_left() {
     until("all threads have ended", || tasks::of_sessions().is_empty());
+}
+
+/// A reader between them and the transport is switched to for each message.
+fn threads_that_wait_for_data_read_themselves((ours, theirs): &(Stream, Stream)) {
+    const COUNT: u64 = 5_000;
+    let readers = || {
+        let tasks = tasks::of_sessions().into_iter();
+        let readers = tasks.filter(|task| tasks::name(task) == "smux-read");
+        readers.map(|task| tasks::switches(&task)).sum::<u64>()
+    };
+    let before = readers();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..COUNT {
+                (&mut &*theirs).read_exact(&mut [0; 8]).expect("read");
+                (&mut &*theirs).write_all(&[0; 8]).expect("write");
+            }
+        });
+        for _ in 0..COUNT {
+            (&mut &*ours).write_all(&[0; 8]).expect("write");
+            (&mut &*ours).read_exact(&mut [0; 8]).expect("read");
+        }
+    });
+    let switches = readers() - before;
+    assert!(switches < COUNT, "{switches} for {} messages", 2 * COUNT);
 }
 
 fn idle_sessions_do_nothing(session: &Session) {

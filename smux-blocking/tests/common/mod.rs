@@ -227,11 +227,15 @@ pub(crate) mod tasks {
     /// Those of sessions.
     pub(crate) fn of_sessions() -> Vec<PathBuf> {
         let tasks = fs::read_dir("/proc/self/task").expect("procfs");
-        let name = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap_or_default();
         tasks
             .filter_map(|task| Some(task.ok()?.path()))
             .filter(|task| name(task).starts_with("smux-"))
             .collect()
+    }
+
+    pub(crate) fn name(task: &Path) -> String {
+        let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        name.trim_end().to_owned()
     }
 
     /// How often a thread has gone to sleep or was preempted.
