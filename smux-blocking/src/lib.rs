@@ -118,6 +118,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod crowd;
 mod reading;
 mod session;
 mod start;

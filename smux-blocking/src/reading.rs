@@ -31,6 +31,7 @@ use std::{
 use smux_proto::poll::{ReadPump, TransportRead};
 
 use crate::{
+    crowd::Crowd,
     transport::LimitFn,
     wait::{Wait, Waiter, ignore_poison},
     writing::uninterrupted,
@@ -64,6 +65,7 @@ pub(crate) struct Input<R> {
     /// When what was read last was delivered, in nanoseconds since the epoch.
     delivered_at: AtomicU64,
     trust: Trust,
+    crowd: Arc<Crowd>,
 }
 
 /// Dropped in this order: the session counts as ended once the last pump is dropped, and by then
@@ -82,6 +84,7 @@ pub(crate) trait DirectInput: Send + Sync {
 impl<R: Read> Input<R> {
     pub(crate) fn new(
         epoch: Instant,
+        crowd: &Arc<Crowd>,
         reader: R,
         limit: Option<LimitFn<R>>,
         pump: ReadPump,
@@ -99,6 +102,7 @@ impl<R: Read> Input<R> {
             is_watched: AtomicBool::new(false),
             delivered_at: AtomicU64::new(0),
             trust: Trust::default(),
+            crowd: Arc::clone(crowd),
         }
     }
 
@@ -194,6 +198,7 @@ impl<R: Read + Send> DirectInput for Input<R> {
         if wait.is_over(LEAST) {
             return;
         }
+        self.crowd.come();
         let reading = self.try_lock();
         let soon = self.now().saturating_sub(self.delivered_at()) < SOON;
         let Some(reading) = reading else {
@@ -215,6 +220,7 @@ impl<R: Read + Send> DirectInput for Input<R> {
             let mut transport = Brief {
                 reader: transport,
                 wait,
+                crowd: &self.crowd,
                 was_silent: false,
             };
             let is_over = self.poll(pump, &mut transport).is_ready();
@@ -373,6 +379,7 @@ impl<R: Read> TransportRead for Patient<'_, R> {
             return Poll::Pending;
         }
         self.was_read = true;
+        self.input.crowd.count();
         Poll::Ready(self.reader.read(buf, None))
     }
 
@@ -389,6 +396,7 @@ impl<R: Read> TransportRead for Patient<'_, R> {
 struct Brief<'a, R> {
     reader: &'a mut BlockingReader<R>,
     wait: &'a Wait<'a>,
+    crowd: &'a Crowd,
     /// A read brought nothing in its time.
     was_silent: bool,
 }
@@ -398,6 +406,8 @@ impl<R: Read> TransportRead for Brief<'_, R> {
         if self.wait.is_over(LEAST) {
             return Poll::Pending;
         }
+        self.crowd.count();
+        self.crowd.make_way(1);
         match self.reader.read(buf, Some(BRIEF)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.was_silent = true;

@@ -48,6 +48,7 @@ where
     let watch = Watch::new(handle.id(), parts.shutdown.clone(), epoch, pumps.timer)?;
     let (reads_directly, writes_directly) =
         (parts.limit_reads.is_some(), parts.limit_writes.is_some());
+    let crowd = Arc::default();
     let transport = BlockingWriter::new(
         parts.writer,
         parts.shutdown,
@@ -55,10 +56,11 @@ where
         parts.limit_writes,
         &watch,
     );
-    let output = Arc::new(Output::new(&watch, transport, pumps.write));
+    let output = Arc::new(Output::new(&watch, &crowd, transport, pumps.write));
     let writer = Writer(Arc::clone(&output));
     let input = Arc::new(Input::new(
         epoch,
+        &crowd,
         parts.reader,
         parts.limit_reads,
         pumps.read,

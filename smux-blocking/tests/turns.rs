@@ -186,3 +186,19 @@ fn the_end_of_the_session_reaches_a_thread_that_reads() {
         }
     });
 }
+
+#[test]
+fn a_crowd_of_threads_gets_its_own_data_each() {
+    within(|| {
+        let (client, server) = pair(&quiet());
+        let streams: Vec<_> = (0..60).map(|_| stream(&client, &server)).collect();
+        thread::scope(|scope| {
+            for (ours, theirs) in &streams {
+                scope.spawn(|| round_trips(ours, theirs, MANY));
+            }
+        });
+        // A crowd that is gone does not hold up the last.
+        let (ours, theirs) = &streams[0];
+        round_trips(ours, theirs, MANY);
+    });
+}
