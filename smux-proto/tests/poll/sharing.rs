@@ -2,14 +2,18 @@
 //! one session to another.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use allocation_counter::measure;
 use smux_proto::{
-    CloseReason, Command, Config,
-    poll::{Driver, SessionHandle, StreamHandle, has_pump_memory, release_pump_memory},
+    CloseReason, Command, Config, Side,
+    poll::{
+        Clock, Driver, Pumps, SessionHandle, StreamHandle, TransportRead, has_pump_memory,
+        release_pump_memory,
+    },
 };
 
 use crate::wire::{Ends, Wire, now, run, server};
@@ -179,4 +183,41 @@ fn a_thread_that_waits_for_long_gives_up_what_its_pumps_need() {
     traffic();
     let memory = measure(traffic);
     assert!(memory.bytes_current <= 1 << 10, "{memory:?}");
+}
+
+/// Brings one NOP.
+struct Brief {
+    nop: Option<[u8; 8]>,
+    keeps_buffer: bool,
+}
+
+impl TransportRead for Brief {
+    fn poll_read(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(nop) = self.nop.take() else {
+            return Poll::Pending;
+        };
+        buf[..nop.len()].copy_from_slice(&nop);
+        Poll::Ready(Ok(nop.len()))
+    }
+
+    fn keeps_buffer(&self) -> bool {
+        self.keeps_buffer
+    }
+}
+
+#[test]
+fn a_pump_keeps_its_buffer_if_its_transport_asks() {
+    for keeps_buffer in [false, true] {
+        release_pump_memory();
+        let clock = Clock::new(|| Duration::ZERO);
+        let (session, mut pumps) = Pumps::new(Side::Server, Config::default(), clock);
+        let mut transport = Brief {
+            nop: Some([1, 3, 0, 0, 0, 0, 0, 0]),
+            keeps_buffer,
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pumps.read.poll(&mut cx, &mut transport).is_pending());
+        assert_eq!(session.stats().bytes_received, 8);
+        assert_eq!(has_pump_memory(), !keeps_buffer);
+    }
 }
