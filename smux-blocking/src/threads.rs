@@ -44,7 +44,10 @@ where
 {
     let epoch = Instant::now();
     let clock = Clock::new(move || epoch.elapsed());
-    let (handle, pumps) = Pumps::with_buffers(side, config, clock, ProcessBuffers::shared());
+    let (handle, mut pumps) = Pumps::with_buffers(side, config, clock, ProcessBuffers::shared());
+    // A peer's thread that finds more at a time is woken less often: bulk data on 100 streams took
+    // a third fewer futex calls, and 0.8 of the processor's time instead of 0.95.
+    pumps.write.set_long_turns(true);
     let watch = Watch::new(handle.id(), parts.shutdown.clone(), epoch, pumps.timer)?;
     let (reads_directly, writes_directly) =
         (parts.limit_reads.is_some(), parts.limit_writes.is_some());

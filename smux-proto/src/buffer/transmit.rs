@@ -40,6 +40,7 @@ pub struct Transmit {
     /// How much the session fills in.
     size: usize,
     more_follows: bool,
+    long_turns: bool,
     /// The session that filled it last.
     owner: Option<Owner>,
     /// How far that session's output had come with the last byte that was filled in.
@@ -104,6 +105,7 @@ impl Transmit {
             remaining: 0,
             size: SIZE,
             more_follows: false,
+            long_turns: false,
             owner: None,
             end: 0,
             spent: Vec::new(),
@@ -157,6 +159,20 @@ impl Transmit {
     /// becomes urgent later, and no longer counts against the limits of the send queues.
     pub fn set_batch_size(&mut self, bytes: usize) {
         self.size = bytes.max(1);
+    }
+
+    /// Lets a stream that has much to send use half of a batch in its turn, instead of one frame.
+    /// Streams of different [priority](crate::Priority) keep to one frame.
+    ///
+    /// That suits a peer with a thread for each stream, which is woken less often. A stream that
+    /// had nothing to send still goes first.
+    pub fn set_long_turns(&mut self, are_long: bool) {
+        self.long_turns = are_long;
+    }
+
+    /// How many bytes a stream may send in its turn, if that is more than a frame.
+    pub(crate) const fn turn(&self) -> usize {
+        if self.long_turns { self.size / 2 } else { 0 }
     }
 
     /// Whether the session has more to send than this batch holds. Then a write need not take all

@@ -44,6 +44,11 @@ impl WritePump {
         }
     }
 
+    /// See [`Transmit::set_long_turns`].
+    pub fn set_long_turns(&mut self, are_long: bool) {
+        self.batch.set_long_turns(are_long);
+    }
+
     /// Writes until the write side is shut or the session ends. Pending while the transport takes
     /// nothing or there is nothing to write; now and then it is pending and wakes itself, to let
     /// others run, [all others](TransportWrite::yield_now) after much data.

@@ -148,7 +148,8 @@ impl Session {
         if self.liveness.nop_due() {
             writer.bare(Command::Nop, StreamId::new(0), &mut self.streams.stats);
         }
-        self.streams.note_batch(writer.out.batch_size());
+        self.streams
+            .note_batch(writer.out.batch_size(), writer.out.turn());
         self.streams.relieve_windows();
         if self.streams.scheduler.owes_control() {
             self.fill_control(&mut writer);

@@ -2,7 +2,8 @@
 //!
 //! The streams of a level of [priority](Priority) take turns: deficit round robin in bytes,
 //! where a turn is a frame of `max_frame_size`, or as much more or less as the stream's weight
-//! says. Frames can be cut anywhere, so a backlogged stream uses its turn up and has no deficit.
+//! says; several frames if [turns are long](crate::Transmit::set_long_turns). Frames can be cut
+//! anywhere, so a backlogged stream uses its turn up and has no deficit.
 //!
 //! A stream that has had nothing to send for a whole round is fresh when it has something: it sends
 //! one frame before the round goes on. So a small message waits for the batch that is under way,
@@ -33,6 +34,8 @@ pub(super) struct DataLanes {
     members: usize,
     /// Streams whose priority is not the usual one.
     pub(super) ranked: u32,
+    /// The bytes of a turn, if that is more than a frame.
+    pub(super) long_turn: usize,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +98,8 @@ impl DataLanes {
         }
         for lane in &mut self.lanes {
             if lane.ready > 0 {
-                if let Some(next) = lane.next(table, max_frame, &mut self.members) {
+                let turn = self.long_turn.max(max_frame);
+                if let Some(next) = lane.next(table, max_frame, turn, &mut self.members) {
                     return Some(next);
                 }
                 // Nothing is in the lane any more: it has been cleared.
@@ -186,10 +190,11 @@ impl Lane {
         &mut self,
         table: &mut Table,
         max_frame: usize,
+        turn: usize,
         members: &mut usize,
     ) -> Option<(Key, usize)> {
         match self.next_fresh(table, max_frame, members) {
-            None => self.next_after_fresh(table, max_frame, members),
+            None => self.next_after_fresh(table, max_frame, turn, members),
             next => next,
         }
     }
@@ -200,12 +205,14 @@ impl Lane {
         &mut self,
         table: &mut Table,
         max_frame: usize,
+        turn: usize,
         members: &mut usize,
     ) -> Option<(Key, usize)> {
-        self.next_of_round(table, max_frame, members).or_else(|| {
-            self.fresh_turns = 0;
-            self.next_fresh(table, max_frame, members)
-        })
+        self.next_of_round(table, max_frame, turn, members)
+            .or_else(|| {
+                self.fresh_turns = 0;
+                self.next_fresh(table, max_frame, members)
+            })
     }
 
     /// Notes that a stream has its turn.
@@ -253,6 +260,7 @@ impl Lane {
         &mut self,
         table: &mut Table,
         max_frame: usize,
+        turn: usize,
         members: &mut usize,
     ) -> Option<(Key, usize)> {
         self.fresh_turns = 0;
@@ -265,7 +273,7 @@ impl Lane {
             None => {
                 let key = self.next_ready(table, members)?;
                 self.round.push(key);
-                (key, table[key].priority.turn(max_frame))
+                (key, table[key].priority.turn(turn))
             }
         };
         self.serve(&mut table[key]);

@@ -68,6 +68,11 @@ impl Scheduler {
         self.data.set_priority(key, stream, priority);
     }
 
+    /// Sets how many bytes a stream may send in its turn, if that is more than a frame.
+    pub(crate) fn set_turn(&mut self, bytes: usize) {
+        self.data.long_turn = if self.has_ranks() { 0 } else { bytes };
+    }
+
     /// Whether streams differ in their priority.
     pub(crate) const fn has_ranks(&self) -> bool {
         self.data.ranked > 0

@@ -106,8 +106,10 @@ impl Streams {
     }
 
     /// Notes the size of the next batch. A turn leaves room in it for another stream's frame, or
-    /// is half of it.
-    pub(crate) fn note_batch(&mut self, size: usize) {
+    /// is half of it. The turns of those that send are of so many bytes, or of a frame.
+    pub(crate) fn note_batch(&mut self, size: usize, sent: usize) {
+        let max_frame = self.config.max_frame_size();
+        self.scheduler.set_turn(sent.next_multiple_of(max_frame));
         let turn = size.saturating_sub(self.config.max_frame_size());
         self.least_share = match self.scheduler.has_ranks() {
             true => LEAST_SHARE,

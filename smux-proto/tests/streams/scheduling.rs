@@ -56,6 +56,35 @@ fn streams_take_turns() {
     assert_eq!(turns, [3, 5, 7].repeat(5));
 }
 
+#[test]
+fn long_turns_are_half_of_a_batch() {
+    let (mut harness, ids) = client(config().max_frame_size(1_000), 3);
+    let mut batch = Transmit::new();
+    batch.set_batch_size(6_000);
+    batch.set_long_turns(true);
+    let mut next = |harness: &mut Harness| -> Vec<u32> {
+        assert!(harness.session.poll_transmit(harness.now(), &mut batch));
+        let bytes = batch.copy_to_bytes(batch.remaining());
+        decode_all(&bytes).iter().map(|frame| frame.id).collect()
+    };
+    for id in &ids[..2] {
+        harness.write(*id, &counting(20_000));
+    }
+    // Both are new to the round: a frame each.
+    assert_eq!(next(&mut harness), [3, 5, 3, 3, 3, 5]);
+    assert_eq!(next(&mut harness), [5, 5, 3, 3, 3, 5]);
+    harness.write(ids[2], &counting(5_000));
+    assert_eq!(next(&mut harness), [7, 5, 5, 3, 3, 3]);
+    assert_eq!(next(&mut harness), [5, 5, 5, 7, 7, 7]);
+    // Weights are exact: streams that differ take turns of a frame.
+    prioritize(&mut harness, ids[1], Priority::NORMAL.with_weight(32));
+    let ranked = next(&mut harness);
+    assert!(
+        ranked.windows(3).any(|turn| turn == [3, 5, 5]),
+        "{ranked:?}"
+    );
+}
+
 /// Keeps the streams' queues full: with each call one batch leaves, and writers with room refill
 /// their queues.
 struct Bulk {
