@@ -91,7 +91,10 @@ fn silent_peers_are_found_by_the_shared_thread() {
     let (near, mut far): (Vec<_>, Vec<_>) = (0..COUNT).map(|_| common::tcp_pair()).unzip();
     let client = |tcp| Session::client(tcp, config.clone()).expect("client");
     let mut sessions: Vec<_> = near.into_iter().map(client).collect();
-    assert_eq!(tasks::of_sessions().len(), 2 * COUNT + 1);
+    // Threads name themselves, once they run.
+    until("their threads have begun", || {
+        tasks::of_sessions().len() == 2 * COUNT + 1
+    });
     for peer in &mut far {
         let mut nop = [0; 8];
         peer.read_exact(&mut nop).expect("read");
