@@ -46,10 +46,6 @@ pub(crate) enum Level {
     Low,
 }
 
-impl Level {
-    pub(crate) const COUNT: usize = 3;
-}
-
 /// A stream of this weight sends a frame of `max_frame_size` a turn.
 const USUAL_WEIGHT: NonZeroU8 = NonZeroU8::new(16).unwrap();
 

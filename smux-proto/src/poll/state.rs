@@ -333,4 +333,4 @@ impl State {
 
 /// With its counts and its clock, the one allocation that each session has from the start.
 #[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
-const _: () = assert!(size_of::<State>() <= 2_656);
+const _: () = assert!(size_of::<State>() <= 2_304);

@@ -13,22 +13,33 @@ use super::wakers::Spare;
 #[derive(Default)]
 pub(super) struct WaitQueue {
     places: Slab<Place>,
-    first: Option<usize>,
-    last: Option<usize>,
+    first: Option<Link>,
+    last: Option<Link>,
 }
 
 struct Place {
     waker: Option<Waker>,
     called: bool,
-    before: Option<usize>,
-    behind: Option<usize>,
+    before: Option<Link>,
+    behind: Option<Link>,
+}
+
+/// A key of the slab, in half of its size: a session has three queues, and most are empty.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Link(u32);
+
+impl Link {
+    /// `None`: so many tasks fit in no memory.
+    fn to(key: usize) -> Option<Self> {
+        u32::try_from(key).ok().map(Self)
+    }
 }
 
 impl WaitQueue {
     /// Whether a task may act now: it is first, it was called, or no task waits.
     pub(super) fn is_turn_of(&self, place: Option<usize>) -> bool {
         match place.and_then(|place| Some((place, self.places.get(place)?))) {
-            Some((key, place)) => place.called || self.first == Some(key),
+            Some((key, place)) => place.called || self.first == Link::to(key),
             None => self.first.is_none(),
         }
     }
@@ -51,6 +62,10 @@ impl WaitQueue {
         }
     }
 
+    fn at(&mut self, link: Link) -> Option<&mut Place> {
+        self.places.get_mut(link.0 as usize)
+    }
+
     fn push_back(&mut self, waker: Option<Waker>) -> usize {
         let key = self.places.insert(Place {
             waker,
@@ -58,11 +73,12 @@ impl WaitQueue {
             before: self.last,
             behind: None,
         });
-        match self.last.and_then(|last| self.places.get_mut(last)) {
-            Some(last) => last.behind = Some(key),
-            None => self.first = Some(key),
+        let link = Link::to(key);
+        match self.last.and_then(|last| self.at(last)) {
+            Some(last) => last.behind = link,
+            None => self.first = link,
         }
-        self.last = Some(key);
+        self.last = link;
         key
     }
 
@@ -70,11 +86,11 @@ impl WaitQueue {
     #[must_use]
     pub(super) fn leave(&mut self, place: usize) -> Option<Waker> {
         let place = self.places.try_remove(place)?;
-        match place.before.and_then(|before| self.places.get_mut(before)) {
+        match place.before.and_then(|before| self.at(before)) {
             Some(before) => before.behind = place.behind,
             None => self.first = place.behind,
         }
-        match place.behind.and_then(|behind| self.places.get_mut(behind)) {
+        match place.behind.and_then(|behind| self.at(behind)) {
             Some(behind) => behind.before = place.before,
             None => self.last = place.before,
         }
@@ -84,7 +100,7 @@ impl WaitQueue {
     /// Calls the first task that is not called yet.
     pub(super) fn call_next(&mut self) -> Option<Waker> {
         let mut next = self.first;
-        while let Some(place) = next.and_then(|next| self.places.get_mut(next)) {
+        while let Some(place) = next.and_then(|next| self.at(next)) {
             if !place.called {
                 place.called = true;
                 return place.waker.take();

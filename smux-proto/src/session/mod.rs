@@ -407,7 +407,7 @@ impl Session {
 
 /// Of which a server has one for each of its users. What there is to tell takes more.
 #[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
-const _: () = assert!(size_of::<Session>() <= 2_176);
+const _: () = assert!(size_of::<Session>() <= 1_824);
 
 /// Using up the ids through the public interface would take 2^31 streams.
 #[cfg(test)]

@@ -13,6 +13,8 @@
 //! Each step costs the same whatever the number of streams: an empty stream that is passed over has
 //! sent a frame since it was passed over last.
 
+use alloc::boxed::Box;
+
 use crate::{
     priority::{Level, Priority},
     streams::{
@@ -29,7 +31,10 @@ const MOST_FRESH: u8 = 32;
 /// The streams that send data, by level.
 #[derive(Debug, Default)]
 pub(super) struct DataLanes {
-    lanes: [Lane; Level::COUNT],
+    /// Of the usual level, which most sessions use alone.
+    normal: Lane,
+    /// Of the levels above and below, once they are used. Most sessions save their 192 bytes.
+    others: Option<Box<[Lane; 2]>>,
     /// Streams that stand in any lane.
     members: usize,
     /// Streams whose priority is not the usual one.
@@ -52,7 +57,25 @@ struct Lane {
 
 impl DataLanes {
     pub(super) fn has_frames(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.ready > 0)
+        let mut others = self.others.iter().flat_map(|others| others.iter());
+        self.normal.ready > 0 || others.any(|lane| lane.ready > 0)
+    }
+
+    #[inline(always)]
+    fn lane(&mut self, level: Level) -> &mut Lane {
+        match level {
+            Level::Normal => &mut self.normal,
+            Level::High | Level::Low => self.other(level),
+        }
+    }
+
+    #[cold]
+    fn other(&mut self, level: Level) -> &mut Lane {
+        let [high, low] = &mut **self.others.get_or_insert_with(Box::default);
+        match level {
+            Level::High => high,
+            Level::Normal | Level::Low => low,
+        }
     }
 
     /// Streams that have sent something in this round, or are about to.
@@ -68,7 +91,7 @@ impl DataLanes {
             return self.owe_again(key, stream);
         }
         stream.set_all([Flag::OwesData, Flag::InFresh]);
-        let lane = &mut self.lanes[stream.priority.level() as usize];
+        let lane = self.lane(stream.priority.level());
         lane.ready += 1;
         lane.fresh.push(key);
         self.members += 1;
@@ -80,7 +103,7 @@ impl DataLanes {
             return;
         }
         stream.set(Flag::OwesData);
-        let lane = &mut self.lanes[stream.priority.level() as usize];
+        let lane = self.lane(stream.priority.level());
         lane.ready += 1;
         if !is_member(stream) {
             // What had to wait for room is no newcomer.
@@ -96,18 +119,22 @@ impl DataLanes {
         if self.members == 0 {
             return None;
         }
-        for lane in &mut self.lanes {
-            if lane.ready > 0 {
-                let turn = self.long_turn.max(max_frame);
-                if let Some(next) = lane.next(table, max_frame, turn, &mut self.members) {
-                    return Some(next);
-                }
-                // Nothing is in the lane any more: it has been cleared.
-                lane.ready = 0;
-            }
-            // No stream waits for a turn, so there is no round to keep.
-            if !lane.round.is_empty() {
-                lane.leave_round(table, &mut self.members);
+        if self.others.is_some() {
+            return self.next_by_level(table, max_frame);
+        }
+        let turn = self.long_turn.max(max_frame);
+        self.normal
+            .next_or_end(table, max_frame, turn, &mut self.members)
+    }
+
+    #[inline(never)]
+    fn next_by_level(&mut self, table: &mut Table, max_frame: usize) -> Option<(Key, usize)> {
+        let turn = self.long_turn.max(max_frame);
+        let [high, low] = &mut **self.others.as_mut()?;
+        for lane in [high, &mut self.normal, low] {
+            let next = lane.next_or_end(table, max_frame, turn, &mut self.members);
+            if next.is_some() {
+                return next;
             }
         }
         None
@@ -115,12 +142,12 @@ impl DataLanes {
 
     /// Takes a stream out, because it is gone or about to change its level.
     pub(super) fn remove(&mut self, key: Key, stream: &Stream) {
-        let lane = &mut self.lanes[stream.priority.level() as usize];
-        if stream.has(Flag::OwesData) {
-            lane.ready = lane.ready.saturating_sub(1);
-        }
         if is_member(stream) {
             self.members = self.members.saturating_sub(1);
+        }
+        let lane = self.lane(stream.priority.level());
+        if stream.has(Flag::OwesData) {
+            lane.ready = lane.ready.saturating_sub(1);
         }
         if lane.turn.is_some_and(|(whose, _)| whose == key) {
             lane.turn = None;
@@ -131,7 +158,7 @@ impl DataLanes {
     pub(super) fn forget(&mut self, key: Key, stream: &Stream, table: &Table) {
         self.remove(key, stream);
         self.ranked -= u32::from(stream.priority != Priority::NORMAL);
-        let lane = &mut self.lanes[stream.priority.level() as usize];
+        let lane = self.lane(stream.priority.level());
         for (ring, flag) in [
             (&mut lane.fresh, Flag::InFresh),
             (&mut lane.round, Flag::InRound),
@@ -152,7 +179,7 @@ impl DataLanes {
             return;
         }
         self.remove(key, stream);
-        let lane = &mut self.lanes[stream.priority.level() as usize];
+        let lane = self.lane(stream.priority.level());
         if stream.clear(Flag::InFresh) {
             lane.fresh.remove(key);
         }
@@ -166,9 +193,13 @@ impl DataLanes {
     }
 
     pub(super) fn trim(&mut self) {
-        for lane in &mut self.lanes {
-            lane.fresh.trim();
-            lane.round.trim();
+        self.normal.trim();
+        let others = self.others.as_deref_mut();
+        if others.is_some_and(|others| others.iter().all(Lane::is_unused)) {
+            self.others = None;
+        }
+        for lane in self.others.iter_mut().flat_map(|others| others.iter_mut()) {
+            lane.trim();
         }
     }
 
@@ -185,6 +216,38 @@ fn is_member(stream: &Stream) -> bool {
 }
 
 impl Lane {
+    fn is_unused(&self) -> bool {
+        self.ready == 0 && self.turn.is_none() && self.fresh.is_empty() && self.round.is_empty()
+    }
+
+    fn trim(&mut self) {
+        self.fresh.trim();
+        self.round.trim();
+    }
+
+    /// The stream that sends next. Without any, the round ends.
+    #[inline]
+    fn next_or_end(
+        &mut self,
+        table: &mut Table,
+        max_frame: usize,
+        turn: usize,
+        members: &mut usize,
+    ) -> Option<(Key, usize)> {
+        if self.ready > 0 {
+            if let Some(next) = self.next(table, max_frame, turn, members) {
+                return Some(next);
+            }
+            // Nothing is in the lane any more: it has been cleared.
+            self.ready = 0;
+        }
+        // No stream waits for a turn, so there is no round to keep.
+        if !self.round.is_empty() {
+            self.leave_round(table, members);
+        }
+        None
+    }
+
     #[inline]
     fn next(
         &mut self,

@@ -1,6 +1,6 @@
 //! A queue of streams in which each stands at most once.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::mem;
 
 use crate::streams::table::Key;
@@ -22,7 +22,7 @@ const FEWEST: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     /// A power of two of them, or none.
-    places: Vec<Key>,
+    places: Box<[Key]>,
     /// Keys ever taken out, modulo 2^32: the place of the first one.
     head: u32,
     len: u32,
@@ -147,11 +147,12 @@ impl Ring {
     fn resize(&mut self, places: usize) {
         let mut old = mem::take(self);
         self.stale = old.stale;
-        self.places.reserve_exact(places);
+        let mut keys = Vec::with_capacity(places);
         while let Some(key) = old.pop() {
-            self.places.push(key);
+            keys.push(key);
             self.len += 1;
         }
-        self.places.resize(places, Key::NONE);
+        keys.resize(places, Key::NONE);
+        self.places = keys.into_boxed_slice();
     }
 }
