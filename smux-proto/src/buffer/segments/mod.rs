@@ -111,7 +111,7 @@ impl Segments {
     }
 
     /// Appends a copy of a [small](is_small) message to a queue that is empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_small(&mut self, queue: &mut Queue, data: &[u8]) {
         let index = self.nodes.insert_copy(data);
         *queue = Queue {
