@@ -68,9 +68,9 @@ impl Shared {
     ) -> io::Result<R> {
         let input = self.direct.input.as_deref();
         self.read.block_after(poll, |wait| {
-            if let Some(input) = input {
-                input.read_until_over(wait);
-            }
+            let input = input?;
+            input.read_until_over(wait);
+            Some(input.wait())
         })
     }
 }

@@ -106,12 +106,12 @@ impl Waiter {
     }
 
     /// As [`block_until`](Self::block_until); before each wait it runs `act`, which may take its
-    /// time until it [is to end](Wait::is_over).
-    fn block_after<R>(
+    /// time until it [is to end](Wait::is_over). What that returns is dropped after the wait.
+    fn block_after<R, W>(
         &self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
         mut deadline: impl FnMut() -> Option<Instant>,
-        mut act: impl FnMut(&Wait<'_>),
+        mut act: impl FnMut(&Wait<'_>) -> W,
     ) -> Option<R> {
         let mut cx = Context::from_waker(&self.waker);
         loop {
@@ -121,7 +121,7 @@ impl Waiter {
                 return Some(result);
             }
             let deadline = deadline();
-            act(&Wait {
+            let _during = act(&Wait {
                 signal: &self.signal,
                 seen,
                 deadline,
@@ -321,11 +321,11 @@ impl TimedWaiter {
     }
 
     /// As [`block_on`](Self::block_on); before each wait it runs `act`, which may take its time
-    /// until it [is to end](Wait::is_over).
-    pub(crate) fn block_after<R, E: Into<io::Error>>(
+    /// until it [is to end](Wait::is_over). What that returns is dropped after the wait.
+    pub(crate) fn block_after<R, E: Into<io::Error>, W>(
         &self,
         poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R, E>>,
-        act: impl FnMut(&Wait<'_>),
+        act: impl FnMut(&Wait<'_>) -> W,
     ) -> io::Result<R> {
         // Most calls need not wait: they do not ask for the time.
         let mut began = None;
