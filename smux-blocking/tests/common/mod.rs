@@ -233,7 +233,7 @@ pub(crate) mod tasks {
             .collect()
     }
 
-    pub(crate) fn name(task: &Path) -> String {
+    fn name(task: &Path) -> String {
         let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
         name.trim_end().to_owned()
     }
