@@ -266,6 +266,7 @@ impl Session {
     }
 
     /// As [`poll_event`](Self::poll_event), with the place of the event's stream.
+    #[cfg(feature = "poll")]
     #[inline]
     pub(crate) fn poll_event_at(&mut self) -> Option<(Event, Option<Key>)> {
         self.streams.poll_event(|event| event)
