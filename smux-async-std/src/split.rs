@@ -80,7 +80,9 @@ impl OwnedReadHalf {
 
     /// As [`Stream::reader`].
     pub(crate) fn reader(&mut self) -> &StreamHandle {
-        self.lent = Bytes::new();
+        if !self.lent.is_empty() {
+            self.lent = Bytes::new();
+        }
         self.half.stream()
     }
 

@@ -40,7 +40,9 @@ impl Stream {
 
     /// For a call that reads in another way than by what was lent, which is kept no longer then.
     pub(crate) fn reader(&mut self) -> &StreamHandle {
-        self.lent = Bytes::new();
+        if !self.lent.is_empty() {
+            self.lent = Bytes::new();
+        }
         &self.handle
     }
 

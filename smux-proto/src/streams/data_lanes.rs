@@ -194,8 +194,8 @@ impl DataLanes {
 
     pub(super) fn trim(&mut self) {
         self.normal.trim();
-        let others = self.others.as_deref_mut();
-        if others.is_some_and(|others| others.iter().all(Lane::is_unused)) {
+        // Then every stream is of the usual level, and none stands in the others.
+        if self.ranked == 0 {
             self.others = None;
         }
         for lane in self.others.iter_mut().flat_map(|others| others.iter_mut()) {
@@ -216,10 +216,6 @@ fn is_member(stream: &Stream) -> bool {
 }
 
 impl Lane {
-    fn is_unused(&self) -> bool {
-        self.ready == 0 && self.turn.is_none() && self.fresh.is_empty() && self.round.is_empty()
-    }
-
     fn trim(&mut self) {
         self.fresh.trim();
         self.round.trim();
