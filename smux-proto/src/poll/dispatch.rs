@@ -146,6 +146,8 @@ impl State {
     }
 
     fn broadcast(&mut self, aftermath: &mut Aftermath) {
+        // Writes fail from now on.
+        self.take_in_outboxes();
         for queue in [Queue::Accept, Queue::Open, Queue::End] {
             aftermath.extend(self.waiting.queue(queue).call_all());
         }

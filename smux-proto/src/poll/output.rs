@@ -173,6 +173,7 @@ impl Progress {
         batch: &mut Transmit,
     ) -> Poll<Option<Step>> {
         self.note(state, now, batch);
+        state.take_in_outboxes();
         let State {
             session, flushes, ..
         } = state;

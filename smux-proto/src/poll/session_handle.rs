@@ -186,7 +186,10 @@ impl SessionHandle {
     /// what has arrived can be read.
     pub fn start_close(&self) {
         let now = self.shared.now();
-        self.shared.act(|state| state.session.close(now));
+        self.shared.act(|state| {
+            state.take_in_outboxes();
+            state.session.close(now);
+        });
     }
 
     /// [`start_close`](Self::start_close), then waits for the end. It goes on if the future is
@@ -251,7 +254,10 @@ impl SessionHandle {
     /// order: a copy, made under the session's lock.
     pub fn streams(&self) -> Vec<(StreamId, StreamStats)> {
         self.shared.advance_time();
-        self.shared.view(|state| state.session.streams().collect())
+        self.shared.act_on_streams(|state| {
+            state.take_in_outboxes();
+            state.session.streams().collect()
+        })
     }
 
     /// A copy of the session's counters, as of now.
@@ -259,6 +265,7 @@ impl SessionHandle {
         let now = self.shared.now();
         self.shared.act(|state| {
             state.session.advance_time(now);
+            state.take_in_outboxes();
             state.session.stats()
         })
     }

@@ -10,6 +10,7 @@ use std::{
 use super::{
     budget_share::Share,
     flush_queue::FlushQueue,
+    outbox::Outboxes,
     shared_budget::SharedBudget,
     wait_queue::WaitQueue,
     wakers::{BlockedStreams, Spare},
@@ -24,6 +25,7 @@ pub(super) struct State {
     pub(super) blocked: BlockedStreams,
     pub(super) waiting: Waiting,
     pub(super) flushes: FlushQueue,
+    pub(super) outboxes: Outboxes,
     pub(super) pumps: PumpWakers,
     /// Its part of a budget that it shares with other sessions. Most sessions have none.
     pub(super) share: Option<Box<Share>>,
@@ -98,6 +100,7 @@ impl State {
             blocked: BlockedStreams::default(),
             waiting: Waiting::default(),
             flushes: FlushQueue::default(),
+            outboxes: Outboxes::default(),
             pumps: PumpWakers::default(),
             share: None,
             session_handles: 1,
@@ -129,6 +132,12 @@ impl State {
     pub(super) fn give_back(&mut self) -> Option<SharedBudget> {
         let share = self.share.as_mut()?;
         share.give_back(&mut self.session)
+    }
+
+    /// Takes in what was written without the lock.
+    #[inline]
+    pub(super) fn take_in_outboxes(&mut self) {
+        self.outboxes.take_in(&mut self.session);
     }
 
     /// Acts on the stream of a live handle. The session keeps the stream until its handle closes

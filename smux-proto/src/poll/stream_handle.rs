@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io::IoSlice,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +12,9 @@ use bytes::Bytes;
 
 use super::{
     addresses::Addresses,
+    outbox::{Outbox, is_worth_it},
     shared::Shared,
+    state::State,
     wakers::{Habit, Interest, Spare},
 };
 use crate::{
@@ -37,6 +39,8 @@ pub struct StreamHandle {
     key: Key,
     /// Of reads and of writes.
     habits: [Habit; 2],
+    /// Of a stream that has written many small messages.
+    outbox: OnceLock<Arc<Outbox>>,
     addresses: Addresses,
 }
 
@@ -48,6 +52,7 @@ impl StreamHandle {
             id,
             key,
             habits: Default::default(),
+            outbox: OnceLock::new(),
             addresses,
         }
     }
@@ -128,6 +133,9 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
+        if self.outbox.get().is_some_and(|outbox| outbox.write(data)) {
+            return Poll::Ready(Ok(data.len()));
+        }
         self.write(cx, |stream| stream.write(data))
     }
 
@@ -160,6 +168,7 @@ impl StreamHandle {
         self.shared.poll_on_streams(
             cx,
             |state| {
+                self.take_in(state);
                 let mark = ready!(state.act_on_stream(key, |stream| stream.poll_sent()))?;
                 state.poll_flushed(key, mark)
             },
@@ -176,7 +185,7 @@ impl StreamHandle {
     /// Ends this side's data: FIN follows what is queued. Reading goes on. Has no effect if already
     /// finished.
     pub fn finish(&self) {
-        self.act(|stream| stream.finish());
+        self.act_on_output(|stream| stream.finish());
     }
 
     /// Stops reading: data that has arrived or still arrives is discarded. Reads return 0 bytes,
@@ -229,7 +238,8 @@ impl StreamHandle {
     /// A copy of the stream's counters.
     pub fn stats(&self) -> StreamStats {
         self.shared.advance_time();
-        self.act(|stream| stream.stats()).unwrap_or_default()
+        self.act_on_output(|stream| stream.stats())
+            .unwrap_or_default()
     }
 
     fn read<R>(
@@ -260,10 +270,9 @@ impl StreamHandle {
         let habit = self.habit(Interest::Write);
         let mut poll = Poll::Pending;
         if !habit.expects_wait() {
-            let key = self.key;
             poll = self
                 .shared
-                .queue_output(|state| state.act_on_stream(key, &mut act));
+                .queue_output(|state| self.write_to(state, &mut act));
         }
         if poll.is_pending() {
             poll = self.write_or_wait(cx, act);
@@ -285,7 +294,7 @@ impl StreamHandle {
         spare.make_ready();
         self.shared.poll_with(
             spare,
-            |state| state.act_on_stream(key, &mut act),
+            |state| self.write_to(state, &mut act),
             |state, waker| {
                 waker.tell_time(&mut state.session);
                 // What waits from here on may bring the next look at stalls forward.
@@ -295,8 +304,51 @@ impl StreamHandle {
         )
     }
 
+    fn write_to(
+        &self,
+        state: &mut State,
+        mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<usize, StreamError>>,
+    ) -> Poll<Result<usize, StreamError>> {
+        self.take_in(state);
+        let mut is_due = false;
+        let poll = state.act_on_stream(self.key, |stream| {
+            let poll = act(stream);
+            if let Poll::Ready(Ok(count)) = poll {
+                is_due = is_worth_it(stream.unsent(), count);
+            }
+            poll
+        });
+        if is_due {
+            self.open_outbox(state);
+        }
+        poll
+    }
+
+    // Apart, as most writes are the first since their stream's turn.
+    #[inline(never)]
+    fn open_outbox(&self, state: &mut State) {
+        let outbox = self.outbox.get_or_init(|| Arc::new(Outbox::new(self.key)));
+        state.outboxes.open(outbox, &mut state.session);
+    }
+
+    /// Takes in what was written without the lock.
+    #[inline]
+    fn take_in(&self, state: &mut State) {
+        if let Some(outbox) = self.outbox.get() {
+            outbox.take_in(&mut state.session);
+        }
+    }
+
     fn habit(&self, interest: Interest) -> &Habit {
         &self.habits[usize::from(interest == Interest::Write)]
+    }
+
+    /// For calls that depend on what was written.
+    fn act_on_output<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
+        self.shared.act_on_streams(|state| {
+            self.take_in(state);
+            Some(act(&mut state.session.stream_at(self.key)?))
+        })
     }
 
     fn act<R>(&self, act: impl FnOnce(&mut StreamMut<'_>) -> R) -> Option<R> {
@@ -337,6 +389,7 @@ fn write_slices(
 impl Drop for StreamHandle {
     fn drop(&mut self) {
         let (unused, stop, wakers) = self.shared.act_on_streams(|state| {
+            self.take_in(state);
             if let Some(stream) = state.session.stream_at(self.key) {
                 stream.close();
             }

@@ -8,6 +8,8 @@ mod output;
 mod phase;
 mod stalls;
 
+#[cfg(feature = "poll")]
+use alloc::vec::Vec;
 use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
 
@@ -254,6 +256,22 @@ impl Session {
             .then(|| StreamMut::new(key, &mut self.streams))
     }
 
+    /// Lends room of a stream's send queue, of which there is none unless there is much.
+    #[cfg(feature = "poll")]
+    pub(crate) fn lend_room(&mut self, key: Key) -> Option<Vec<u8>> {
+        self.streams.lend_room(key)
+    }
+
+    /// Takes lent room back, with what was written there.
+    #[cfg(feature = "poll")]
+    pub(crate) fn take_back(&mut self, key: Key, buffer: Vec<u8>) {
+        let sends = matches!(
+            self.phase,
+            Phase::Open | Phase::Draining(_) | Phase::Closing(_)
+        );
+        self.streams.take_back(key, buffer, sends);
+    }
+
     /// Stops accepting: refuses new streams and closes the backlog.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;
@@ -292,7 +310,7 @@ impl Session {
 
     /// Bytes of the user that were discarded, to be taken and dropped.
     #[cfg(feature = "poll")]
-    pub(crate) const fn released(&mut self) -> &mut alloc::vec::Vec<bytes::Bytes> {
+    pub(crate) const fn released(&mut self) -> &mut Vec<bytes::Bytes> {
         self.streams.segments.released()
     }
 

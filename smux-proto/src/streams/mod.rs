@@ -8,8 +8,8 @@
 //! What holds between two calls:
 //!
 //! * Each entry of the table belongs to a stream for which something remains to be done.
-//! * `queued` is the sum of all send queues. The budget and what evicted streams hold make up that
-//!   of all receive queues.
+//! * `queued` is the sum of all send queues, and of the room that is lent to writers. The budget
+//!   and what evicted streams hold make up that of all receive queues.
 //! * A stream stands at most once in each queue of streams, and has a flag that says so.
 
 mod chains;
@@ -17,6 +17,8 @@ mod data_lanes;
 mod ending;
 pub(crate) mod events;
 mod eviction;
+#[cfg(feature = "poll")]
+mod lent_room;
 mod obstacles;
 mod opening;
 pub(crate) mod receive_budget;
@@ -36,6 +38,8 @@ pub(crate) mod table;
 mod window_updates;
 
 pub use events::Event;
+#[cfg(feature = "poll")]
+pub(crate) use lent_room::ROOM;
 pub use stream_mut::StreamMut;
 
 use alloc::collections::VecDeque;
@@ -93,7 +97,7 @@ pub(crate) struct Streams {
     least_share: usize,
     /// The largest segment of send queues.
     send_segment: usize,
-    /// Bytes in all send queues.
+    /// Bytes in all send queues, and room lent.
     pub(crate) queued: usize,
     /// Streams of the table, by who opened them.
     pub(crate) inbound: usize,

@@ -62,6 +62,11 @@ impl Send {
         }
     }
 
+    /// Notes that so many of the bytes written will not be sent.
+    pub(crate) fn drop_written(&mut self, count: usize) {
+        self.dropped = self.dropped.saturating_add(width(count));
+    }
+
     /// Bytes that may be written before the peer's next update. All arithmetic is modulo 2^32.
     pub(crate) const fn credit(&self) -> usize {
         let in_flight = wire(self.written).wrapping_sub(self.acknowledged);

@@ -262,8 +262,7 @@ impl Streams {
             return;
         }
         self.queued -= bytes;
-        let dropped = u32::try_from(bytes).unwrap_or(u32::MAX);
-        stream.send.dropped = stream.send.dropped.saturating_add(dropped);
+        stream.send.drop_written(bytes);
         stream.set(Flag::CutOff);
         self.compact_segments();
     }

@@ -9,6 +9,7 @@ mod handles;
 mod reentrancy;
 mod shared_budget;
 mod sharing;
+mod small_writes;
 #[cfg(feature = "tracing")]
 mod subscribers;
 mod turns;

@@ -26,6 +26,8 @@ use bytes::{Buf, Bytes};
 use crate::buffer::BufferSource;
 
 use arena::Arena;
+#[cfg(feature = "poll")]
+use queue::ENTRY;
 use queue::{NIL, length, segment_size};
 use segment::{Content, Inline};
 
@@ -349,6 +351,31 @@ impl Segments {
     /// Takes buffers from `source` from now on, and gives them back there.
     pub(crate) fn set_source(&mut self, source: Arc<dyn BufferSource>) {
         self.source = Some(source);
+    }
+
+    /// Lends an empty buffer of at least `size` bytes, to be [pushed](Self::push_buffer) or
+    /// [given back](Self::recycle).
+    #[cfg(feature = "poll")]
+    pub(crate) fn lend(&self, size: usize) -> Vec<u8> {
+        take(self.source.as_deref(), size)
+    }
+
+    /// Appends the bytes of a buffer that was lent, as they lie there unless they are few for it.
+    /// It has no more than `limit`, which is as in [`push`](Self::push).
+    #[cfg(feature = "poll")]
+    pub(crate) fn push_buffer(&mut self, queue: &mut Queue, buffer: Vec<u8>, limit: usize) {
+        if 2 * buffer.len() < buffer.capacity() + ENTRY {
+            self.push(queue, &buffer, limit);
+            return self.recycle(buffer);
+        }
+        // It will not be filled any more.
+        self.tighten(queue, queue.tail);
+        queue.len += length(buffer.len());
+        self.link(
+            queue,
+            Content::Segment(Segment::Pooled { buffer, start: 0 }),
+        );
+        self.settle(queue);
     }
 
     /// Gives a spent buffer back.

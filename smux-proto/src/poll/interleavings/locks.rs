@@ -232,3 +232,24 @@ fn a_write_that_waits_again_and_again_locks_once() {
         }
     });
 }
+
+/// The first few lock once each, then each 4 KiB.
+#[test]
+fn many_small_writes_lock_now_and_then() {
+    once(|config| {
+        let ([mut client, mut server], [near, far]) = pair(config);
+        let mut buf = vec![0; 65_536];
+        for _ in 0..3 {
+            let ((), writing) = client.cost(|_| {
+                for _ in 0..500 {
+                    assert!(near.poll_write(&mut cx(), &[7; 64]).is_ready());
+                }
+            });
+            assert!(writing.locks <= 3 + 500 / 64 + 1, "{writing:?}");
+            for _ in 0..10 {
+                settle(&mut client, &mut server);
+                while far.poll_read(&mut cx(), &mut buf).is_ready() {}
+            }
+        }
+    });
+}

@@ -12,6 +12,7 @@
 mod budget;
 mod endings;
 mod locks;
+mod outboxes;
 mod sessions;
 mod streams;
 mod wire;
