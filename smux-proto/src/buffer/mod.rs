@@ -1,5 +1,6 @@
 //! Memory for payload: lent by a pool, queued in segments, collected into batches.
 
+pub(crate) mod copying;
 mod pool;
 pub(crate) mod segments;
 mod source;

@@ -18,7 +18,7 @@ use super::{
     state::State,
     transport::TransportWrite,
 };
-use crate::Transmit;
+use crate::{Transmit, buffer::copying};
 
 /// Moves output from the session to the transport.
 pub struct WritePump {
@@ -321,7 +321,7 @@ fn gather(into: &mut Vec<u8>, slices: &[IoSlice<'_>]) {
     into.clear();
     for slice in slices {
         let room = BUFFER - into.len();
-        into.extend_from_slice(&slice[..slice.len().min(room)]);
+        copying::put(into, &slice[..slice.len().min(room)]);
     }
 }
 

@@ -5,6 +5,7 @@ use core::task::Poll;
 use bytes::{BufMut, Bytes};
 
 use crate::{
+    buffer::copying,
     buffer::segments::{Queue, Segment, Segments, is_small},
     error::StreamError,
     priority::Priority,
@@ -87,8 +88,9 @@ impl<'a> StreamMut<'a> {
             // Should the caller's buffer panic, the pieces before are accounted for, and this one
             // is still to be read.
             let room = buf.remaining_mut();
-            let count =
-                segments.take_front(&mut stream.recv.queue, room, |front| buf.put_slice(front));
+            let count = segments.take_front(&mut stream.recv.queue, room, |front| {
+                copying::put(buf, front)
+            });
             if is_budgeted {
                 budget.refund(count);
             } else {

@@ -3,12 +3,13 @@
 
 use std::{task::Poll, time::Duration};
 
+use bytes::Buf;
 use smux_conformance::{
     frame::counting,
     pair::{End, Pair},
     pipe::{Death, Link},
 };
-use smux_proto::{CloseReason, Config, Event, Side, StreamId, Version};
+use smux_proto::{CloseReason, Config, Event, Session, Side, StreamId, Transmit, Version};
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
@@ -319,5 +320,38 @@ fn dies(side: Side, at: u64, death: Death) {
         let write_failed = matches!(reason, Some(CloseReason::Transport(_)));
         assert!((1..=1 + usize::from(write_failed)).contains(&told.count()));
         assert!(end.dropped_transport());
+    }
+}
+
+/// How bytes are copied depends on where they lie in their pages of memory. What they are does not.
+#[test]
+fn data_arrives_wherever_it_lies_in_memory() {
+    let data = counting(3 * 4_096);
+    let mut into = vec![0; data.len()];
+    let (mut client, mut server) = (
+        Session::client(Config::default(), 1, Duration::ZERO),
+        Session::server(Config::default(), 2, Duration::ZERO),
+    );
+    let Poll::Ready(Ok(id)) = client.open() else {
+        panic!("there is room")
+    };
+    let mut batch = Transmit::new();
+    for offset in (0..4_096).step_by(8) {
+        let written = &data[offset..offset + 5_000];
+        let mut stream = client.stream(id).expect("open");
+        assert_eq!(stream.write(written), Poll::Ready(Ok(written.len())));
+        while client.poll_transmit(Duration::ZERO, &mut batch) {
+            let count = batch.chunk().len();
+            assert_eq!(
+                server.handle_input(Duration::ZERO, batch.chunk()),
+                Ok(count)
+            );
+            batch.advance(count);
+        }
+        while server.accept().is_ready() {}
+        let mut stream = server.stream(id).expect("accepted");
+        let read = &mut into[4_096 - offset..][..written.len()];
+        assert_eq!(stream.read(read), Poll::Ready(Ok(written.len())));
+        assert!(read == written, "{offset} bytes into a page");
     }
 }

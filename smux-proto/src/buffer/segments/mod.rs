@@ -23,7 +23,7 @@ use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::buffer::BufferSource;
+use crate::buffer::{BufferSource, copying};
 
 use arena::Arena;
 #[cfg(feature = "poll")]
@@ -166,7 +166,7 @@ impl Segments {
             Some(Content::Segment(Segment::Pooled { buffer, .. })) => {
                 let room = buffer.capacity().min(limit).saturating_sub(buffer.len());
                 let count = room.min(data.len());
-                buffer.extend_from_slice(&data[..count]);
+                copying::put(buffer, &data[..count]);
                 count
             }
             Some(Content::Segment(Segment::Shared { .. })) | None => 0,
@@ -324,7 +324,7 @@ impl Segments {
         let (first, rest) = node.content.as_slice().split_at(count);
         if first.len() <= rest.len() {
             let mut buffer = take(self.source.as_deref(), count.max(INLINE));
-            buffer.extend_from_slice(first);
+            copying::put(&mut buffer, first);
             node.content.advance(count);
             return Some(Segment::Pooled { buffer, start: 0 });
         }
@@ -532,6 +532,6 @@ fn copy(source: Option<&dyn BufferSource>, data: &[u8], size: usize) -> Content 
         return Content::inline(data);
     }
     let mut buffer = take(source, size);
-    buffer.extend_from_slice(data);
+    copying::put(&mut buffer, data);
     Content::Segment(Segment::Pooled { buffer, start: 0 })
 }
