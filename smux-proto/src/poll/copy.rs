@@ -13,7 +13,7 @@ use super::{
     pacing::{COPY, FEW, STEPS},
     stream_handle::StreamHandle,
 };
-use crate::StreamError;
+use crate::{StreamError, buffer::copying};
 
 impl StreamHandle {
     /// As [`poll_read`](Self::poll_read), into the buffers one after the other.
@@ -89,7 +89,7 @@ impl StreamHandle {
     ) -> Poll<Result<usize, StreamError>> {
         let mut through = [0; SIZE];
         let read = ready!(self.poll_read(cx, &mut through[..room.min(SIZE)]))?;
-        buf.put_slice(&through[..read]);
+        copying::put(buf, &through[..read]);
         Poll::Ready(Ok(read))
     }
 

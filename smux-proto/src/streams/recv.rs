@@ -5,10 +5,18 @@
 //! step is half a window, so that a small window costs two updates a round trip, but at most
 //! [`LARGEST_STEP`]: what is read and not announced yet is missing from the credit on a long link.
 //! An update with a smaller window is exact too.
+//!
+//! On a fast link, such steps would be thousands of updates a second. There half a window may pass
+//! within [`INTERVAL`], which adds no more than that to the round trip.
 
 use crate::{buffer::segments::Queue, config::INITIAL_WINDOW, wire::WindowUpdate};
 
-const LARGEST_STEP: u32 = 512 << 10;
+const LARGEST_STEP: u64 = 512 << 10;
+
+/// Microseconds from one update to the next, unless half a window is due. Without it, bulk data on
+/// one stream moved at 0.73 of the speed of version 1, over loopback on a runtime of two threads;
+/// with it at the same speed.
+const INTERVAL: u32 = 1_000;
 
 /// Counters run in 64 bits; on the wire they are modulo 2^32.
 #[derive(Debug)]
@@ -24,6 +32,8 @@ pub(crate) struct Recv {
     max_allowed: u32,
     /// Version 2: the window the peer has or assumes.
     window: u32,
+    /// Version 2: when it was told of that, in microseconds modulo 2^32.
+    told_at: u32,
     /// Version 2.
     pub(crate) period: Period,
 }
@@ -53,6 +63,7 @@ impl Recv {
             announced: 0,
             max_allowed: INITIAL_WINDOW,
             window: 0,
+            told_at: 0,
             period: Period {
                 start: 0,
                 from: 0,
@@ -98,14 +109,16 @@ impl Recv {
         ahead(wire(self.received), self.max_allowed)
     }
 
-    /// Whether an update is due: at the first read, then at each step.
+    /// Whether an update is due: at the first read, then at each step, or later if the last one was
+    /// a moment ago.
     ///
     /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read
     /// but not yet acknowledged, because senders count a frame as sent once all of it has left.
-    pub(crate) fn update_due(&self, partial: u64) -> bool {
+    pub(crate) fn update_due(&self, partial: u64, now: u32) -> bool {
         let since = self.consumed(partial) - self.announced;
         match self.announced {
             0 => since > 0,
+            _ if now.wrapping_sub(self.told_at) < INTERVAL => since >= self.half_window(),
             _ => since >= self.step(),
         }
     }
@@ -128,13 +141,18 @@ impl Recv {
 
     /// Bytes from one update to the next.
     fn step(&self) -> u64 {
-        (self.window / 2).clamp(1, LARGEST_STEP).into()
+        self.half_window().min(LARGEST_STEP)
+    }
+
+    fn half_window(&self) -> u64 {
+        (self.window / 2).max(1).into()
     }
 
     /// Returns the update to send now, which announces `due` and this window.
-    pub(crate) fn announce(&mut self, due: u64, window: u32) -> WindowUpdate {
+    pub(crate) fn announce(&mut self, due: u64, window: u32, now: u32) -> WindowUpdate {
         self.announced = due;
         self.window = window;
+        self.told_at = now;
         self.max_allowed = self
             .max_allowed
             .wrapping_add(ahead(wire(self.told()), self.max_allowed));

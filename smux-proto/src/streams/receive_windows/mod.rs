@@ -205,7 +205,8 @@ impl Windows {
         };
         let mark = stream.recv.told();
         self.note_window(window);
-        let update = self.recount(stream, |recv| recv.announce(due, width(window)));
+        let now = self.clock();
+        let update = self.recount(stream, |recv| recv.announce(due, width(window), now));
         if complete {
             stream.clear(Flag::TimesUpdate);
             if stream.recv.begin_period(self.clock(), mark) {
@@ -285,7 +286,7 @@ impl Windows {
 
     /// Returns the time in microseconds modulo 2^32.
     #[allow(clippy::cast_possible_truncation)]
-    const fn clock(&self) -> u32 {
+    pub(super) const fn clock(&self) -> u32 {
         self.now as u32
     }
 

@@ -45,6 +45,34 @@ fn updates_announce_the_first_read_then_each_half_window() {
     }
 }
 
+/// Steps of a large window are smaller than half of it, as long as they are not crossed within a
+/// millisecond. Half a window is announced however soon.
+#[test]
+fn updates_of_a_large_window_wait_for_a_millisecond_or_half_of_it() {
+    const WINDOW: usize = 8 << 20;
+    const READ: usize = 32_768;
+    for (micros_a_read, step) in [(0, WINDOW / 2), (1_000, 512 << 10)] {
+        let config = config(Version::V2)
+            .max_receive_buffer(32 << 20)
+            .max_stream_buffer(WINDOW)
+            .window_floor(WINDOW);
+        let (mut harness, id) = server(config);
+        let mut updates = Vec::new();
+        for _ in 0..1_000 {
+            harness.skip(Duration::from_micros(micros_a_read));
+            harness.peer_sends([psh(3, counting(READ))]);
+            assert_eq!(harness.read(id).len(), READ);
+            for frame in harness.take_frames() {
+                updates.push(frame.window_update().expect("only updates").0 as usize);
+            }
+        }
+        let steps = updates.windows(2).map(|pair| pair[1] - pair[0]);
+        assert_eq!(updates[0], READ);
+        assert!(steps.clone().all(|bytes| bytes == step), "{updates:?}");
+        assert_eq!(steps.count(), (1_000 * READ - READ) / step);
+    }
+}
+
 #[test]
 fn several_reads_before_the_transport_is_free_share_an_update() {
     let (mut harness, id) = server(config(Version::V2));
