@@ -187,11 +187,9 @@ benches() {
 # The README's table and picture must be what the saved runs make. Nothing is measured here.
 measurements() {
     local picture=benches/comparison.svg command made table
-    command=$(page_command benches/README.md "cargo run .* -- chart benches/comparison.jsonl")
+    command=$(unoptimized_command benches/README.md "cargo run .* -- chart benches/comparison.jsonl")
     [[ $command == *" --output $picture" ]] || fail "the README's chart is not drawn to $picture"
     made=$(mktemp)
-    # Without optimization the build is faster, and the result the same.
-    command=${command/ --release/}
     table=$(bash -c "${command/%$picture/"$made"}") || fail "no chart of the saved runs"
     [[ $table == "| "* && $(<README.md) == *"$table"* ]] || fail "README.md does not have the table and notes of its runs: $table"
     cmp "$made" "$picture" || fail "$picture is not drawn from the runs of the README"

@@ -16,6 +16,14 @@ page_command() {
     printf '%s' "$found"
 }
 
+# The same without --release: the result is the same, and the build faster, as the tests have built most of
+# it already.
+unoptimized_command() {
+    local found
+    found=$(page_command "$1" "$2")
+    printf '%s' "${found/ --release/}"
+}
+
 # Starts a program that first prints where it listens; sets the caller's `pid`, `address` and `output`,
 # from which the rest can be read. The limit is for one that is never told to end; with --foreground it
 # passes a signal on once, not twice.

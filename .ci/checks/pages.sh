@@ -19,9 +19,9 @@ self_test() {
 # The quickstart checks every byte and fails by itself; sizes are small because this is no benchmark.
 quickstart() {
     local command status=0
-    command=$(page_command README.md "cargo run --release -p smux-tokio --example quickstart")
+    command=$(unoptimized_command README.md "cargo run --release -p smux-tokio --example quickstart")
     section "the README's quickstart"
-    run cargo build --release -p smux-tokio --example quickstart
+    run cargo build -p smux-tokio --example quickstart
     run timeout 120 bash -c "$command -- --bytes 64MiB"
     run timeout 120 bash -c "$command -- --bytes 64MiB --smux-version 1"
     section "the quickstart as two processes"
@@ -46,7 +46,7 @@ tunnel() {
     local prefix="cargo run --release -p smux-tokio --features tracing --example tunnel --"
     local command pid address output quickstart server client arguments pages=()
     section "the tunnel"
-    run cargo build --release -p smux-tokio --features tracing --example tunnel --example quickstart
+    run cargo build -p smux-tokio --features tracing --example tunnel --example quickstart
     run "$EXAMPLES/tunnel" --version
     start_listener "$EXAMPLES/quickstart" --listen 127.0.0.1:0 --once
     quickstart=$pid
@@ -76,9 +76,9 @@ tunnel() {
 # Fails by itself if an answer is missing or wrong.
 http() {
     local command
-    command=$(page_command smux-tokio/examples/http/README.md "cargo run --release -p smux-tokio")
+    command=$(unoptimized_command smux-tokio/examples/http/README.md "cargo run --release -p smux-tokio")
     section "HTTP over smux"
-    run cargo build --release -p smux-tokio --features axum --example http
+    run cargo build -p smux-tokio --features axum --example http
     # With the descriptors that every shell allows, macOS's being the fewest.
     run timeout 120 bash -c "ulimit -Sn 256 && $command -- --requests 5000"
     # Fewer connections than requests at once.
@@ -88,26 +88,26 @@ http() {
 # The same, for calls; 5000 of them are over soon.
 grpc() {
     local command
-    command=$(page_command smux-tokio/examples/grpc/README.md "cargo run --release -p smux-tokio")
+    command=$(unoptimized_command smux-tokio/examples/grpc/README.md "cargo run --release -p smux-tokio")
     section "gRPC over smux"
-    run cargo build --release -p smux-tokio --features tonic,tower --example grpc
+    run cargo build -p smux-tokio --features tonic,tower --example grpc
     run timeout 120 bash -c "$command -- --calls 5000"
 }
 
 # Both compare every byte, and fail by themselves.
 websocket() {
     local command
-    command=$(page_command smux-tokio/examples/websocket/README.md "cargo run --release -p smux-tokio")
+    command=$(unoptimized_command smux-tokio/examples/websocket/README.md "cargo run --release -p smux-tokio")
     section "smux over WebSockets"
-    run cargo build --release -p smux-tokio --example websocket
+    run cargo build -p smux-tokio --example websocket
     run timeout 120 bash -c "$command"
 }
 
 reverse() {
     local command
-    command=$(page_command smux-tokio/examples/reverse/README.md "cargo run --release -p smux-tokio")
+    command=$(unoptimized_command smux-tokio/examples/reverse/README.md "cargo run --release -p smux-tokio")
     section "a server that dials out"
-    run cargo build --release -p smux-tokio --example reverse
+    run cargo build -p smux-tokio --example reverse
     run timeout 120 bash -c "$command"
 }
 
