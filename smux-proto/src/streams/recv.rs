@@ -2,21 +2,23 @@
 //!
 //! Consumption is announced in whole steps, counted from the first read, which is announced
 //! exactly. So a peer that runs out of credit stops where everything it sent can be announced. A
-//! step is half a window, so that a small window costs two updates a round trip, but at most
-//! [`LARGEST_STEP`]: what is read and not announced yet is missing from the credit on a long link.
-//! An update with a smaller window is exact too.
+//! step is half a window, so that a small window costs two updates a round trip. A large one has
+//! smaller steps, of [`STEP`] bytes: what is read and not announced yet is missing from the credit
+//! on a long link. An update with a smaller window is exact too.
 //!
-//! On a fast link, such steps would be thousands of updates a second. There half a window may pass
-//! within [`INTERVAL`], which adds no more than that to the round trip.
+//! On a fast link, that would be thousands of updates a second. So as many steps are one as are read
+//! in an [`INTERVAL`], at the rate that the last two updates show, up to half a window.
 
 use crate::{buffer::segments::Queue, config::INITIAL_WINDOW, wire::WindowUpdate};
 
-const LARGEST_STEP: u64 = 512 << 10;
+const STEP: u32 = 512 << 10;
 
-/// Microseconds from one update to the next, unless half a window is due. Without it, bulk data on
-/// one stream moved at 0.73 of the speed of version 1, over loopback on a runtime of two threads;
-/// with it at the same speed.
-const INTERVAL: u32 = 1_000;
+/// Microseconds that a step takes at least, unless it is half a window. Without it, bulk data on one
+/// stream moved at 0.73 of the speed of version 1, over loopback on a runtime of two threads; with
+/// it at the same speed.
+const INTERVAL: u64 = 1_000;
+/// Microseconds of the clock that measures it.
+const TICK: u32 = 32;
 
 /// Counters run in 64 bits; on the wire they are modulo 2^32.
 #[derive(Debug)]
@@ -32,8 +34,11 @@ pub(crate) struct Recv {
     max_allowed: u32,
     /// Version 2: the window the peer has or assumes.
     window: u32,
-    /// Version 2: when it was told of that, in microseconds modulo 2^32.
-    told_at: u32,
+    /// Version 2: when it was told of that, in [`TICK`]s modulo 2^16. After some seconds an update
+    /// may look recent that is not, which makes one step too long.
+    told_at: u16,
+    /// Version 2: how many steps of a large window are one.
+    steps: u8,
     /// Version 2.
     pub(crate) period: Period,
 }
@@ -64,6 +69,7 @@ impl Recv {
             max_allowed: INITIAL_WINDOW,
             window: 0,
             told_at: 0,
+            steps: 1,
             period: Period {
                 start: 0,
                 from: 0,
@@ -109,16 +115,14 @@ impl Recv {
         ahead(wire(self.received), self.max_allowed)
     }
 
-    /// Whether an update is due: at the first read, then at each step, or later if the last one was
-    /// a moment ago.
+    /// Whether an update is due: at the first read, then at each step.
     ///
     /// `partial` is how much has arrived of a frame that is not complete: bytes that can be read
     /// but not yet acknowledged, because senders count a frame as sent once all of it has left.
-    pub(crate) fn update_due(&self, partial: u64, now: u32) -> bool {
+    pub(crate) fn update_due(&self, partial: u64) -> bool {
         let since = self.consumed(partial) - self.announced;
         match self.announced {
             0 => since > 0,
-            _ if now.wrapping_sub(self.told_at) < INTERVAL => since >= self.half_window(),
             _ => since >= self.step(),
         }
     }
@@ -141,18 +145,24 @@ impl Recv {
 
     /// Bytes from one update to the next.
     fn step(&self) -> u64 {
-        self.half_window().min(LARGEST_STEP)
-    }
-
-    fn half_window(&self) -> u64 {
-        (self.window / 2).max(1).into()
+        let most = STEP * u32::from(self.steps);
+        (self.window / 2).clamp(1, most).into()
     }
 
     /// Returns the update to send now, which announces `due` and this window.
     pub(crate) fn announce(&mut self, due: u64, window: u32, now: u32) -> WindowUpdate {
+        let now = ticks(now);
+        let time = u64::from(now.wrapping_sub(self.told_at).max(1)) * u64::from(TICK);
+        self.steps = match self.announced {
+            0 => 1,
+            before => {
+                let bytes = (due - before).saturating_mul(INTERVAL) / time;
+                u8::try_from(bytes / u64::from(STEP)).map_or(u8::MAX, |steps| steps.max(1))
+            }
+        };
+        self.told_at = now;
         self.announced = due;
         self.window = window;
-        self.told_at = now;
         self.max_allowed = self
             .max_allowed
             .wrapping_add(ahead(wire(self.told()), self.max_allowed));
@@ -207,6 +217,12 @@ const fn ahead(counter: u32, other: u32) -> u32 {
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) const fn wire(counter: u64) -> u32 {
     counter as u32
+}
+
+/// A time in microseconds, as it is kept.
+#[allow(clippy::cast_possible_truncation)]
+const fn ticks(now: u32) -> u16 {
+    (now / TICK) as u16
 }
 
 /// Of a difference that is below 2^32.

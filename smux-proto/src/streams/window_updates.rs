@@ -17,7 +17,7 @@ impl Streams {
         // An update to a starved stream would only repeat that there is no window.
         if stream.has(Flag::InWindows)
             && !stream.has_any([Flag::OwesUpd, Flag::InStarved])
-            && stream.recv.update_due(partial, self.windows.clock())
+            && stream.recv.update_due(partial)
         {
             stream.set(Flag::OwesUpd);
             self.scheduler.owe_control(key, stream);

@@ -286,7 +286,7 @@ impl Windows {
 
     /// Returns the time in microseconds modulo 2^32.
     #[allow(clippy::cast_possible_truncation)]
-    pub(super) const fn clock(&self) -> u32 {
+    const fn clock(&self) -> u32 {
         self.now as u32
     }
 

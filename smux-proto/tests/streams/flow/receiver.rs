@@ -45,13 +45,14 @@ fn updates_announce_the_first_read_then_each_half_window() {
     }
 }
 
-/// Steps of a large window are smaller than half of it, as long as they are not crossed within a
-/// millisecond. Half a window is announced however soon.
+/// Steps of a large window are of 512 KiB, or what is read in a millisecond if that is more, up to
+/// half the window. How fast it is read shows between two updates.
 #[test]
-fn updates_of_a_large_window_wait_for_a_millisecond_or_half_of_it() {
+fn updates_of_a_large_window_are_a_millisecond_apart_or_half_of_it() {
     const WINDOW: usize = 8 << 20;
     const READ: usize = 32_768;
-    for (micros_a_read, step) in [(0, WINDOW / 2), (1_000, 512 << 10)] {
+    const STEP: usize = 512 << 10;
+    for (micros_a_read, step) in [(0, WINDOW / 2), (20, 3 * STEP), (100, STEP)] {
         let config = config(Version::V2)
             .max_receive_buffer(32 << 20)
             .max_stream_buffer(WINDOW)
@@ -66,11 +67,43 @@ fn updates_of_a_large_window_wait_for_a_millisecond_or_half_of_it() {
                 updates.push(frame.window_update().expect("only updates").0 as usize);
             }
         }
-        let steps = updates.windows(2).map(|pair| pair[1] - pair[0]);
-        assert_eq!(updates[0], READ);
-        assert!(steps.clone().all(|bytes| bytes == step), "{updates:?}");
-        assert_eq!(steps.count(), (1_000 * READ - READ) / step);
+        assert_eq!(updates[..2], [READ, READ + STEP]);
+        let steps: Vec<_> = updates[1..]
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .collect();
+        assert!(steps.iter().all(|bytes| *bytes == step), "{steps:?}");
+        assert_eq!(steps.len(), (999 * READ - STEP) / step);
     }
+}
+
+/// Reads tell no time. One that follows long after others is no fast one.
+#[test]
+fn a_reader_that_slows_down_is_announced_in_small_steps_again() {
+    const READ: usize = 32_768;
+    let config = config(Version::V2)
+        .max_receive_buffer(32 << 20)
+        .max_stream_buffer(8 << 20)
+        .window_floor(8 << 20);
+    let (mut harness, id) = server(config);
+    let mut updates = Vec::new();
+    for round in 0..1_000 {
+        harness.peer_sends([psh(3, counting(READ))]);
+        assert_eq!(harness.read(id).len(), READ);
+        if round > 500 {
+            harness.skip(Duration::from_millis(1));
+        }
+        for frame in harness.take_frames() {
+            updates.push(frame.window_update().expect("only updates").0 as usize);
+        }
+    }
+    let steps: Vec<_> = updates.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let slow = steps.iter().rev().take_while(|bytes| **bytes == 512 << 10);
+    // All that was read at that speed but one step, that the fast reads before had begun.
+    assert!(
+        slow.count() >= (500 * READ - (4 << 20)) / (512 << 10) - 1,
+        "{steps:?}"
+    );
 }
 
 #[test]
