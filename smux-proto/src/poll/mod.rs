@@ -36,9 +36,9 @@
 //!   cancelled passes its turn on.
 //! * **A pump is woken once** until it runs again, and only for a reason: output where there was
 //!   none, room to read where there was none, an earlier deadline, the end.
-//! * **Many small writes** of a stream lock the session once for many of them. The others go to the
-//!   stream's outbox, in room that the session has lent. Calls that depend on what was written take
-//!   it in first, so nothing but time shows it.
+//! * **Many small writes** of a stream lock the session once for some dozens of them. The rest goes
+//!   to the stream's outbox, in room that the session has lent. Calls that depend on what was
+//!   written take it in first.
 //! * **Wakers of streams**: one for reading, one for writing and one for the peer's stop. Of
 //!   several tasks that wait for the same on the same stream only the last one that polled is
 //!   woken.

@@ -6,8 +6,9 @@
 //! under a lock that only its writer and the pump for output take. The pump takes all outboxes in
 //! before it asks for a batch. Calls that depend on what was written take in that of their stream.
 //!
-//! Nothing waits in an outbox that would not leave otherwise. It is open only while its stream has
-//! data, so the pump for output has been woken or will run anyway.
+//! Nothing waits in an outbox that would not leave otherwise. It is opened while its stream has data,
+//! so the pump for output has been woken or will run anyway. A writer that has to wait takes all
+//! outboxes in if most of the send queue is lent to them, and not used.
 //!
 //! With 100 streams on a runtime of two threads that made messages of 64 bytes 2.4 times as fast. A
 //! stream that writes once in a while has no outbox.
@@ -38,9 +39,10 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Inner {
-    /// What was written; `None` while no room is lent.
+    /// The room that is lent, with what was written there.
     open: Option<Vec<u8>>,
-    /// It stands in the session's list, maybe closed by now. Changed under the session's lock only.
+    /// Whether the outbox is in the session's list, perhaps closed. It changes only under the
+    /// session's lock.
     is_listed: bool,
     /// The next of the list.
     next: Option<Arc<Outbox>>,
@@ -54,7 +56,7 @@ impl Outbox {
         }
     }
 
-    /// Writes all of `data`, which is not empty, if the outbox is open and has room for it.
+    /// Writes all of `data`, if the outbox is open and has room for it.
     #[inline]
     pub(super) fn write(&self, data: &[u8]) -> bool {
         if data.len() > SMALL {
@@ -85,7 +87,7 @@ impl Outbox {
 /// Whether a stream with so many bytes queued, of which the last write was `written`, is worth an
 /// outbox.
 pub(super) fn is_worth_it(queued: usize, written: usize) -> bool {
-    written <= SMALL && queued >= MANY * written
+    (1..=SMALL).contains(&written) && queued >= MANY * written
 }
 
 /// The outboxes of a session that may be open.

@@ -294,7 +294,14 @@ impl StreamHandle {
         spare.make_ready();
         self.shared.poll_with(
             spare,
-            |state| self.write_to(state, &mut act),
+            |state| {
+                let poll = self.write_to(state, &mut act);
+                if poll.is_pending() && state.session.is_mostly_lent() {
+                    // It is called if that makes room.
+                    state.take_in_outboxes();
+                }
+                poll
+            },
             |state, waker| {
                 waker.tell_time(&mut state.session);
                 // What waits from here on may bring the next look at stalls forward.

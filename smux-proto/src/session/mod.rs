@@ -272,6 +272,12 @@ impl Session {
         self.streams.take_back(key, buffer, sends);
     }
 
+    /// Whether writers may wait for room that is lent and not used.
+    #[cfg(feature = "poll")]
+    pub(crate) const fn is_mostly_lent(&self) -> bool {
+        self.streams.is_mostly_lent()
+    }
+
     /// Stops accepting: refuses new streams and closes the backlog.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;

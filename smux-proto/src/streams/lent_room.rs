@@ -2,7 +2,8 @@
 //! nothing until it is taken back.
 //!
 //! Lent room counts as queued, so it is within every limit, and the peer's window. A stream has at
-//! most one piece, and only while it has data: so output that will take it back is due.
+//! most one piece. It is lent while the stream has data, so the stream has a turn to come, before
+//! which the room is taken back.
 
 use alloc::vec::Vec;
 
@@ -22,12 +23,25 @@ impl Streams {
             return None;
         }
         self.queued += ROOM;
+        self.lent += 1;
         Some(self.segments.lend(ROOM))
     }
 
     /// Takes lent room back, with the bytes that were written there. `sends`: output is not over.
     pub(crate) fn take_back(&mut self, key: Key, buffer: Vec<u8>, sends: bool) {
         self.queued -= ROOM;
+        self.lent -= 1;
+        self.put_back(key, buffer, sends);
+        self.notify_blocked();
+    }
+
+    /// Whether more of the send queue is lent than holds data: then writers may wait for room that
+    /// is not used.
+    pub(crate) const fn is_mostly_lent(&self) -> bool {
+        2 * ROOM * self.lent as usize > self.queued
+    }
+
+    fn put_back(&mut self, key: Key, buffer: Vec<u8>, sends: bool) {
         let Some(stream) = self.table.get_mut(key) else {
             return self.segments.recycle(buffer);
         };

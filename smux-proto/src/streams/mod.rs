@@ -99,6 +99,9 @@ pub(crate) struct Streams {
     send_segment: usize,
     /// Bytes in all send queues, and room lent.
     pub(crate) queued: usize,
+    /// Streams that are lent room.
+    #[cfg(feature = "poll")]
+    lent: u32,
     /// Streams of the table, by who opened them.
     pub(crate) inbound: usize,
     outbound: usize,
@@ -130,6 +133,8 @@ impl Streams {
             least_share: LEAST_SHARE,
             send_segment: segment_limit(config.max_frame_size()),
             queued: 0,
+            #[cfg(feature = "poll")]
+            lent: 0,
             inbound: 0,
             outbound: 0,
             open_waits: false,

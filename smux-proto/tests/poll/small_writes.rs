@@ -13,7 +13,7 @@ use smux_proto::{
     poll::{Driver, SessionHandle, StreamHandle},
 };
 
-use crate::wire::{Wire, now, run, server};
+use crate::wire::{Count, Wire, now, run, server};
 
 const STREAMS: u32 = 3;
 
@@ -250,4 +250,29 @@ fn counters_include_small_writes() {
     assert!(run(&mut driver, Waker::noop()).is_pending());
     assert_eq!(session.stats().send_queued, 0);
     assert_eq!(session.stats().payload_sent, 19_200);
+}
+
+/// Room that small writes have been lent and do not use is room for others.
+#[test]
+fn many_small_writers_leave_room_for_others() {
+    const MANY: u32 = 400;
+    let (session, mut driver, wire, mut streams) = with_streams(config(Version::V1), MANY);
+    write_many(&streams[0], 1);
+    assert!(run(&mut driver, Waker::noop()).is_pending());
+    wire.ends(|ends| ends.takes_output = false);
+    let other = streams.pop().expect("the last one");
+    streams.iter().for_each(|stream| write_many(stream, 5));
+    let (count, waker) = Count::waker();
+    for _ in 0..300 {
+        let write = || other.poll_write(&mut Context::from_waker(&waker), &[7; 64]);
+        let poll = match write() {
+            Poll::Pending => {
+                assert!(count.take() > 0, "the room that is left is lent");
+                write()
+            }
+            ready => ready,
+        };
+        assert_eq!(poll, Poll::Ready(Ok(64)));
+    }
+    assert_eq!(session.stats().send_queued, (5 * streams.len() + 300) * 64);
 }
