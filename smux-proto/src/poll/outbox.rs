@@ -6,9 +6,9 @@
 //! under a lock that only its writer and the pump for output take. The pump takes all outboxes in
 //! before it asks for a batch. Calls that depend on what was written take in that of their stream.
 //!
-//! Nothing waits in an outbox that would not leave otherwise. It is opened while its stream has data,
-//! so the pump for output has been woken or will run anyway. A writer that has to wait takes all
-//! outboxes in if most of the send queue is lent to them, and not used.
+//! Nothing waits in an outbox that would not leave otherwise. It is opened while its stream has
+//! data, so the pump for output has been woken or will run anyway. A writer that has to wait takes
+//! all outboxes in if most of the send queue is lent to them.
 //!
 //! With 100 streams on a runtime of two threads that made messages of 64 bytes 2.4 times as fast. A
 //! stream that writes once in a while has no outbox.

@@ -6,16 +6,16 @@
 //! smaller steps, of [`STEP`] bytes: what is read and not announced yet is missing from the credit
 //! on a long link. An update with a smaller window is exact too.
 //!
-//! On a fast link, that would be thousands of updates a second. So as many steps are one as are read
-//! in an [`INTERVAL`], at the rate that the last two updates show, up to half a window.
+//! On a fast link, that would be thousands of updates a second. So as many steps are one as are
+//! read in an [`INTERVAL`], at the rate that the last two updates show, up to half a window.
 
 use crate::{buffer::segments::Queue, config::INITIAL_WINDOW, wire::WindowUpdate};
 
 const STEP: u32 = 512 << 10;
 
-/// Microseconds that a step takes at least, unless it is half a window. Without it, bulk data on one
-/// stream moved at 0.73 of the speed of version 1, over loopback on a runtime of two threads; with
-/// it at the same speed.
+/// Microseconds that a step takes at least, unless it is half a window. Without it, bulk data on
+/// one stream moved at 0.73 of the speed of version 1, over loopback on a runtime of two threads;
+/// with it at the same speed.
 const INTERVAL: u64 = 1_000;
 /// Microseconds of the clock that measures it.
 const TICK: u32 = 32;

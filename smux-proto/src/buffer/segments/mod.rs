@@ -360,8 +360,8 @@ impl Segments {
         take(self.source.as_deref(), size)
     }
 
-    /// Appends the bytes of a buffer that was lent, without a copy unless they fill less than half of
-    /// it. It has no more than `limit`, which is as in [`push`](Self::push).
+    /// Appends the bytes of a buffer that was lent, without a copy unless they fill less than half
+    /// of it. It has no more than `limit`, which is as in [`push`](Self::push).
     #[cfg(feature = "poll")]
     pub(crate) fn push_buffer(&mut self, queue: &mut Queue, buffer: Vec<u8>, limit: usize) {
         if 2 * buffer.len() < buffer.capacity() + ENTRY {
