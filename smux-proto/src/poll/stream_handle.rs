@@ -297,8 +297,9 @@ impl StreamHandle {
             |state| {
                 let poll = self.write_to(state, &mut act);
                 if poll.is_pending() && state.session.is_mostly_lent() {
-                    // It is called if that makes room.
                     state.take_in_outboxes();
+                    // This writer may be among them.
+                    state.session.notify_blocked();
                 }
                 poll
             },

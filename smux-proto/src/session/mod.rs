@@ -278,6 +278,12 @@ impl Session {
         self.streams.is_mostly_lent()
     }
 
+    /// Raises events for writers that waited for room that has been taken back.
+    #[cfg(feature = "poll")]
+    pub(crate) fn notify_blocked(&mut self) {
+        self.streams.notify_blocked();
+    }
+
     /// Stops accepting: refuses new streams and closes the backlog.
     pub fn stop_accepting(&mut self) {
         self.accepting = false;

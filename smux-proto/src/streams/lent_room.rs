@@ -13,8 +13,8 @@ use crate::streams::{Streams, stream::Flag, table::Key};
 pub(crate) const ROOM: usize = 4_096;
 
 impl Streams {
-    /// Lends a buffer for [`ROOM`] bytes, unless the stream has less than that, has no data, or
-    /// others wait for room.
+    /// Lends a buffer for [`ROOM`] bytes, unless the stream has less room than that or no data, or
+    /// its writer waits.
     pub(crate) fn lend_room(&mut self, key: Key) -> Option<Vec<u8>> {
         let stream = &self.table[key];
         let may_write = self.reason.is_none() && !stream.writes_no_more();
@@ -31,17 +31,6 @@ impl Streams {
     pub(crate) fn take_back(&mut self, key: Key, buffer: Vec<u8>, sends: bool) {
         self.queued -= ROOM;
         self.lent -= 1;
-        self.put_back(key, buffer, sends);
-        self.notify_blocked();
-    }
-
-    /// Whether more of the send queue is lent than holds data: then writers may wait for room that
-    /// is not used.
-    pub(crate) const fn is_mostly_lent(&self) -> bool {
-        2 * ROOM * self.lent as usize > self.queued
-    }
-
-    fn put_back(&mut self, key: Key, buffer: Vec<u8>, sends: bool) {
         let Some(stream) = self.table.get_mut(key) else {
             return self.segments.recycle(buffer);
         };
@@ -60,5 +49,11 @@ impl Streams {
             }
             self.segments.recycle(buffer);
         }
+    }
+
+    /// Whether more of the send queue is lent than holds data: then writers may wait for room that
+    /// is not used.
+    pub(crate) const fn is_mostly_lent(&self) -> bool {
+        2 * ROOM * self.lent as usize > self.queued
     }
 }
