@@ -157,7 +157,7 @@ pub mod guide;
 pub mod poll;
 
 pub use buffer::Transmit;
-pub use buffer::{BufferPool, BufferSource};
+pub use buffer::{Buffer, BufferPool, BufferSource};
 #[cfg(feature = "std")]
 pub use buffer::{ProcessBuffers, ThreadBuffers};
 pub use config::{Config, ConfigBuilder, ConfigError, KeepAlive, SlowReaderPolicy};

@@ -1,13 +1,17 @@
-//! Memory for payload: lent by a pool, queued in segments, collected into batches.
+//! Memory for payload: lent by a source, queued in segments, collected into batches.
 
 pub(crate) mod copying;
+mod lent;
 mod pool;
+#[cfg(feature = "std")]
+mod regions;
 pub(crate) mod segments;
 mod source;
 #[cfg(feature = "std")]
 mod thread_buffers;
 mod transmit;
 
+pub use lent::Buffer;
 pub use pool::BufferPool;
 pub use source::BufferSource;
 #[cfg(feature = "std")]

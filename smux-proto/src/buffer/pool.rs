@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use super::Buffer;
+
 /// Largest buffer that the pool deals in: a frame's payload fits in one.
 const MAX_BUFFER: usize = 1 << 16;
 /// One list of free buffers for each power of two from 2^0 to 2^16.
@@ -21,7 +23,7 @@ const CLASSES: usize = 17;
 /// ```
 #[derive(Debug)]
 pub struct BufferPool {
-    free: [Vec<Vec<u8>>; CLASSES],
+    free: [Vec<Buffer>; CLASSES],
     held: usize,
     max_held: usize,
 }
@@ -43,13 +45,13 @@ impl BufferPool {
         if size == 0 || size > MAX_BUFFER {
             return None;
         }
-        let new = || Vec::with_capacity(size.next_power_of_two());
-        Some(self.reuse(size).unwrap_or_else(new))
+        let reused = self.reuse(size).and_then(|buffer| buffer.into_vec().ok());
+        Some(reused.unwrap_or_else(|| Vec::with_capacity(size.next_power_of_two())))
     }
 
-    /// As [`get`](Self::get), but only a buffer that is here.
+    /// As [`get`](Self::get), but only a buffer that is here, which may be a piece.
     #[inline]
-    pub(super) fn reuse(&mut self, size: usize) -> Option<Vec<u8>> {
+    pub(super) fn reuse(&mut self, size: usize) -> Option<Buffer> {
         let class = usize::BITS - size.saturating_sub(1).leading_zeros();
         let buffer = self.free.get_mut(class as usize)?.pop()?;
         self.held -= 1 << class;
@@ -64,7 +66,7 @@ impl BufferPool {
                 && let Some(buffer) = self.free[class].pop()
             {
                 self.held -= 1 << class;
-                drop(into.put(buffer));
+                drop(into.keep(buffer));
             }
         }
     }
@@ -80,19 +82,22 @@ impl BufferPool {
         if !capacity.is_power_of_two() || capacity > MAX_BUFFER {
             return Err(buffer);
         }
-        drop(self.keep(buffer));
+        drop(self.keep(buffer.into()));
         Ok(())
     }
 
-    /// As [`put`](Self::put), but gives a buffer back that it has no room for, too.
+    /// As [`put`](Self::put), but gives a buffer back that it has no room for, too, or that no pool
+    /// may keep.
     #[inline]
-    pub(super) fn keep(&mut self, mut buffer: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub(super) fn keep(&mut self, mut buffer: Buffer) -> Result<(), Buffer> {
         let capacity = buffer.capacity();
         let class = capacity.trailing_zeros();
         let held = self.held + capacity;
         match self.free.get_mut(class as usize) {
-            Some(free) if capacity == 1 << class && held <= self.max_held => {
-                buffer.clear();
+            Some(free)
+                if capacity == 1 << class && held <= self.max_held && buffer.is_poolable() =>
+            {
+                buffer.truncate(0);
                 self.held = held;
                 free.push(buffer);
                 Ok(())

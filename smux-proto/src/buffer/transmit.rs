@@ -6,7 +6,10 @@ use core::{fmt, mem};
 use bytes::{Buf, Bytes};
 
 use crate::{
-    buffer::segments::{Segment, Small},
+    buffer::{
+        Buffer,
+        segments::{Segment, Small},
+    },
     wire::{Header, WindowUpdate},
 };
 
@@ -46,7 +49,7 @@ pub struct Transmit {
     /// How far that session's output had come with the last byte that was filled in.
     end: u64,
     /// Buffers whose bytes have left, other than by a copy.
-    spent: Vec<Vec<u8>>,
+    spent: Vec<Buffer>,
     /// Bytes of the user that are copied or cleared. They are dropped with the next bytes that
     /// leave: dropping them runs their owner's code, which a session's caller may have to do
     /// without its lock.
@@ -58,7 +61,7 @@ pub struct Transmit {
 pub(crate) struct BatchMemory {
     copied: Vec<u8>,
     chunks: VecDeque<Chunk>,
-    spent: Vec<Vec<u8>>,
+    spent: Vec<Buffer>,
     released: Vec<Bytes>,
 }
 
@@ -300,7 +303,7 @@ impl Transmit {
         !self.spent.is_empty()
     }
 
-    pub(crate) fn spent(&mut self) -> impl Iterator<Item = Vec<u8>> {
+    pub(crate) fn spent(&mut self) -> impl Iterator<Item = Buffer> {
         self.spent.drain(..)
     }
 
@@ -315,7 +318,7 @@ impl Transmit {
 
     /// Adds payload. Returns its buffer if the payload was copied.
     #[inline]
-    pub(crate) fn payload(&mut self, segment: Segment) -> Option<Vec<u8>> {
+    pub(crate) fn payload(&mut self, segment: Segment) -> Option<Buffer> {
         let len = segment.as_slice().len();
         if len > COPIED {
             self.end_tail();

@@ -18,11 +18,10 @@
 use std::{
     mem::take,
     sync::{Arc, PoisonError},
-    vec::Vec,
 };
 
 use super::sync::{Mutex, MutexGuard};
-use crate::{Session, streams::ROOM, streams::table::Key};
+use crate::{Buffer, Session, streams::ROOM, streams::table::Key};
 
 /// Larger writes are worth the lock. Chosen, not tuned: eight of them fill an outbox.
 const SMALL: usize = ROOM / 8;
@@ -40,7 +39,7 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Inner {
     /// The room that is lent, with what was written there.
-    open: Option<Vec<u8>>,
+    open: Option<Buffer>,
     /// Whether the outbox is in the session's list, perhaps closed. It changes only under the
     /// session's lock.
     is_listed: bool,
@@ -64,7 +63,7 @@ impl Outbox {
         }
         match &mut self.lock().open {
             Some(open) if open.len() + data.len() <= ROOM => {
-                open.extend_from_slice(data);
+                open.append(data);
                 true
             }
             _ => false,

@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 use alloc::{boxed::Box, sync::Arc};
 use core::{task::Poll, time::Duration};
 
+#[cfg(feature = "poll")]
+use crate::buffer::Buffer;
 use crate::{
     buffer::BufferSource,
     config::Config,
@@ -258,13 +260,13 @@ impl Session {
 
     /// Lends room of a stream's send queue, of which there is none unless there is much.
     #[cfg(feature = "poll")]
-    pub(crate) fn lend_room(&mut self, key: Key) -> Option<Vec<u8>> {
+    pub(crate) fn lend_room(&mut self, key: Key) -> Option<Buffer> {
         self.streams.lend_room(key)
     }
 
     /// Takes lent room back, with what was written there.
     #[cfg(feature = "poll")]
-    pub(crate) fn take_back(&mut self, key: Key, buffer: Vec<u8>) {
+    pub(crate) fn take_back(&mut self, key: Key, buffer: Buffer) {
         let sends = matches!(
             self.phase,
             Phase::Open | Phase::Draining(_) | Phase::Closing(_)

@@ -5,9 +5,10 @@
 //! most one piece. It is lent while the stream has data, so the stream has a turn to come, before
 //! which the room is taken back.
 
-use alloc::vec::Vec;
-
-use crate::streams::{Streams, stream::Flag, table::Key};
+use crate::{
+    buffer::Buffer,
+    streams::{Streams, stream::Flag, table::Key},
+};
 
 /// Bytes that are lent at a time: many small writes, and a segment as long queues have.
 pub(crate) const ROOM: usize = 4_096;
@@ -15,7 +16,7 @@ pub(crate) const ROOM: usize = 4_096;
 impl Streams {
     /// Lends a buffer for [`ROOM`] bytes, unless the stream has less room than that or no data, or
     /// its writer waits.
-    pub(crate) fn lend_room(&mut self, key: Key) -> Option<Vec<u8>> {
+    pub(crate) fn lend_room(&mut self, key: Key) -> Option<Buffer> {
         let stream = &self.table[key];
         let may_write = self.reason.is_none() && !stream.writes_no_more();
         let is_due = !stream.send.queue.is_empty() && !stream.writer_waits();
@@ -28,7 +29,7 @@ impl Streams {
     }
 
     /// Takes lent room back, with the bytes that were written there. `sends`: output is not over.
-    pub(crate) fn take_back(&mut self, key: Key, buffer: Vec<u8>, sends: bool) {
+    pub(crate) fn take_back(&mut self, key: Key, buffer: Buffer, sends: bool) {
         self.queued -= ROOM;
         self.lent -= 1;
         let Some(stream) = self.table.get_mut(key) else {

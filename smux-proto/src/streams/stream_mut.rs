@@ -121,7 +121,7 @@ impl<'a> StreamMut<'a> {
         }
         let queue = &mut self.streams.table[self.key].recv.queue;
         let bytes = match self.streams.segments.split_front(queue, max) {
-            Some(Segment::Pooled { buffer, start }) => Bytes::from(buffer).slice(start..),
+            Some(Segment::Pooled { buffer, start }) => buffer.into_bytes().slice(start..),
             Some(Segment::Shared { bytes, .. }) => bytes,
             None => Bytes::new(),
         };

@@ -5,11 +5,13 @@
 //! | `steady` | what a frame, a message, a stream costs once buffers are warm |
 //! | `idle` | what idle, ended and refused streams cost |
 //! | `any_use` | whether all memory in use is accounted for after any calls |
+//! | `rush` | what is left of the buffers of a rush |
 //! | `bounds` | the most that a session holds, for its data and by its configuration |
 
 mod any_use;
 mod bounds;
 mod idle;
+mod rush;
 mod steady;
 
 use std::{
@@ -22,7 +24,7 @@ use allocation_counter::{AllocationInfo, measure};
 use bytes::Buf;
 use smux_conformance::frame::Frame;
 use smux_proto::{
-    BufferPool, BufferSource, Config, ConfigBuilder, Session, StreamId, Transmit, Version,
+    Buffer, BufferPool, BufferSource, Config, ConfigBuilder, Session, StreamId, Transmit, Version,
 };
 
 const BOTH: [Version; 2] = [Version::V1, Version::V2];
@@ -51,11 +53,13 @@ fn server(config: ConfigBuilder) -> Session {
 struct Pool(Mutex<BufferPool>);
 
 impl BufferSource for Pool {
-    fn get(&self, size: usize) -> Vec<u8> {
-        self.0.lock().unwrap().get(size).expect("up to 64 KiB")
+    fn get(&self, size: usize) -> Buffer {
+        let buffer = self.0.lock().unwrap().get(size).expect("up to 64 KiB");
+        buffer.into()
     }
 
-    fn put(&self, buffer: Vec<u8>) {
+    fn put(&self, buffer: Buffer) {
+        let buffer = buffer.into_vec().expect("a vector, as all that are lent");
         self.0.lock().unwrap().put(buffer).expect("a lent buffer");
     }
 }

@@ -23,7 +23,7 @@ use core::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::buffer::{BufferSource, copying};
+use crate::buffer::{Buffer, BufferSource};
 
 use arena::Arena;
 #[cfg(feature = "poll")]
@@ -136,7 +136,7 @@ impl Segments {
         };
         let fits = buffer.len() + data.len() <= buffer.capacity().min(limit);
         if fits {
-            buffer.extend_from_slice(data);
+            buffer.append(data);
             // More bytes in the same buffer: it costs no more than before.
             queue.len += length(data.len());
         }
@@ -166,7 +166,7 @@ impl Segments {
             Some(Content::Segment(Segment::Pooled { buffer, .. })) => {
                 let room = buffer.capacity().min(limit).saturating_sub(buffer.len());
                 let count = room.min(data.len());
-                copying::put(buffer, &data[..count]);
+                buffer.append_block(&data[..count]);
                 count
             }
             Some(Content::Segment(Segment::Shared { .. })) | None => 0,
@@ -297,7 +297,7 @@ impl Segments {
         let node = self.nodes.get_mut(queue.head)?;
         let Content::Segment(segment) = &mut node.content else {
             let mut buffer = take(self.source.as_deref(), INLINE);
-            self.take_inline(queue, max, |bytes| buffer.extend_from_slice(bytes));
+            self.take_inline(queue, max, |bytes| buffer.append(bytes));
             return Some(Segment::Pooled { buffer, start: 0 });
         };
         let len = segment.as_slice().len();
@@ -324,7 +324,7 @@ impl Segments {
         let (first, rest) = node.content.as_slice().split_at(count);
         if first.len() <= rest.len() {
             let mut buffer = take(self.source.as_deref(), count.max(INLINE));
-            copying::put(&mut buffer, first);
+            buffer.append_block(first);
             node.content.advance(count);
             return Some(Segment::Pooled { buffer, start: 0 });
         }
@@ -356,16 +356,16 @@ impl Segments {
     /// Lends an empty buffer of at least `size` bytes, to be [pushed](Self::push_buffer) or
     /// [given back](Self::recycle).
     #[cfg(feature = "poll")]
-    pub(crate) fn lend(&self, size: usize) -> Vec<u8> {
+    pub(crate) fn lend(&self, size: usize) -> Buffer {
         take(self.source.as_deref(), size)
     }
 
     /// Appends the bytes of a buffer that was lent, without a copy unless they fill less than half
     /// of it. It has no more than `limit`, which is as in [`push`](Self::push).
     #[cfg(feature = "poll")]
-    pub(crate) fn push_buffer(&mut self, queue: &mut Queue, buffer: Vec<u8>, limit: usize) {
+    pub(crate) fn push_buffer(&mut self, queue: &mut Queue, buffer: Buffer, limit: usize) {
         if 2 * buffer.len() < buffer.capacity() + ENTRY {
-            self.push(queue, &buffer, limit);
+            self.push(queue, buffer.as_slice(), limit);
             return self.recycle(buffer);
         }
         // It will not be filled any more.
@@ -379,7 +379,7 @@ impl Segments {
     }
 
     /// Gives a spent buffer back.
-    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+    pub(crate) fn recycle(&self, buffer: Buffer) {
         if let Some(source) = &self.source {
             source.put(buffer);
         }
@@ -489,7 +489,7 @@ impl Segments {
                 // Without bytes, nothing is copied to the buffer's beginning.
                 bytes.advance(bytes.len());
                 if bytes.is_unique() {
-                    self.recycle(Vec::from(bytes));
+                    self.recycle(Vec::from(bytes).into());
                 }
             }
             Content::Inline(_) => {}
@@ -516,13 +516,13 @@ pub(crate) const fn is_small(length: usize) -> bool {
     0 < length && length <= INLINE
 }
 
-fn take(source: Option<&dyn BufferSource>, size: usize) -> Vec<u8> {
+fn take(source: Option<&dyn BufferSource>, size: usize) -> Buffer {
     // Sizes are at most 65 536 by construction; a plain vector would do as well.
     let Some(source) = source else {
-        return Vec::with_capacity(size.next_power_of_two());
+        return Buffer::vector(size);
     };
     let mut buffer = source.get(size);
-    buffer.clear();
+    buffer.truncate(0);
     buffer
 }
 
@@ -532,6 +532,6 @@ fn copy(source: Option<&dyn BufferSource>, data: &[u8], size: usize) -> Content 
         return Content::inline(data);
     }
     let mut buffer = take(source, size);
-    copying::put(&mut buffer, data);
+    buffer.append_block(data);
     Content::Segment(Segment::Pooled { buffer, start: 0 })
 }

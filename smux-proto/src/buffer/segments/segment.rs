@@ -1,9 +1,8 @@
 //! Parts of a queue.
 
-use alloc::vec::Vec;
-use core::mem;
-
 use bytes::{Buf, Bytes};
+
+use crate::buffer::Buffer;
 
 use super::queue::{ENTRY, INLINE, UNIT, length};
 
@@ -11,7 +10,7 @@ use super::queue::{ENTRY, INLINE, UNIT, length};
 /// user.
 pub(crate) enum Segment {
     Pooled {
-        buffer: Vec<u8>,
+        buffer: Buffer,
         start: usize,
     },
     /// Takes no more bytes.
@@ -25,7 +24,7 @@ pub(crate) enum Segment {
 impl Segment {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Pooled { buffer, start } => buffer.get(*start..).unwrap_or_default(),
+            Self::Pooled { buffer, start } => buffer.as_slice().get(*start..).unwrap_or_default(),
             Self::Shared { bytes, .. } => bytes,
         }
     }
@@ -35,7 +34,7 @@ impl Segment {
         match self {
             Self::Pooled { buffer, start } => {
                 let capacity = buffer.capacity();
-                let mut bytes = Bytes::from(mem::take(buffer));
+                let mut bytes = buffer.take().into_bytes();
                 bytes.advance(*start);
                 *self = Self::Shared {
                     bytes: bytes.clone(),
