@@ -67,6 +67,10 @@ impl WaitQueue {
     }
 
     fn push_back(&mut self, waker: Option<Waker>) -> usize {
+        // In most sessions one task waits.
+        if self.places.capacity() == 0 {
+            self.places.reserve_exact(1);
+        }
         let key = self.places.insert(Place {
             waker,
             called: false,

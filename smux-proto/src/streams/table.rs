@@ -123,9 +123,9 @@ impl Table {
     /// The slot that the next stream adds, for which it makes room.
     #[cold]
     fn end(&mut self) -> u32 {
-        // Doubling would leave up to half of the table unused.
+        // Doubling would leave up to half of the table unused. Most sessions have one stream.
         if self.streams.len() == self.streams.capacity() {
-            self.streams.reserve_exact((self.streams.len() / 8).max(4));
+            self.streams.reserve_exact((self.streams.len() / 8).max(2));
         }
         // The stream limits keep the table far below 2^32 entries.
         u32::try_from(self.streams.len()).unwrap_or(NONE)

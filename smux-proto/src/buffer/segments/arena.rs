@@ -151,9 +151,9 @@ impl Arena {
 
     #[cold]
     fn grow(&mut self) -> u32 {
-        // Doubling would leave up to half of the arena unused.
+        // Doubling would leave up to half of the arena unused. Most sessions have one stream.
         if self.nodes.len() == self.nodes.capacity() {
-            self.nodes.reserve_exact((self.nodes.len() / 8).max(4));
+            self.nodes.reserve_exact((self.nodes.len() / 8).max(2));
         }
         self.nodes.push(Node {
             content: Content::Inline(Inline::new()),

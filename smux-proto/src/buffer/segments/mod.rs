@@ -34,7 +34,7 @@ use segment::{Content, Inline};
 /// Shorter pieces are copied: an entry in the arena would cost more than a copy.
 const SHARED: usize = 128;
 /// Unused entries of the arena that are not worth the work of giving them up.
-const SPARE_ENTRIES: usize = 4;
+const SPARE_ENTRIES: usize = 6;
 
 /// The segments of all queues of a session.
 pub(crate) struct Segments {
