@@ -16,6 +16,7 @@
 //! The session's lock is taken before an outbox's, or not at all.
 
 use std::{
+    io::IoSlice,
     mem::take,
     sync::{Arc, PoisonError},
 };
@@ -61,9 +62,21 @@ impl Outbox {
         if data.len() > SMALL {
             return false;
         }
+        self.write_pieces(data.len(), [data].into_iter())
+    }
+
+    /// As [`write`](Self::write), for the slices one after the other. Returns how much they are.
+    pub(super) fn write_slices(&self, slices: &[IoSlice<'_>]) -> Option<usize> {
+        let pieces = || slices.iter().map(|slice| &**slice);
+        let length = pieces().fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
+        (length <= SMALL && self.write_pieces(length, pieces())).then_some(length)
+    }
+
+    #[inline]
+    fn write_pieces<'a>(&self, length: usize, pieces: impl Iterator<Item = &'a [u8]>) -> bool {
         match &mut self.lock().open {
-            Some(open) if open.len() + data.len() <= ROOM => {
-                open.append(data);
+            Some(open) if open.len() + length <= ROOM => {
+                pieces.for_each(|piece| open.append(piece));
                 true
             }
             _ => false,

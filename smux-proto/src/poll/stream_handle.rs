@@ -145,6 +145,10 @@ impl StreamHandle {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<Result<usize, StreamError>> {
+        let outbox = self.outbox.get();
+        if let Some(count) = outbox.and_then(|outbox| outbox.write_slices(data)) {
+            return Poll::Ready(Ok(count));
+        }
         self.write(cx, |stream| write_slices(stream, data))
     }
 

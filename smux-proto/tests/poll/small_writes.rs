@@ -75,7 +75,8 @@ fn write_many(stream: &StreamHandle, count: usize) {
 enum Act {
     /// Writes of a size, and how many.
     Write(usize, usize),
-    Vectored(usize, usize),
+    /// Writes of two slices, and how many.
+    Vectored(usize, usize, usize),
     Shared(usize),
     Flush,
     Finish,
@@ -86,7 +87,8 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (1..100_usize, 1..150_usize).prop_map(|(size, count)| Act::Write(size, count)),
         1 => (500..6_000_usize).prop_map(|size| Act::Write(size, 1)),
-        1 => (1..100_usize, 1..100_usize).prop_map(|(one, other)| Act::Vectored(one, other)),
+        2 => (1..100_usize, 0..100_usize, 1..50_usize)
+            .prop_map(|(one, other, count)| Act::Vectored(one, other, count)),
         1 => (1..2_000_usize).prop_map(Act::Shared),
         1 => Just(Act::Flush),
         1 => Just(Act::Drive),
@@ -123,12 +125,12 @@ proptest! {
                     let data = data(size);
                     note(&data, stream.poll_write(&mut cx(), &data));
                 },
-                Act::Vectored(one, other) => {
+                Act::Vectored(one, other, count) => for _ in 0..count {
                     let data = data(one + other);
                     let (first, second) = data.split_at(one);
                     let slices = [IoSlice::new(first), IoSlice::new(second)];
                     note(&data, stream.poll_write_vectored(&mut cx(), &slices));
-                }
+                },
                 Act::Shared(size) => {
                     let data = data(size);
                     let poll = stream.poll_write_bytes(&mut cx(), &mut Bytes::from(data.clone()));
