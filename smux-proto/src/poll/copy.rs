@@ -4,7 +4,6 @@ use std::{
     future::poll_fn,
     io::{self, IoSliceMut},
     task::{Context, Poll, ready},
-    vec,
 };
 
 use bytes::{BufMut, Bytes};
@@ -13,7 +12,7 @@ use super::{
     pacing::{COPY, FEW, STEPS},
     stream_handle::StreamHandle,
 };
-use crate::{StreamError, buffer::copying};
+use crate::{StreamError, StreamMut, buffer::copying};
 
 impl StreamHandle {
     /// As [`poll_read`](Self::poll_read), into the buffers one after the other.
@@ -134,11 +133,10 @@ impl StreamHandle {
         &self,
         mut write: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) -> io::Result<u64> {
-        let mut buffer = vec![0; COPY];
         let mut copied = 0;
         poll_fn(|cx| {
             for _ in 0..STEPS {
-                let count = ready!(self.poll_copy(cx, &mut buffer, &mut write))?;
+                let count = ready!(self.poll_copy(cx, &mut write))?;
                 if count == 0 {
                     return Poll::Ready(Ok(copied));
                 }
@@ -155,18 +153,41 @@ impl StreamHandle {
     fn poll_copy(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut [u8],
         write: &mut impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let peeked = ready!(self.poll_peek(cx, buffer))?;
-        if peeked == 0 {
+        let mut few = [0; FEW];
+        let peeked = ready!(self.read(cx, |stream| peek(stream, &mut few)))?;
+        let bytes = match &peeked {
+            Peeked::Copied(count) => &few[..*count],
+            Peeked::Shared(bytes) => bytes,
+        };
+        if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let count = ready!(write(cx, &buffer[..peeked]))?;
+        let count = ready!(write(cx, bytes))?;
         if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        // Before the bytes are taken, so that their memory is used again.
+        drop(peeked);
         self.consume(count);
         Poll::Ready(Ok(count))
     }
+}
+
+/// The next bytes of a stream, which stay unread.
+enum Peeked {
+    /// So many are copied.
+    Copied(usize),
+    /// Sharing them costs less than a copy, and a writer gets more at a time.
+    Shared(Bytes),
+}
+
+fn peek(stream: &mut StreamMut<'_>, few: &mut [u8; FEW]) -> Poll<Result<Peeked, StreamError>> {
+    let next = ready!(stream.peek())?;
+    if let Some(few) = few.get_mut(..next.len()) {
+        few.copy_from_slice(next);
+        return Poll::Ready(Ok(Peeked::Copied(next.len())));
+    }
+    stream.peek_bytes().map_ok(Peeked::Shared)
 }

@@ -48,8 +48,8 @@ pub(super) const LARGEST_BATCH: usize = 4 * SMALLEST_BATCH;
 /// small, the same data took four times as many system calls.
 pub(super) const SLOW: Duration = Duration::from_millis(4);
 
-/// Bytes that a copy offers its writer at a time. Chosen, not tuned: they fit the first-level
-/// cache.
+/// Bytes that a read into memory of the caller's kind copies at a time. Chosen, not tuned: they fit
+/// the first-level cache.
 pub(super) const COPY: usize = 16 * 1024;
 
 /// Bytes that a read copies through its stack at first: small messages fit, and cost no more to

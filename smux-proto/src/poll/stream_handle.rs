@@ -246,7 +246,7 @@ impl StreamHandle {
             .unwrap_or_default()
     }
 
-    fn read<R>(
+    pub(super) fn read<R>(
         &self,
         cx: &mut Context<'_>,
         mut act: impl FnMut(&mut StreamMut<'_>) -> Poll<Result<R, StreamError>>,

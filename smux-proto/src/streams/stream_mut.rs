@@ -106,8 +106,9 @@ impl<'a> StreamMut<'a> {
     /// Reads up to `max` bytes without a copy; an empty result is the end of the stream.
     ///
     /// A buffer lent by a [`BufferSource`](crate::BufferSource) is handed over instead of given
-    /// back, so this allocates where [`read`](Self::read) does not. Good for passing data on, not
-    /// for small messages.
+    /// back, unless it is a piece of `ThreadBuffers`, which goes back once the bytes are dropped.
+    /// So this allocates where [`read`](Self::read) does not. Good for passing data on, not for
+    /// small messages.
     ///
     /// # Errors
     ///
