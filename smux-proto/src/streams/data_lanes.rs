@@ -8,7 +8,9 @@
 //! A stream that has had nothing to send for a whole round is fresh when it has something: it sends
 //! one frame before the round goes on. So a small message waits for the batch that is under way,
 //! and not for a frame of every other stream. After a frame a stream stays in the round, empty or
-//! not, until its next turn: what sends all the time is never fresh.
+//! not, until its next turn: what sends all the time is never fresh. Only if no others than fresh
+//! streams have anything to send, those that send all that they have do not enter the round: it
+//! would end with them.
 //!
 //! Each step costs the same whatever the number of streams: an empty stream that is passed over has
 //! sent a frame since it was passed over last.
@@ -111,6 +113,28 @@ impl DataLanes {
             lane.round.push(key);
             self.members += 1;
         }
+    }
+
+    /// The streams that send next, in order, if no others than fresh ones have anything to send:
+    /// all of them or the first. None if streams differ in priority.
+    #[inline]
+    pub(super) fn fresh_alone(&self) -> &[Key] {
+        let lane = &self.normal;
+        let are_alone = lane.ready as usize == lane.fresh.len() && lane.fresh.is_clean();
+        match are_alone && self.ranked == 0 && self.others.is_none() {
+            true => lane.fresh.front(),
+            false => &[],
+        }
+    }
+
+    /// So many of [`fresh_alone`](Self::fresh_alone), the first, have sent all that they had. They
+    /// do not enter the round.
+    #[inline]
+    pub(super) fn left_alone(&mut self, count: u32) {
+        let lane = &mut self.normal;
+        lane.ready = lane.ready.saturating_sub(count);
+        lane.fresh.drop_front(count);
+        self.members = self.members.saturating_sub(count as usize);
     }
 
     /// The stream that sends next, and how many bytes of data it may send.

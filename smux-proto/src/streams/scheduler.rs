@@ -123,6 +123,18 @@ impl Scheduler {
         next(&mut self.control, table, Flag::InControl)
     }
 
+    /// See [`DataLanes::fresh_alone`].
+    #[inline]
+    pub(crate) fn fresh_alone(&self) -> &[Key] {
+        self.data.fresh_alone()
+    }
+
+    /// See [`DataLanes::left_alone`].
+    #[inline]
+    pub(crate) fn left_alone(&mut self, count: u32) {
+        self.data.left_alone(count);
+    }
+
     /// The stream that sends data next, and how many bytes it may send.
     #[inline]
     pub(crate) fn next_data(

@@ -63,6 +63,31 @@ impl Ring {
         Some(key)
     }
 
+    /// The next keys, in order: all of them, or those that lie side by side.
+    #[inline]
+    pub(crate) fn front(&self) -> &[Key] {
+        let start = self.place(self.head);
+        let end = (start + self.len()).min(self.places.len());
+        self.places.get(start..end).unwrap_or_default()
+    }
+
+    /// Takes that many keys out, at most all.
+    #[inline]
+    pub(crate) fn drop_front(&mut self, count: u32) {
+        let count = count.min(self.len);
+        self.head = self.head.wrapping_add(count);
+        self.len -= count;
+        if self.len == 0 {
+            self.stale = 0;
+        }
+    }
+
+    /// Whether the streams of all entries stand in it.
+    #[inline]
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.stale == 0
+    }
+
     /// Takes keys out as long as they are to go; one that is not is still the next.
     #[inline]
     pub(crate) fn pop_while(&mut self, mut goes: impl FnMut(Key) -> bool) {
