@@ -41,9 +41,9 @@ impl Glitches {
         self.count
     }
 
-    /// A useful frame makes up for a useless one.
-    pub(super) const fn forgive(&mut self) {
-        self.count = self.count.saturating_sub(1);
+    /// Each useful frame makes up for a useless one.
+    pub(super) const fn forgive(&mut self, frames: u32) {
+        self.count = self.count.saturating_sub(frames);
     }
 
     fn decay(&mut self, now: Duration) {

@@ -76,27 +76,30 @@ impl Session {
             return Ok(false);
         };
         let mut left = *rest;
-        while self.streams.has_receive_budget()
-            && !self.refusals_wait()
-            && let Some((frame, later)) = Decoder::whole_frame(version, left)
-        {
-            match frame {
-                WholeFrame::Data(id, payload) => {
-                    if !self.streams.receive_whole(id, payload, &self.now) {
-                        break;
-                    }
-                    self.glitches.forgive();
+        while self.streams.has_receive_budget() && !self.refusals_wait() {
+            if Decoder::is_data(version, left) {
+                let frames = self.streams.receive_frames(version, &mut left, &self.now);
+                if frames == 0 {
+                    break;
                 }
-                WholeFrame::Syn(id) => {
+                self.glitches.forgive(frames);
+                if left.is_empty() {
+                    break;
+                }
+                continue;
+            }
+            match Decoder::whole_frame(version, left) {
+                Some(WholeFrame::Syn(id)) => {
                     self.streams.stats.frames_received.count(Command::Syn);
                     self.handle_syn(id)?;
                 }
-                WholeFrame::Fin(id) => {
+                Some(WholeFrame::Fin(id)) => {
                     self.streams.stats.frames_received.count(Command::Fin);
                     self.handle_fin(id)?;
                 }
+                None => break,
             }
-            left = later;
+            left = left.get(Header::SIZE..).unwrap_or_default();
         }
         let taken = left.len() < rest.len();
         *rest = left;
@@ -239,7 +242,7 @@ impl Session {
             Some((key, stream)) if stream.takes_data() => {
                 self.receiver = Some(key);
                 self.streams.begin_data(key);
-                self.glitches.forgive();
+                self.glitches.forgive(1);
             }
             // The reference sends the rest of a write behind the FIN of a concurrent close.
             Some((_, stream)) if stream.has(Flag::PeerFinished) => ignored.after_fin += 1,

@@ -326,7 +326,7 @@ impl Lane {
                     stream.clear_all([Flag::InFresh, Flag::OwesData]);
                     *members = members.saturating_sub(1);
                 } else {
-                    stream.replace([Flag::InFresh, Flag::OwesData], Flag::InRound);
+                    stream.replace([Flag::InFresh, Flag::OwesData], [Flag::InRound]);
                     self.round.push(key);
                 }
                 let most = match stream.priority == Priority::NORMAL {

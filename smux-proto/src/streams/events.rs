@@ -61,6 +61,20 @@ impl Events {
         self.closed = true;
     }
 
+    /// Queues the event that a stream has something to read, for which none waits any more.
+    #[inline]
+    pub(crate) fn raise_readable(&mut self, key: Key, stream: &mut Stream) {
+        if !stream.is_held() {
+            stream.clear(Flag::ReadWaits);
+            return;
+        }
+        let is_queued = stream.has(Flag::InEvents);
+        stream.replace([Flag::ReadWaits], [Flag::EventReadable, Flag::InEvents]);
+        if !is_queued {
+            self.streams.push(key);
+        }
+    }
+
     /// Queues one of the four events of a stream.
     #[inline]
     pub(crate) fn raise(&mut self, key: Key, stream: &mut Stream, event: Flag) {

@@ -26,7 +26,12 @@ impl Budget {
 
     /// Whether another frame may begin. It may then exceed the limit by its size.
     pub(crate) const fn is_open(&self, windows: bool) -> bool {
-        self.used < self.limit + windows as usize
+        self.used < self.most(windows)
+    }
+
+    /// With how much in use no frame begins any more.
+    pub(crate) const fn most(&self, windows: bool) -> usize {
+        self.limit + windows as usize
     }
 
     /// Changes the limit, whatever is used of it.

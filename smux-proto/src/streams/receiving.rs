@@ -3,13 +3,13 @@
 use core::{task::Poll, time::Duration};
 
 use crate::{
-    buffer::segments::SEGMENT,
+    buffer::segments::{INLINE, SEGMENT},
     streams::{
         Streams,
         stream::{Flag, Stream},
         table::Key,
     },
-    wire::{Command, StreamId, Version},
+    wire::{Decoder, Header, Version},
 };
 
 impl Streams {
@@ -30,28 +30,71 @@ impl Streams {
         }
     }
 
-    /// Receives a whole frame, unless there is no stream that takes it. Returns whether it did.
-    #[inline]
-    pub(crate) fn receive_whole(&mut self, id: StreamId, data: &[u8], now: &Duration) -> bool {
-        let Some((key, stream)) = self.table.find_stream(id) else {
-            return false;
-        };
-        if !stream.takes_data() {
-            return false;
+    /// Receives the frames of data that the input begins with, as long as they are there as a whole
+    /// and there are streams that take them. Returns how many there were.
+    ///
+    /// A small message for a stream that has nothing unread is the usual case. It is copied as a
+    /// block, if as much follows, and its stream is looked up and its flags are changed once.
+    #[inline(always)]
+    pub(crate) fn receive_frames(
+        &mut self,
+        version: Version,
+        input: &mut &[u8],
+        now: &Duration,
+    ) -> u32 {
+        let (is_v2, mut left) = (version == Version::V2, *input);
+        let most = self.budget.most(is_v2);
+        let mut frames = 0;
+        while self.budget.used() < most
+            && let Some(frame) = Decoder::whole_data(version, left)
+            && let Some((key, stream)) = self.table.find_stream_mut(frame.stream_id)
+            && stream.takes_data()
+        {
+            let data = frame.payload;
+            let is_usual;
+            if let Some(block) = frame.behind.first_chunk()
+                && stream.recv.queue.is_empty()
+                && data.len() <= INLINE
+            {
+                self.segments
+                    .push_block(&mut stream.recv.queue, block, data.len());
+                self.budget.charge(data.len());
+                self.windows.on_arrival(data.len(), stream);
+                if !is_v2 {
+                    self.slow_readers.on_received(key, stream, *now);
+                }
+                self.events.raise_readable(key, stream);
+                is_usual = stream.recv.overrun() == 0;
+            } else {
+                self.take_in(key, data, now);
+                is_usual = false;
+            }
+            if is_v2
+                && !(is_usual && self.budget.used() < most && self.windows.starved_streams() == 0)
+            {
+                self.after_frame(key);
+            }
+            frames += 1;
+            left = frame.later;
         }
-        self.stats.frames_received.count(Command::Psh);
-        self.stats.payload_received += data.len() as u64;
-        self.take_in(key, data, now);
-        // Nothing of it has been read meanwhile, so no update is due that was not before.
-        if self.is_v2() {
-            self.grant_waiting();
-            self.note_overrun(key);
-        }
-        true
+        self.stats.frames_received.psh += u64::from(frames);
+        let taken = input.len() - left.len();
+        self.stats.payload_received += (taken - frames as usize * Header::SIZE) as u64;
+        *input = left;
+        frames
+    }
+
+    /// Version 2: does what a frame of data may be the occasion for. Nothing of it has been read, so
+    /// no update is due that was not before.
+    #[inline(never)]
+    fn after_frame(&mut self, key: Key) {
+        self.grant_waiting();
+        self.note_overrun(key);
     }
 
     /// Queues payload for a stream that takes it.
-    #[inline(always)]
+    // Out of line, so that small messages do not save registers for it.
+    #[inline(never)]
     fn take_in(&mut self, key: Key, data: &[u8], now: &Duration) {
         let stream = &mut self.table[key];
         let was_empty = stream.recv.queue.is_empty();
@@ -62,8 +105,7 @@ impl Streams {
             self.slow_readers.on_received(key, stream, *now);
         }
         if was_empty || stream.has(Flag::ReadWaits) {
-            stream.clear(Flag::ReadWaits);
-            self.events.raise(key, stream, Flag::EventReadable);
+            self.events.raise_readable(key, stream);
         }
     }
 

@@ -105,6 +105,18 @@ impl Recv {
         size(self.told().max(self.received) - self.read)
     }
 
+    /// Notes that bytes arrive. Returns how many are beyond the window: for those within, the
+    /// stream was committed before.
+    #[inline]
+    pub(crate) fn arrive(&mut self, bytes: usize) -> usize {
+        let (before, told) = (self.received, self.told());
+        self.received += bytes as u64;
+        match self.received > told {
+            true => size(self.received - told.max(before)),
+            false => 0,
+        }
+    }
+
     /// What of that is within the window.
     pub(crate) fn granted(&self) -> usize {
         size(self.told().saturating_sub(self.read))

@@ -166,9 +166,13 @@ impl Stream {
         self.flags &= !mask(flags);
     }
 
-    /// Clears some flags and sets another, in one go.
-    pub(crate) const fn replace<const N: usize>(&mut self, these: [Flag; N], by: Flag) {
-        self.flags = self.flags & !mask(these) | mask([by]);
+    /// Clears some flags and sets others, in one go.
+    pub(crate) const fn replace<const N: usize, const M: usize>(
+        &mut self,
+        these: [Flag; N],
+        by: [Flag; M],
+    ) {
+        self.flags = self.flags & !mask(these) | mask(by);
     }
 
     /// Is passed over with nothing to send. Its writer may still stand in line.

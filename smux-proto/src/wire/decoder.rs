@@ -43,11 +43,20 @@ pub(crate) enum Item<'a> {
 }
 
 /// A frame that is there as a whole.
-pub(crate) enum WholeFrame<'a> {
+pub(crate) enum WholeFrame {
     Syn(StreamId),
     Fin(StreamId),
-    /// At least one byte of payload.
-    Data(StreamId, &'a [u8]),
+}
+
+/// A frame of data that is there as a whole.
+pub(crate) struct WholeData<'a> {
+    pub(crate) stream_id: StreamId,
+    /// At least a byte.
+    pub(crate) payload: &'a [u8],
+    /// What follows the frame.
+    pub(crate) later: &'a [u8],
+    /// Both.
+    pub(crate) behind: &'a [u8],
 }
 
 impl Decoder {
@@ -72,26 +81,47 @@ impl Decoder {
             .filter(|_| self.has_begun && self.is_between_frames())
     }
 
-    /// The frame that the input begins with, if it has this version, is there as a whole and is
-    /// one of the usual; and what follows it.
+    /// The SYN or FIN that the input begins with, if it has this version and is there as a whole.
     #[inline]
-    pub(crate) fn whole_frame(version: Version, input: &[u8]) -> Option<(WholeFrame<'_>, &[u8])> {
-        let (&header, rest) = input.split_first_chunk::<{ Header::SIZE }>()?;
-        let [got, command, l0, l1, id @ ..] = header;
-        let length = u16::from_le_bytes([l0, l1]);
-        let id = StreamId::new(u32::from_le_bytes(id));
-        if got != version.to_byte() {
+    pub(crate) fn whole_frame(version: Version, input: &[u8]) -> Option<WholeFrame> {
+        let &[got, command, l0, l1, ref id @ ..] = input.first_chunk::<{ Header::SIZE }>()?;
+        let id = StreamId::new(u32::from_le_bytes(*id));
+        if got != version.to_byte() || [l0, l1] != [0; 2] {
             return None;
         }
-        if command == Command::Psh.to_byte() && length > 0 {
-            let (payload, later) = rest.split_at_checked(length.into())?;
-            return Some((WholeFrame::Data(id, payload), later));
-        }
         match Command::from_byte(command) {
-            Some(Command::Syn) if length == 0 => Some((WholeFrame::Syn(id), rest)),
-            Some(Command::Fin) if length == 0 => Some((WholeFrame::Fin(id), rest)),
+            Some(Command::Syn) => Some(WholeFrame::Syn(id)),
+            Some(Command::Fin) => Some(WholeFrame::Fin(id)),
             _ => None,
         }
+    }
+
+    /// Whether the input begins with a frame of data of this version.
+    #[inline]
+    pub(crate) fn is_data(version: Version, input: &[u8]) -> bool {
+        let start = input.first_chunk().map(|start| u16::from_le_bytes(*start));
+        start == Some(start_of_data(version))
+    }
+
+    /// The frame of data that the input begins with, if it has this version and is there as a
+    /// whole.
+    #[inline(always)]
+    pub(crate) fn whole_data(version: Version, input: &[u8]) -> Option<WholeData<'_>> {
+        let (header, behind) = input.split_first_chunk::<{ Header::SIZE }>()?;
+        // One load and shifts: field by field, it would be two loads for the length alone.
+        let header = u64::from_le_bytes(*header);
+        #[allow(clippy::cast_possible_truncation)]
+        let (start, length, id) = (header as u16, (header >> 16) as u16, (header >> 32) as u32);
+        if start != start_of_data(version) || length == 0 {
+            return None;
+        }
+        let (payload, later) = behind.split_at_checked(length.into())?;
+        Some(WholeData {
+            stream_id: StreamId::new(id),
+            payload,
+            later,
+            behind,
+        })
     }
 
     /// Takes the next item off `input`; `None` if its bytes have not all arrived, which takes them.
@@ -216,4 +246,9 @@ impl Decoder {
         self.staged_len = 0;
         Some(self.staged)
     }
+}
+
+/// The first two bytes of a frame of data.
+const fn start_of_data(version: Version) -> u16 {
+    u16::from_le_bytes([version.to_byte(), Command::Psh.to_byte()])
 }

@@ -78,18 +78,45 @@ impl Arena {
     #[inline(always)]
     pub(super) fn insert_copy(&mut self, data: &[u8]) -> u32 {
         debug_assert!(data.len() <= INLINE);
+        match self.take_small() {
+            Some((index, Content::Inline(inline))) => {
+                inline.refill(data);
+                index
+            }
+            Some((index, content)) => {
+                content.become_inline(data);
+                index
+            }
+            None => self.insert(Content::inline(data)),
+        }
+    }
+
+    /// As [`insert_copy`](Self::insert_copy), of the first `count` bytes of a block. All are
+    /// copied: that is eight moves, and no call.
+    #[inline(always)]
+    pub(super) fn insert_block(&mut self, block: &[u8; INLINE], count: usize) -> u32 {
+        match self.take_small() {
+            Some((index, Content::Inline(inline))) => {
+                inline.refill_block(block, count);
+                index
+            }
+            Some((index, content)) => {
+                content.become_inline(&block[..count]);
+                index
+            }
+            None => self.insert(Content::inline(&block[..count])),
+        }
+    }
+
+    /// Takes a place for bytes of its own, if one is free, with what was there before.
+    #[inline(always)]
+    fn take_small(&mut self) -> Option<(u32, &mut Content)> {
         let index = self.free;
-        let Some(node) = self.nodes.get_mut(index as usize) else {
-            return self.insert(Content::inline(data));
-        };
+        let node = self.nodes.get_mut(index as usize)?;
         self.free = node.next;
         self.used += 1;
         (node.next, node.cost) = (NIL, Inline::COST);
-        match &mut node.content {
-            Content::Inline(inline) => inline.refill(data),
-            content @ Content::Segment(_) => content.become_inline(data),
-        }
-        index
+        Some((index, &mut node.content))
     }
 
     #[inline(never)]

@@ -116,12 +116,14 @@ impl Segments {
     #[inline(always)]
     pub(crate) fn push_small(&mut self, queue: &mut Queue, data: &[u8]) {
         let index = self.nodes.insert_copy(data);
-        *queue = Queue {
-            head: index,
-            tail: index,
-            len: length(data.len()),
-            cost: Inline::COST,
-        };
+        *queue = Queue::of_one(index, data.len(), Inline::COST);
+    }
+
+    /// As [`push_small`](Self::push_small), of the first `count` bytes of a block.
+    #[inline(always)]
+    pub(crate) fn push_block(&mut self, queue: &mut Queue, block: &[u8; INLINE], count: usize) {
+        let index = self.nodes.insert_block(block, count);
+        *queue = Queue::of_one(index, count, Inline::COST);
     }
 
     /// Appends a copy of a small message behind the last segment's bytes, if it fits there.

@@ -34,6 +34,17 @@ impl Queue {
         }
     }
 
+    /// Of one segment.
+    #[inline]
+    pub(super) fn of_one(index: u32, bytes: usize, cost: u32) -> Self {
+        Self {
+            head: index,
+            tail: index,
+            len: length(bytes),
+            cost,
+        }
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.len as usize
     }

@@ -100,6 +100,13 @@ impl Inline {
         (self.start, self.end) = (0, short(count));
     }
 
+    /// Holds the first `count` bytes of a block from now on.
+    #[inline]
+    pub(super) const fn refill_block(&mut self, block: &[u8; INLINE], count: usize) {
+        self.bytes = *block;
+        (self.start, self.end) = (0, short(count));
+    }
+
     /// Appends as much of `data` as fits. Returns how much that is.
     #[inline]
     pub(super) fn fill(&mut self, data: &[u8]) -> usize {

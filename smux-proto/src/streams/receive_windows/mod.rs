@@ -217,11 +217,11 @@ impl Windows {
     }
 
     /// Notes that data arrives on a stream.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn on_arrival(&mut self, bytes: usize, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
             self.time_arrival(stream);
-            self.recount(stream, |recv| recv.received += bytes as u64);
+            self.committed += stream.recv.arrive(bytes);
         } else {
             stream.recv.received += bytes as u64;
         }
