@@ -77,18 +77,15 @@ impl Session {
         };
         let mut left = *rest;
         while self.streams.has_receive_budget() && !self.refusals_wait() {
-            if Decoder::is_data(version, left) {
-                let frames = self.streams.receive_frames(version, &mut left, &self.now);
-                if frames == 0 {
-                    break;
-                }
-                self.glitches.forgive(frames);
-                if left.is_empty() {
-                    break;
-                }
-                continue;
-            }
             match Decoder::whole_frame(version, left) {
+                Some(WholeFrame::Data) => {
+                    let frames = self.streams.receive_frames(version, &mut left, &self.now);
+                    self.glitches.forgive(frames);
+                    if frames == 0 || left.is_empty() {
+                        break;
+                    }
+                    continue;
+                }
                 Some(WholeFrame::Syn(id)) => {
                     self.streams.stats.frames_received.count(Command::Syn);
                     self.handle_syn(id)?;

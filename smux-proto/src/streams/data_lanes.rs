@@ -120,8 +120,12 @@ impl DataLanes {
     #[inline]
     pub(super) fn fresh_alone(&self) -> &[Key] {
         let lane = &self.normal;
-        let are_alone = lane.ready as usize == lane.fresh.len() && lane.fresh.is_clean();
-        match are_alone && self.ranked == 0 && self.others.is_none() {
+        let are_alone = lane.ready > 0
+            && lane.ready as usize == lane.fresh.len()
+            && lane.fresh.is_clean()
+            && self.ranked == 0
+            && self.others.is_none();
+        match are_alone {
             true => lane.fresh.front(),
             false => &[],
         }

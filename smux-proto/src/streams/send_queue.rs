@@ -109,7 +109,10 @@ impl Streams {
     /// is half of it. The turns of those that send are of so many bytes, or of a frame.
     pub(crate) fn note_batch(&mut self, size: usize, sent: usize) {
         let max_frame = self.config.max_frame_size();
-        self.scheduler.set_turn(sent.next_multiple_of(max_frame));
+        self.scheduler.set_turn(match sent {
+            0 => 0,
+            _ => sent.next_multiple_of(max_frame),
+        });
         let turn = size.saturating_sub(self.config.max_frame_size());
         self.least_share = match self.scheduler.has_ranks() {
             true => LEAST_SHARE,

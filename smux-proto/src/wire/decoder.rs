@@ -46,6 +46,8 @@ pub(crate) enum Item<'a> {
 pub(crate) enum WholeFrame {
     Syn(StreamId),
     Fin(StreamId),
+    /// The header, at least, of data.
+    Data,
 }
 
 /// A frame of data that is there as a whole.
@@ -81,26 +83,22 @@ impl Decoder {
             .filter(|_| self.has_begun && self.is_between_frames())
     }
 
-    /// The SYN or FIN that the input begins with, if it has this version and is there as a whole.
-    #[inline]
+    /// What the input begins with, if it is one of these and has this version.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
     pub(crate) fn whole_frame(version: Version, input: &[u8]) -> Option<WholeFrame> {
-        let &[got, command, l0, l1, ref id @ ..] = input.first_chunk::<{ Header::SIZE }>()?;
-        let id = StreamId::new(u32::from_le_bytes(*id));
-        if got != version.to_byte() || [l0, l1] != [0; 2] {
-            return None;
+        // Loaded and compared as a whole: of SYN and FIN, the length is 0.
+        let header = u64::from_le_bytes(*input.first_chunk()?);
+        let (start, id) = (header as u32, StreamId::new((header >> 32) as u32));
+        if start == start_of(version, Command::Fin).into() {
+            Some(WholeFrame::Fin(id))
+        } else if start == start_of(version, Command::Syn).into() {
+            Some(WholeFrame::Syn(id))
+        } else if start as u16 == start_of(version, Command::Psh) {
+            Some(WholeFrame::Data)
+        } else {
+            None
         }
-        match Command::from_byte(command) {
-            Some(Command::Syn) => Some(WholeFrame::Syn(id)),
-            Some(Command::Fin) => Some(WholeFrame::Fin(id)),
-            _ => None,
-        }
-    }
-
-    /// Whether the input begins with a frame of data of this version.
-    #[inline]
-    pub(crate) fn is_data(version: Version, input: &[u8]) -> bool {
-        let start = input.first_chunk().map(|start| u16::from_le_bytes(*start));
-        start == Some(start_of_data(version))
     }
 
     /// The frame of data that the input begins with, if it has this version and is there as a
@@ -108,11 +106,10 @@ impl Decoder {
     #[inline(always)]
     pub(crate) fn whole_data(version: Version, input: &[u8]) -> Option<WholeData<'_>> {
         let (header, behind) = input.split_first_chunk::<{ Header::SIZE }>()?;
-        // One load and shifts: field by field, it would be two loads for the length alone.
         let header = u64::from_le_bytes(*header);
         #[allow(clippy::cast_possible_truncation)]
         let (start, length, id) = (header as u16, (header >> 16) as u16, (header >> 32) as u32);
-        if start != start_of_data(version) || length == 0 {
+        if start != start_of(version, Command::Psh) || length == 0 {
             return None;
         }
         let (payload, later) = behind.split_at_checked(length.into())?;
@@ -248,7 +245,7 @@ impl Decoder {
     }
 }
 
-/// The first two bytes of a frame of data.
-const fn start_of_data(version: Version) -> u16 {
-    u16::from_le_bytes([version.to_byte(), Command::Psh.to_byte()])
+/// The first two bytes of a frame.
+const fn start_of(version: Version, command: Command) -> u16 {
+    u16::from_le_bytes([version.to_byte(), command.to_byte()])
 }
