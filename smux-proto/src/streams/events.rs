@@ -117,17 +117,13 @@ impl Events {
             stream.clear_all([Flag::InEvents, Flag::EventReadable]);
             return Some(show((Event::Readable(stream.id), Some(key))));
         }
-        self.poll_streams(Some(key), table).map(show)
+        self.poll_streams(key, table).map(show)
     }
 
     /// The next event of this stream or another, or else the session's last.
     #[inline(never)]
-    fn poll_streams(
-        &mut self,
-        mut next: Option<Key>,
-        table: &mut Table,
-    ) -> Option<(Event, Option<Key>)> {
-        while let Some(key) = next {
+    fn poll_streams(&mut self, mut key: Key, table: &mut Table) -> Option<(Event, Option<Key>)> {
+        loop {
             if let Some(stream) = table.get_mut(key) {
                 if let Some(event) = take(stream) {
                     match stream.has_any(ORDER) {
@@ -138,7 +134,10 @@ impl Events {
                 }
                 stream.clear(Flag::InEvents);
             }
-            next = self.streams.pop();
+            match self.streams.pop() {
+                Some(next) => key = next,
+                None => break,
+            }
         }
         core::mem::take(&mut self.closed).then_some((Event::Closed, None))
     }

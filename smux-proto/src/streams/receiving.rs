@@ -212,7 +212,9 @@ impl Streams {
         buf[..count].copy_from_slice(message.as_slice());
         self.budget.refund(count);
         self.windows.on_read(count, stream);
-        if self.is_v2() {
+        if self.version == Some(Version::V2)
+            && (stream.recv.may_be_due() || self.windows.starved_streams() > 0)
+        {
             self.update_window(key);
         }
         Some(Poll::Ready(count))

@@ -117,6 +117,14 @@ impl Recv {
         }
     }
 
+    /// Notes that bytes are read. Returns how many are within the window.
+    #[inline]
+    pub(crate) fn consume(&mut self, bytes: usize) -> usize {
+        let granted = self.granted();
+        self.read += bytes as u64;
+        granted.min(bytes)
+    }
+
     /// What of that is within the window.
     pub(crate) fn granted(&self) -> usize {
         size(self.told().saturating_sub(self.read))
@@ -137,6 +145,14 @@ impl Recv {
             0 => since > 0,
             _ => since >= self.step(),
         }
+    }
+
+    /// Whether an update may be due: it is not if this is `false`, which takes fewer instructions
+    /// to tell.
+    #[inline]
+    pub(crate) fn may_be_due(&self) -> bool {
+        let since = self.read - self.announced;
+        self.announced == 0 || since >= u64::from(self.window / 2) || since >= u64::from(STEP)
     }
 
     /// Returns the bytes to announce as consumed.

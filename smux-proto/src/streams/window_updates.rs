@@ -7,7 +7,8 @@ use crate::{
 
 impl Streams {
     /// Version 2: owes an update if the peer should hear of what was read.
-    #[inline]
+    // Out of line, so that reads of small messages do not save registers for it.
+    #[inline(never)]
     pub(super) fn update_window(&mut self, key: Key) {
         let partial = self.partial(key);
         let stream = &mut self.table[key];

@@ -231,7 +231,8 @@ impl Windows {
     #[inline]
     pub(crate) fn on_read(&mut self, bytes: usize, stream: &mut Stream) {
         if stream.has(Flag::InWindows) {
-            self.recount(stream, |recv| recv.read += bytes as u64);
+            self.committed -= bytes;
+            self.granted -= stream.recv.consume(bytes);
         } else {
             stream.recv.read += bytes as u64;
         }
