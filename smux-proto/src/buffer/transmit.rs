@@ -364,6 +364,7 @@ impl Transmit {
         }
     }
 
+    #[inline]
     fn tail(&self) -> &[u8] {
         self.copied.get(self.tail..).unwrap_or_default()
     }
@@ -385,6 +386,7 @@ impl Transmit {
 
 impl Buf for Transmit {
     /// Bytes of the batch that have not left.
+    #[inline]
     fn remaining(&self) -> usize {
         self.remaining
     }

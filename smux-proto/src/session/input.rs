@@ -7,6 +7,7 @@ use crate::{
     streams::{
         send::UpdateOutcome,
         stream::{Flag, Stream},
+        table::Key,
     },
     wire::{Command, Decoder, Header, Item, ProtocolError, StreamId, WholeFrame, WindowUpdate},
 };
@@ -76,25 +77,25 @@ impl Session {
             return Ok(false);
         };
         let mut left = *rest;
-        while self.streams.has_receive_budget() && !self.refusals_wait() {
-            match Decoder::whole_frame(version, left) {
-                Some(WholeFrame::Data) => {
+        let mut goes_on = self.streams.has_receive_budget() && !self.refusals_wait();
+        while goes_on && let Some(frame) = Decoder::whole_frame(version, left) {
+            match frame {
+                WholeFrame::Data => {
                     let frames = self.streams.receive_frames(version, &mut left, &self.now);
                     self.glitches.forgive(frames);
-                    if frames == 0 || left.is_empty() {
-                        break;
-                    }
+                    goes_on = frames > 0 && self.streams.has_receive_budget();
                     continue;
                 }
-                Some(WholeFrame::Syn(id)) => {
+                WholeFrame::Syn(id) => {
                     self.streams.stats.frames_received.count(Command::Syn);
                     self.handle_syn(id)?;
+                    goes_on = !self.refusals_wait();
                 }
-                Some(WholeFrame::Fin(id)) => {
+                // It neither takes of the budget nor is refused.
+                WholeFrame::Fin(id) => {
                     self.streams.stats.frames_received.count(Command::Fin);
                     self.handle_fin(id)?;
                 }
-                None => break,
             }
             left = left.get(Header::SIZE..).unwrap_or_default();
         }
@@ -202,11 +203,17 @@ impl Session {
 
     /// The first FIN ends the peer's data, the second its reading; without half-close the first
     /// does both.
+    #[inline(always)]
     fn handle_fin(&mut self, id: StreamId) -> Result<(), ProtocolError> {
         let Some(key) = self.streams.table.find(id) else {
             self.streams.stats.ignored.unknown_stream += 1;
             return Ok(());
         };
+        self.handle_fin_of(key)
+    }
+
+    #[inline(never)]
+    fn handle_fin_of(&mut self, key: Key) -> Result<(), ProtocolError> {
         let stream = &mut self.streams.table[key];
         let first = !stream.has(Flag::PeerFinished);
         if !first && stream.has(Flag::PeerClosed) {
