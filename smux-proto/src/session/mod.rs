@@ -7,6 +7,7 @@ mod keep_alive;
 mod output;
 mod phase;
 mod stalls;
+mod turns;
 
 #[cfg(feature = "poll")]
 use alloc::vec::Vec;

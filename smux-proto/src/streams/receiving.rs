@@ -84,8 +84,8 @@ impl Streams {
         frames
     }
 
-    /// Version 2: does what a frame of data may be the occasion for. Nothing of it has been read, so
-    /// no update is due that was not before.
+    /// Version 2: does what a frame of data may be the occasion for. Nothing of it has been read,
+    /// so no update is due that was not before.
     #[inline(never)]
     fn after_frame(&mut self, key: Key) {
         self.grant_waiting();
