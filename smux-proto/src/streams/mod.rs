@@ -95,6 +95,9 @@ pub(crate) struct Streams {
     overrunners: Ring,
     /// The least share of the session's send queue.
     least_share: usize,
+    /// The size of the last batch, if turns were a frame and streams did not differ in priority;
+    /// or 0.
+    usual_batch: usize,
     /// The largest segment of send queues.
     send_segment: usize,
     /// Bytes in all send queues, and room lent.
@@ -131,6 +134,7 @@ impl Streams {
             slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Ring::default(),
             least_share: LEAST_SHARE,
+            usual_batch: 0,
             send_segment: segment_limit(config.max_frame_size()),
             queued: 0,
             #[cfg(feature = "poll")]

@@ -107,12 +107,20 @@ impl Streams {
 
     /// Notes the size of the next batch. A turn leaves room in it for another stream's frame, or
     /// is half of it. The turns of those that send are of so many bytes, or of a frame.
+    #[inline]
     pub(crate) fn note_batch(&mut self, size: usize, sent: usize) {
+        // Most are as large as the one before.
+        let is_usual = sent == 0 && !self.scheduler.has_ranks();
+        if !is_usual || size != self.usual_batch {
+            self.note_other_batch(size, sent);
+            self.usual_batch = if is_usual { size } else { 0 };
+        }
+    }
+
+    #[inline(never)]
+    fn note_other_batch(&mut self, size: usize, sent: usize) {
         let max_frame = self.config.max_frame_size();
-        self.scheduler.set_turn(match sent {
-            0 => 0,
-            _ => sent.next_multiple_of(max_frame),
-        });
+        self.scheduler.set_turn(sent.next_multiple_of(max_frame));
         let turn = size.saturating_sub(self.config.max_frame_size());
         self.least_share = match self.scheduler.has_ranks() {
             true => LEAST_SHARE,

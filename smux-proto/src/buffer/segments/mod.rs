@@ -391,8 +391,8 @@ impl Segments {
     /// walk over the table, which has so many places. With one entry for each of them the arena may
     /// stay as it is.
     pub(crate) fn is_sparse(&self, streams: usize) -> bool {
-        let used = self.nodes.len();
-        self.nodes.capacity() > used + used / 4 + streams + streams / 8 + SPARE_ENTRIES
+        let (all, used) = (self.nodes.capacity(), self.nodes.len());
+        all > streams && all > used + used / 4 + streams + streams / 8 + SPARE_ENTRIES
     }
 
     /// Moves all segments to an arena that has room for them and no more. `queues` are all that
