@@ -180,6 +180,7 @@ impl Session {
     }
 
     /// As [`open`](Self::open), with the stream's place.
+    #[inline(always)]
     pub(crate) fn open_at(&mut self) -> Poll<Result<(StreamId, Key), OpenError>> {
         if let Some(reason) = &self.streams.reason {
             return Poll::Ready(Err(OpenError::Closed(reason.clone())));
@@ -235,6 +236,7 @@ impl Session {
     }
 
     /// As [`accept`](Self::accept), with the stream's place.
+    #[inline(always)]
     pub(crate) fn accept_at(&mut self) -> Poll<Result<(StreamId, Key), CloseReason>> {
         match (self.streams.accept(), self.streams.end_of_input()) {
             (Some(accepted), _) => Poll::Ready(Ok(accepted)),

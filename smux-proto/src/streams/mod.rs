@@ -42,7 +42,6 @@ pub use events::Event;
 pub(crate) use lent_room::ROOM;
 pub use stream_mut::StreamMut;
 
-use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::{
@@ -88,7 +87,7 @@ pub(crate) struct Streams {
     stalls: Stalls,
     pub(crate) trace: Trace,
     /// Streams of the peer that wait to be accepted, in order.
-    pub(crate) backlog: VecDeque<Key>,
+    pub(crate) backlog: Ring,
     /// Version 1: streams that may be evicted.
     slow_readers: SlowReaders,
     /// Streams that went beyond their window.
@@ -130,7 +129,7 @@ impl Streams {
             stats: SessionStats::default(),
             stalls: Stalls::default(),
             trace: Trace::new(side, version),
-            backlog: VecDeque::new(),
+            backlog: Ring::default(),
             slow_readers: SlowReaders::new(config.slow_readers()),
             overrunners: Ring::default(),
             least_share: LEAST_SHARE,
@@ -149,7 +148,7 @@ impl Streams {
 
     /// Gives unused memory back to the allocator.
     pub(crate) fn trim(&mut self) {
-        self.backlog.shrink_to_fit();
+        self.backlog.trim();
         self.scheduler.trim();
         self.windows.trim();
         self.events.trim();

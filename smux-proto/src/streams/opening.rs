@@ -44,13 +44,13 @@ impl Streams {
     #[inline]
     pub(crate) fn open_inbound(&mut self, id: StreamId) {
         let key = self.insert(id);
-        self.backlog.push_back(key);
+        self.backlog.push(key);
         self.events.acceptable();
     }
 
     /// Takes the stream that has waited longest in the backlog.
     pub(crate) fn accept(&mut self) -> Option<(StreamId, Key)> {
-        let key = self.backlog.pop_front()?;
+        let key = self.backlog.pop()?;
         let stream = &mut self.table[key];
         stream.set(Flag::Accepted);
         self.stats.streams_accepted += 1;
@@ -60,7 +60,7 @@ impl Streams {
 
     /// Closes every stream of the backlog.
     pub(crate) fn refuse_backlog(&mut self) {
-        while let Some(key) = self.backlog.pop_front() {
+        while let Some(key) = self.backlog.pop() {
             self.stats.streams_refused += 1;
             let id = self.table[key].id;
             self.trace.refused(id, "accepting has stopped");
