@@ -66,14 +66,13 @@ impl State {
         driver.or_else(|| self.pumps.write.take())
     }
 
-    /// Whether a driver that has written all output can wait as things are. Then it is woken for
-    /// output from now on, and no longer for a flush.
+    /// Whether a driver that has written all output can wait until the next deadline as things are.
+    /// Then it is woken for output from now on, and no longer for a flush.
     pub(super) fn rests_after_write(&mut self) -> bool {
         if StallWatch::IS_ON
             || self.has_aftermath()
             || self.output_is_due()
             || self.flushes.is_wanted()
-            || self.deadline_is_due()
         {
             return false;
         }

@@ -16,7 +16,7 @@ use super::{
     session_handle::SessionHandle,
     shared::Shared,
     state::DriverWaker,
-    timer_pump::Deadline,
+    timer_pump::{Deadline, TimerPump, handle_due},
     transport::{Clock, Transport},
     write_pump::WritePump,
 };
@@ -104,7 +104,7 @@ impl<T: Transport> Running<T> {
         let mut input = self.pumps.read.fetch(cx, &mut self.transport);
         let mut output = Turn::Ready;
         for _ in 0..ROUNDS {
-            let round = self.round(cx, input, output);
+            let mut round = self.round(cx, input, output);
             let Self {
                 transport,
                 pumps,
@@ -128,8 +128,13 @@ impl<T: Transport> Running<T> {
             if write.makes_way(cx, transport) {
                 output = Turn::MadeWay;
             }
-            if moved && output == Turn::Ready && write.has_written_all() {
-                moved = !settles_write(shared, write);
+            if moved
+                && output == Turn::Ready
+                && write.has_written_all()
+                && let Some(deadline) = settle_write(shared, write, timer)
+            {
+                moved = false;
+                round.deadline = deadline;
             }
             if let Some(delivery) = round.delivery {
                 input = read.input.delivered(cx, delivery);
@@ -152,8 +157,8 @@ impl<T: Transport> Running<T> {
         Poll::Pending
     }
 
-    /// All that the pumps have to do with the session, under one lock. Input comes first, so that
-    /// what it causes to be sent leaves in the same round.
+    /// All that the pumps have to do with the session, under one lock. Input comes first and then a
+    /// deadline, so that what they cause to be sent leaves in the same round.
     fn round(&mut self, cx: &Context<'_>, input: Poll<()>, output: Turn) -> Round {
         let Self {
             pumps,
@@ -170,6 +175,11 @@ impl<T: Transport> Running<T> {
             // Nothing that happens in here need wake the driver.
             let placed = state.pumps.driver.take().map(|driver| driver.waker);
             let delivery = input.is_ready().then(|| read.deliver_to(state, now));
+            if state.pumps.armed.is_some_and(|at| at <= now) {
+                // A write under way is not stuck if it has made progress.
+                write.note_to(state, now);
+                handle_due(state, now);
+            }
             let step = if output == Turn::MadeWay {
                 write.note_to(state, now);
                 Poll::Pending
@@ -201,15 +211,16 @@ impl<T: Transport> Running<T> {
     }
 }
 
-/// Tells the session that all is written and flushed. True if there is no more to do for output,
-/// and no deadline comes earlier.
+/// Tells the session that all is written and flushed. Returns until when to sleep if there is no
+/// more to do before.
 ///
 /// After a single message that is so most of the time, and takes a third of another round.
-fn settles_write(shared: &Shared, write: &mut WritePump) -> bool {
+fn settle_write(shared: &Shared, write: &mut WritePump, timer: &mut TimerPump) -> Option<Deadline> {
     let now = write.output.pump.now();
     shared.note_written(|state| {
         write.note_to(state, now);
-        state.rests_after_write()
+        let rests = state.rests_after_write();
+        rests.then(|| timer.upcoming(state, now)).flatten()
     })
 }
 

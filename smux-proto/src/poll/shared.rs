@@ -146,7 +146,7 @@ impl Shared {
 
     /// Locks and runs `note`, which tells what is written. If it finds anything else to do, the
     /// driver goes on with a round.
-    pub(super) fn note_written(&self, note: impl FnOnce(&mut State) -> bool) -> bool {
+    pub(super) fn note_written<R>(&self, note: impl FnOnce(&mut State) -> R) -> R {
         note(&mut self.lock())
     }
 

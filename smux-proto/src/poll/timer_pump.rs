@@ -71,10 +71,18 @@ impl TimerPump {
     }
 }
 
+/// For a driver, under a lock that it holds.
 impl TimerPump {
-    /// As [`next`](Self::next) under a lock that others hold.
+    /// As [`next`](Self::next).
     pub(super) fn next_of(&mut self, state: &mut State, now: Duration) -> Deadline {
         next_deadline(state, now, &mut self.sleeping_until)
+    }
+
+    /// As [`next_of`](Self::next_of) if nothing is to be handled first.
+    pub(super) fn upcoming(&mut self, state: &mut State, now: Duration) -> Option<Deadline> {
+        let deadline = state.session.poll_timeout();
+        let is_due = deadline.is_some_and(|due| due <= now);
+        (!is_due).then(|| arm(state, deadline, now, &mut self.sleeping_until))
     }
 
     /// The session has ended, for the reason that it returns.
@@ -96,17 +104,33 @@ fn next_deadline(
     now: Duration,
     sleeping_until: &mut Option<Duration>,
 ) -> Deadline {
-    let mut deadline = state.session.poll_timeout();
-    if deadline.is_some_and(|due| due <= now) {
-        state.session.handle_timeout(now);
-        // Windows of an idle session, too, follow what others leave of a shared budget.
-        state.reserve(0);
-        deadline = state.session.poll_timeout();
+    let deadline = handle_due(state, now);
+    arm(state, deadline, now, sleeping_until)
+}
+
+/// Handles a deadline that has passed, and returns the next one.
+pub(super) fn handle_due(state: &mut State, now: Duration) -> Option<Duration> {
+    let deadline = state.session.poll_timeout();
+    if deadline.is_none_or(|due| due > now) {
+        return deadline;
     }
+    state.session.handle_timeout(now);
+    // Windows of an idle session, too, follow what others leave of a shared budget.
+    state.reserve(0);
+    state.session.poll_timeout()
+}
+
+fn arm(
+    state: &mut State,
+    deadline: Option<Duration>,
+    now: Duration,
+    sleeping_until: &mut Option<Duration>,
+) -> Deadline {
     if state.session.is_terminated() {
         return Deadline::Ended;
     }
-    state.pumps.armed = deadline.map(|at| sleeping_until.map_or(at, |until| until.min(at)));
+    let sleep = sleeping_until.filter(|until| *until > now);
+    state.pumps.armed = deadline.map(|at| sleep.map_or(at, |until| until.min(at)));
     *sleeping_until = state.pumps.armed;
     state.deadline_moved = false;
     state.pumps.armed.map_or(Deadline::Never, Deadline::At)

@@ -27,6 +27,32 @@ fn an_idle_driver_is_woken_once_for_many_writes() {
     assert_eq!(wire.ends(|ends| ends.output.len()), 8 + 8 + 500);
 }
 
+/// Idle sessions do nothing else, and there may be very many.
+#[test]
+fn a_keep_alive_takes_one_wake_up_and_sets_one_sleep() {
+    let (_session, mut driver, wire) = server(Config::default());
+    let (wakes, waker) = Count::waker();
+    until_it_rests(&mut driver, &wakes, &waker);
+    for sent in 1..4 {
+        let until = wire.ends(|ends| {
+            ends.now = ends.sleeps_until.expect("it sends keep-alives");
+            ends.sleeps = 0;
+            ends.now
+        });
+        assert!(run(&mut driver, &waker).is_pending());
+        assert_eq!(wakes.take(), 0);
+        wire.ends(|ends| {
+            assert_eq!((ends.output.len(), ends.sleeps), (sent * 8, 1));
+            assert_eq!(ends.sleeps_until, Some(until + Duration::from_secs(10)));
+        });
+        // The peer's one changes no deadline that comes first.
+        wire.receive(Command::Nop, 0, b"");
+        assert!(run(&mut driver, &waker).is_pending());
+        assert_eq!(wakes.take(), 0);
+        assert_eq!(wire.ends(|ends| ends.sleeps), 1);
+    }
+}
+
 #[test]
 fn input_is_taken_while_output_is_stuck() {
     let (session, mut driver, wire) = server(Config::default());

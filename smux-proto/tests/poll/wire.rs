@@ -66,6 +66,10 @@ pub(crate) struct Ends {
     version: Option<Version>,
     /// The time.
     pub(crate) now: Duration,
+    /// How long the driver sleeps.
+    pub(crate) sleeps_until: Option<Duration>,
+    /// How often the driver has changed that.
+    pub(crate) sleeps: usize,
 }
 
 #[derive(Clone, Default)]
@@ -168,9 +172,14 @@ impl TransportWrite for Wire {
 impl Transport for Wire {
     /// Wakes no task: the test that sets the time runs the driver.
     fn poll_sleep(&mut self, _: &mut Context<'_>, until: Duration) -> Poll<()> {
-        self.ends(|ends| match ends.now >= until {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        self.ends(|ends| {
+            if ends.sleeps_until.replace(until) != Some(until) {
+                ends.sleeps += 1;
+            }
+            match ends.now >= until {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
         })
     }
 }

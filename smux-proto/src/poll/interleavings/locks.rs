@@ -187,6 +187,19 @@ fn a_driver_locks_twice_to_write() {
     });
 }
 
+/// In the poll that finds it due.
+#[test]
+fn a_driver_locks_twice_to_send_a_keep_alive() {
+    once(|config| {
+        let ([mut client, mut server], _streams) = pair(config);
+        client.looks.fetch_add(10_000, Relaxed);
+        let locks = 2 + usize::from(cfg!(feature = "tracing"));
+        assert_eq!(client.drive(), Cost { locks, looks: 1 });
+        assert_eq!(server.drive(), ONE_EACH);
+        assert_eq!(server.session.stats().frames_received.nop, 1);
+    });
+}
+
 #[test]
 fn each_call_of_a_conversation_locks_once() {
     once(|config| {
