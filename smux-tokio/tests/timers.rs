@@ -1,6 +1,7 @@
 //! Deadlines: on a clock and a timer that the application brings, and on tokio's.
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::{Pin, pin},
     sync::{
@@ -14,7 +15,8 @@ use std::{
 use smux_tokio::{Clock, CloseReason, Config, Session, Timer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
-    time::advance,
+    sync::mpsc::unbounded_channel,
+    time::{Instant, advance, sleep, timeout},
 };
 
 /// Time that the test moves. It has no waker: the test polls.
@@ -123,4 +125,40 @@ async fn a_deadline_wakes_the_task_that_polled_the_driver_last() {
     assert_eq!(counts(), [0, 0]);
     advance(Duration::from_secs(11)).await;
     assert_eq!(counts(), [0, 1]);
+}
+
+/// For a thread that keeps many sessions alive, falling asleep and waking up costs most.
+#[tokio::test(start_paused = true)]
+async fn keep_alives_share_wake_ups_in_small_groups() {
+    const SESSIONS: u32 = 1000;
+    let interval = Duration::from_secs(10);
+    let slack = interval / 256;
+    let (sender, mut sent) = unbounded_channel();
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let (near, mut far) = duplex(1024);
+        sessions.push(Session::client(near, Config::v2()));
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let mut last = Instant::now();
+            while far.read_exact(&mut [0; 8]).await.is_ok() {
+                let taken = last.elapsed();
+                last = Instant::now();
+                sender.send((taken, last)).expect("all are awaited");
+            }
+        });
+        sleep(interval / SESSIONS).await;
+    }
+    let mut groups = HashMap::new();
+    while let Ok(Some((taken, at))) = timeout(2 * interval, sent.recv()).await
+        && groups.values().sum::<u32>() < 3 * SESSIONS
+    {
+        // A timer of tokio is late by up to a millisecond.
+        let most = interval + slack + Duration::from_millis(2);
+        assert!((interval..=most).contains(&taken), "{taken:?}");
+        *groups.entry(at).or_default() += 1;
+    }
+    assert_eq!(groups.values().sum::<u32>(), 3 * SESSIONS);
+    assert!(groups.len() <= 1000, "{} groups", groups.len());
+    assert!(groups.values().all(|&group| group <= SESSIONS / 128));
 }

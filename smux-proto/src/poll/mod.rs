@@ -88,6 +88,7 @@ pub use driver::{Driver, connect, connect_with_seed};
 pub use engine::Engine;
 pub use input::Input;
 pub use output::{Output, Step};
+pub use pacing::sleep_together;
 pub use pumps::Pumps;
 pub use read_pump::ReadPump;
 pub use session_handle::{Incoming, SessionHandle, WeakSessionHandle};

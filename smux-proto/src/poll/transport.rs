@@ -67,7 +67,8 @@ pub trait TransportWrite {
 /// A transport with a timer: all that a [`Driver`](crate::poll::Driver) asks of its runtime.
 pub trait Transport: TransportRead + TransportWrite {
     /// Is ready once the session's [`Clock`] has reached `until`; a little early or late does no
-    /// harm. There is one timer: a call with another `until` replaces the last one.
+    /// harm. There is one timer: a call with another `until` replaces the last one. Sleeps of many
+    /// sessions cost less if they [end together](super::sleep_together).
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()>;
 }
 
