@@ -59,8 +59,8 @@ pub(super) const FEW: usize = 1024;
 /// Steps of a copy per poll, then other tasks run. Chosen, not tuned: some hundred microseconds.
 pub(super) const STEPS: usize = 32;
 
-/// A sleep may take longer by this part of it. Chosen, not tuned: of very many sessions no more
-/// than a 256th wake together.
+/// A sleep may take longer by this part of it. Chosen, not tuned: of very many sessions, due
+/// at different times, no more than a 256th wake together.
 const SLACK: u32 = 256;
 
 /// Sleeps that end together do so at multiples of at most this. A deadline that is noticed a second
