@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use smux_proto::{
     CloseReason, Config, Side,
-    poll::{self, Clock, SessionHandle},
+    poll::{self, Clock, SessionHandle, sleep_together},
 };
 
 use crate::transport::Io;
@@ -50,10 +51,13 @@ impl<T> fmt::Debug for Driver<T> {
     }
 }
 
+/// From when sleeps are counted that end together.
+static COMMON_EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 struct AsyncIoTimer {
     epoch: Instant,
     timer: Timer,
-    /// When the timer fires, if it is set.
+    /// What the timer is set for, if it is set; it may fire a little later.
     timer_at: Option<Duration>,
 }
 
@@ -65,6 +69,14 @@ impl AsyncIoTimer {
             timer_at: None,
         }
     }
+
+    /// `None`: never.
+    fn end_of_sleep(&self, until: Duration) -> Option<Instant> {
+        let deadline = self.epoch.checked_add(until)?;
+        let wait = until.saturating_sub(self.epoch.elapsed());
+        let since = deadline.saturating_duration_since(*COMMON_EPOCH);
+        deadline.checked_add(sleep_together(since, wait) - since)
+    }
 }
 
 impl poll::Timer for AsyncIoTimer {
@@ -74,11 +86,11 @@ impl poll::Timer for AsyncIoTimer {
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Duration) -> Poll<()> {
-        let Some(deadline) = self.epoch.checked_add(until) else {
-            return Poll::Pending;
-        };
         if self.timer_at != Some(until) {
-            self.timer.set_at(deadline);
+            let Some(end) = self.end_of_sleep(until) else {
+                return Poll::Pending;
+            };
+            self.timer.set_at(end);
             self.timer_at = Some(until);
         }
         ready!(Pin::new(&mut self.timer).poll(cx));
