@@ -59,68 +59,70 @@ async fn flood(server: SocketAddr, time: Duration) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn junk_datagrams_do_not_lock_clients_out() {
-    let _alone = alone().await;
-    let kcp = [
-        "--transport",
-        "kcp",
-        "--keep-alive",
-        "0.5",
-        "--keep-alive-timeout",
-        "2",
-    ];
-    let limits = [kcp.as_slice(), &["--max-sessions", "2"]].concat();
-    let server = End::server("127.0.0.1:0", start_echo().await, &limits).await;
-    let client = End::client(server.address, &kcp).await;
-    server.logs("session began").await;
-    let time = Duration::from_millis(crate::size(2_000, 20_000));
-    leaves_nothing(&[&client, &server], async || {
-        let paying = async {
-            let start = Instant::now();
-            let mut seed = 0;
-            while start.elapsed() < time {
-                within(check_echo(client.address, seed, 20_000))
+#[test]
+fn junk_datagrams_do_not_lock_clients_out() {
+    alone(async {
+        let kcp = [
+            "--transport",
+            "kcp",
+            "--keep-alive",
+            "0.5",
+            "--keep-alive-timeout",
+            "2",
+        ];
+        let limits = [kcp.as_slice(), &["--max-sessions", "2"]].concat();
+        let server = End::server("127.0.0.1:0", start_echo().await, &limits).await;
+        let client = End::client(server.address, &kcp).await;
+        server.logs("session began").await;
+        let time = Duration::from_millis(crate::size(2_000, 20_000));
+        leaves_nothing(&[&client, &server], async || {
+            let paying = async {
+                let start = Instant::now();
+                let mut seed = 0;
+                while start.elapsed() < time {
+                    within(check_echo(client.address, seed, 20_000))
+                        .await
+                        .expect("an echo");
+                    seed += 1;
+                }
+                // A new client finds a place.
+                let late = End::client(server.address, &kcp).await;
+                within(check_echo(late.address, seed, 20_000))
                     .await
                     .expect("an echo");
-                seed += 1;
-            }
-            // A new client finds a place.
-            let late = End::client(server.address, &kcp).await;
-            within(check_echo(late.address, seed, 20_000))
-                .await
-                .expect("an echo");
-            late.request_shutdown();
-            late.ended().await;
-        };
-        tokio::join!(
-            flood(server.address, time + Duration::from_millis(500)),
-            paying
-        );
-        // KCP cannot signal its end, and the late client is gone.
-        within(async {
-            while server.statistics.totals().sessions > 1 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+                late.request_shutdown();
+                late.ended().await;
+            };
+            tokio::join!(
+                flood(server.address, time + Duration::from_millis(500)),
+                paying
+            );
+            // KCP cannot signal its end, and the late client is gone.
+            within(async {
+                while server.statistics.totals().sessions > 1 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            })
+            .await;
         })
         .await;
-    })
-    .await;
-    assert!(server.logged("turned away").is_empty());
-    let lines = server.logged("a datagram was dropped").len() as u64;
-    assert!(
-        (1..=2 + 3 * (time.as_secs() + 30) / 10).contains(&lines),
-        "{lines} lines"
-    );
+        assert!(server.logged("turned away").is_empty());
+        let lines = server.logged("a datagram was dropped").len() as u64;
+        assert!(
+            (1..=2 + 3 * (time.as_secs() + 30) / 10).contains(&lines),
+            "{lines} lines"
+        );
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silent_connections_take_no_session() {
-    let _alone = alone().await;
-    let [tcp, tls, _] = Transport::all();
-    for transport in [tcp, tls] {
-        silence_takes_no_session(&transport).await;
-    }
+#[test]
+fn silent_connections_take_no_session() {
+    alone(async {
+        let [tcp, tls, _] = Transport::all();
+        for transport in [tcp, tls] {
+            silence_takes_no_session(&transport).await;
+        }
+    });
 }
 
 async fn silence_takes_no_session(transport: &Transport) {

@@ -41,67 +41,69 @@ async fn counts(server: &End, sessions: usize) {
 }
 
 /// Neither the users nor the targets do anything: the ends must detect the loss themselves.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cut_link_ends_all_connections_over_it() {
-    let _alone = alone().await;
-    for transport in Transport::all() {
-        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = target.local_addr().expect("bound");
-        let server = with(&transport.server, &QUICK);
-        let server = [server.as_slice(), &["--max-sessions", "1"]].concat();
-        let server = End::server("127.0.0.1:0", address, &server).await;
-        let link = if transport.is_udp {
-            Link::udp(server.address).await
-        } else {
-            Link::tcp(server.address).await
-        };
-        let client = [QUICK.as_slice(), &["--max-backoff", "0.2"]].concat();
-        let client = End::client(link.address, &with(&transport.client, &client)).await;
-        counts(&server, 1).await;
-        leaves_nothing(&[&client, &server], async || {
-            let pairs = in_every_state(&client, &target).await;
-            link.cut();
-            counts(&server, 0).await;
-            within(async {
-                // Its own handle, beside the listener's.
-                while client.statistics.totals().open_streams > 0 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+#[test]
+fn a_cut_link_ends_all_connections_over_it() {
+    alone(async {
+        for transport in Transport::all() {
+            let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = target.local_addr().expect("bound");
+            let server = with(&transport.server, &QUICK);
+            let server = [server.as_slice(), &["--max-sessions", "1"]].concat();
+            let server = End::server("127.0.0.1:0", address, &server).await;
+            let link = if transport.is_udp {
+                Link::udp(server.address).await
+            } else {
+                Link::tcp(server.address).await
+            };
+            let client = [QUICK.as_slice(), &["--max-backoff", "0.2"]].concat();
+            let client = End::client(link.address, &with(&transport.client, &client)).await;
+            counts(&server, 1).await;
+            leaves_nothing(&[&client, &server], async || {
+                let pairs = in_every_state(&client, &target).await;
+                link.cut();
+                counts(&server, 0).await;
+                within(async {
+                    // Its own handle, beside the listener's.
+                    while client.statistics.totals().open_streams > 0 {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                })
+                .await;
+                link.heal();
+                // The only place is free again.
+                counts(&server, 1).await;
+                // Dropped only now, so that until here only the tunnel could end the connections.
+                drop(pairs);
+                client.logs("session lost").await;
             })
             .await;
-            link.heal();
-            // The only place is free again.
-            counts(&server, 1).await;
-            // Dropped only now, so that until here only the tunnel could end the connections.
-            drop(pairs);
-            client.logs("session lost").await;
-        })
-        .await;
-    }
+        }
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_lost_sessions_leak_nothing() {
-    let _alone = alone().await;
-    let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = target.local_addr().expect("bound");
-    let server = End::server("127.0.0.1:0", address, &["--max-sessions", "10"]).await;
-    let link = Link::tcp(server.address).await;
-    let options = ["--sessions", "10", "--max-backoff", "0.2"];
-    let client = End::client(link.address, &options).await;
-    counts(&server, 10).await;
-    // Three times what is written here.
-    leaves_nothing(&[&client, &server], async || {
-        for _ in 0..4 {
-            let mut pairs = Vec::new();
+#[test]
+fn a_hundred_lost_sessions_leak_nothing() {
+    alone(async {
+        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = target.local_addr().expect("bound");
+        let server = End::server("127.0.0.1:0", address, &["--max-sessions", "10"]).await;
+        let link = Link::tcp(server.address).await;
+        let options = ["--sessions", "10", "--max-backoff", "0.2"];
+        let client = End::client(link.address, &options).await;
+        counts(&server, 10).await;
+        // Three times what is written here.
+        leaves_nothing(&[&client, &server], async || {
             for _ in 0..4 {
-                pairs.extend(in_every_state(&client, &target).await);
+                let mut pairs = Vec::new();
+                for _ in 0..4 {
+                    pairs.extend(in_every_state(&client, &target).await);
+                }
+                link.reset();
+                counts(&server, 0).await;
+                counts(&server, 10).await;
             }
-            link.reset();
-            counts(&server, 0).await;
-            counts(&server, 10).await;
-        }
-    })
-    .await;
-    assert!(client.logged("session lost").len() >= 100);
+        })
+        .await;
+        assert!(client.logged("session lost").len() >= 100);
+    });
 }

@@ -1,8 +1,12 @@
 //! Resources that the process holds.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::runtime::Builder;
 
 use crate::ends::End;
 
@@ -14,10 +18,14 @@ fn slack() -> u64 {
 /// Generous: nothing waits for it.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The test that holds it runs alone.
-pub(crate) async fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::const_new(());
-    ALONE.lock().await
+/// Runs a test while no other runs, with its runtime: one that another test makes or drops
+/// meanwhile would count.
+pub(crate) fn alone(test: impl Future<Output = ()>) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(test);
 }
 
 #[derive(Clone, Copy, Debug)]
