@@ -84,7 +84,7 @@ fn regions(size: usize) -> Option<MutexGuard<'static, Regions>> {
     )
 }
 
-/// All regions with pieces of one size, by their names.
+/// All regions with pieces of one size, in the order of their names.
 struct Regions {
     regions: Vec<Region>,
     size: usize,
@@ -131,7 +131,10 @@ impl Regions {
 
     /// Takes a piece back. Returns its region if it is whole and does not stay.
     fn put(&mut self, mut piece: BytesMut, name: u64) -> Option<Region> {
-        let index = self.regions.iter().position(|region| region.name == name)?;
+        let found = self
+            .regions
+            .binary_search_by_key(&name, |region| region.name);
+        let index = found.ok()?;
         let region = &mut self.regions[index];
         piece.clear();
         region.free.push(piece);

@@ -31,7 +31,8 @@ static SHARED: LazyLock<Arc<dyn BufferSource>> = LazyLock::new(|| Arc::new(Threa
 /// The process's small ones are behind a lock that is tried and never waited for; the allocator is
 /// behind both. Buffers of 32 and 64 KiB are pieces of regions, which have a short lock. 1 MiB of
 /// each size stays. More of them come from further regions, each of which is freed as a whole once
-/// its pieces are back: so the memory of a rush does not stay behind in the allocator.
+/// its pieces are back: so the memory of a rush does not stay behind in the allocator. `Bytes` that
+/// an application has read and keeps hold their whole region; its other pieces are used again.
 ///
 /// With the GNU C library on 64 bits such a region takes 33 MB of address space, of which the
 /// system provides what is used; elsewhere 1 MiB.

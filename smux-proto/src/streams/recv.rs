@@ -141,10 +141,12 @@ impl Recv {
     /// but not yet acknowledged, because senders count a frame as sent once all of it has left.
     pub(crate) fn update_due(&self, partial: u64) -> bool {
         let since = self.consumed(partial) - self.announced;
-        match self.announced {
+        let is_due = match self.announced {
             0 => since > 0,
             _ => since >= self.step(),
-        }
+        };
+        debug_assert!(!is_due || self.may_be_due());
+        is_due
     }
 
     /// Whether an update may be due: it is not if this is `false`, which takes fewer instructions

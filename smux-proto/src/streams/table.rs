@@ -94,17 +94,9 @@ impl Table {
     /// As [`find_stream`](Self::find_stream), for a change.
     #[inline]
     pub(crate) fn find_stream_mut(&mut self, id: StreamId) -> Option<(Key, &mut Stream)> {
-        let mut slot = self.slots.head(id);
-        loop {
-            let stream = self.streams.get(slot as usize)?;
-            if stream.id == id {
-                break;
-            }
-            slot = stream.chained;
-        }
-        let stream = self.streams.get_mut(slot as usize)?;
-        let serial = stream.serial;
-        Some((Key { slot, serial }, stream))
+        let key = self.find(id)?;
+        let stream = self.streams.get_mut(key.slot as usize)?;
+        Some((key, stream))
     }
 
     /// Adds a stream whose id is not in the table.
